@@ -1,0 +1,65 @@
+# `make book` and `make test` do everything on a machine that has Python 3.11+, make and git.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+SET_UP := .venv/.set-up
+STUDIES := 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation
+LIBRARY := $(shell find vilbert_lib -name '*.py')
+STAMPS := $(STUDIES:%=data/stamps/%)
+
+.PHONY: help setup studies book html test lint refresh log lock clean
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(SET_UP)  ## make .venv and install what requirements.lock names
+
+$(SET_UP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	export UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$$PWD/.venv"
+	if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then pip="$(BIN)/uv pip"
+	else pip="$(BIN)/python -m pip"; fi
+	$$pip install -r requirements.lock
+	# Last and by itself: the project's papermill command takes the place of the original's.
+	$$pip install --no-deps -e .
+	grep -q vilbert_lib $(BIN)/papermill || { echo "the papermill command is not the project's"; exit 1; }
+	touch $@
+
+studies: $(STAMPS)  ## run the quick profile of every study into book/results/quick
+
+data/stamps/%: notebooks/%.ipynb $(LIBRARY) $(SET_UP)
+	mkdir -p data/stamps
+	$(BIN)/python -m vilbert_lib page $*
+	touch $@
+
+html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
+	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
+
+book: studies html  ## everything: environment, data, quick studies, the book
+	@page="$$PWD/book/_build/html/index.html"
+	echo "The book is at $$page"
+	echo "Open it with: $(PYTHON) -m webbrowser file://$$page"
+
+test: $(SET_UP)  ## unit tests and notebooks
+	$(BIN)/python -m pytest --nbval
+
+lint: $(SET_UP)  ## check style and imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
+	$(BIN)/python -m vilbert_lib refresh
+
+log: $(SET_UP)  ## add a dated page to the results log: make log NB=04_correlation ARGS='-p seeds 0,1,2'
+	$(BIN)/papermill notebooks/$(NB).ipynb $(ARGS)
+
+lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
+	UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile pyproject.toml --extra dev --no-header --no-annotate \
+		--no-emit-index-url --python-version 3.11 --quiet -o requirements.lock
+
+clean:  ## remove the book's build and everything that was made, runs included
+	rm -rf book/_build data/datasets data/runs data/cache data/stamps

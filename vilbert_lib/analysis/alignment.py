@@ -1,0 +1,26 @@
+"""From the alignment of every layer to one number a run."""
+
+import pandas as pd
+
+from vilbert_lib.config import choose
+
+AGGREGATES = {"mean": "mean", "last": "last", "max": "max"}
+
+
+def same_layer(alignments: pd.DataFrame) -> pd.DataFrame:
+    """The rows that compare a text layer with the vision layer of the same number."""
+    return alignments[(alignments.kind == "tv") & (alignments.text_layer == alignments.vision_layer)]
+
+
+def at_epoch(alignments: pd.DataFrame, epoch: str) -> pd.DataFrame:
+    """The rows of one moment of each run: ``untrained`` (epoch 0) or ``best``."""
+    choose("epoch", epoch, ("untrained", "best"))
+    return alignments[alignments.epoch == (0 if epoch == "untrained" else alignments.best_epoch)]
+
+
+def per_run(alignments: pd.DataFrame, aggregate: str = "mean", epoch: str = "best") -> pd.DataFrame:
+    """One row a run, one column a measure: ``mean``, ``last`` or ``max`` over the same-number layers."""
+    choose("aggregate", aggregate, AGGREGATES)
+    rows = at_epoch(same_layer(alignments), epoch).sort_values("text_layer")
+    table = rows.pivot_table(index="run", columns="measure", values="value", aggfunc=AGGREGATES[aggregate])
+    return table.rename_axis(columns=None).reset_index()

@@ -1,0 +1,98 @@
+"""What the measures say where the answer is known."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from vilbert_lib.metrics import MEASURES
+
+
+def known_pair(case: str, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two (n, d) arrays: ``identical``, ``independent``, or ``shared`` (a common 32-dimensional part)."""
+    rng = np.random.default_rng([seed, n, d])
+    X = rng.standard_normal((n, d))
+    match case:
+        case "identical":
+            return X, X.copy()
+        case "independent":
+            return X, rng.standard_normal((n, d))
+        case "shared":
+            common = rng.standard_normal((n, 32))
+            X, Y = (
+                common @ rng.standard_normal((32, d)) / 32**0.5 + 0.5 * rng.standard_normal((n, d))
+                for _ in range(2)
+            )
+            return X, Y
+    raise ValueError(f"unknown case {case!r}; known: identical, independent, shared")
+
+
+def known_values(measures: Iterable[str], n: int, d: int, k: int = 10) -> pd.DataFrame:
+    """Each measure on the known pairs: one row a measure, one column a case."""
+    cases = ("identical", "shared", "independent")
+    pairs = {case: known_pair(case, n, d) for case in cases}
+    rows = [
+        {"measure": m, **{case: MEASURES[m](*pair, k=k) for case, pair in pairs.items()}} for m in measures
+    ]
+    return pd.DataFrame(rows)
+
+
+def chance_levels(
+    measures: Iterable[str], sizes: Iterable[int], widths: Iterable[int], k: int = 10, draws: int = 3
+) -> pd.DataFrame:
+    """Values on independent Gaussian pairs: columns ``measure``, ``n``, ``d``, ``draw``, ``value``."""
+    rows = []
+    for n in sizes:
+        for d in widths:
+            for draw in range(draws):
+                X, Y = known_pair("independent", n, d, seed=draw)
+                rows += [
+                    {"measure": m, "n": n, "d": d, "draw": draw, "value": MEASURES[m](X, Y, k=k)}
+                    for m in measures
+                ]
+    return pd.DataFrame(rows)
+
+
+def transformed(X: np.ndarray, how: str, seed: int = 0) -> np.ndarray:
+    """X after a ``rotation``, ``scaling``, ``translation`` or change of single features (``rescaling``)."""
+    rng = np.random.default_rng(seed)
+    d = X.shape[1]
+    match how:
+        case "rotation":
+            return X @ np.linalg.qr(rng.standard_normal((d, d)))[0]
+        case "scaling":
+            return 2.5 * X
+        case "translation":
+            return X + 3 * rng.standard_normal(d)
+        case "rescaling":
+            return X * np.exp(rng.standard_normal(d))
+    raise ValueError(f"unknown transformation {how!r}; known: rotation, scaling, translation, rescaling")
+
+
+def invariances(
+    measures: Iterable[str], n: int, d: int, k: int = 10, tolerance: float = 1e-6
+) -> pd.DataFrame:
+    """Which transformations of one side leave a measure as it is, tried on a pair that shares a part.
+
+    Columns ``measure``, ``transformation``, ``change`` (absolute), ``invariant``, ``claimed``.
+    """
+    X, Y = known_pair("shared", n, d)
+    rng = np.random.default_rng(1)
+    order = rng.permutation(n)
+    variants = {how: (X, transformed(Y, how)) for how in ("rotation", "scaling", "translation", "rescaling")}
+    variants["permutation of samples"] = (X[order], Y[order])
+    rows = []
+    for m in measures:
+        value = MEASURES[m](X, Y, k=k)
+        for how, pair in variants.items():
+            change = abs(MEASURES[m](*pair, k=k) - value)
+            rows.append(
+                {
+                    "measure": m,
+                    "transformation": how,
+                    "change": change,
+                    "invariant": change < tolerance,
+                    "claimed": how in MEASURES[m].invariances,
+                }
+            )
+    return pd.DataFrame(rows)

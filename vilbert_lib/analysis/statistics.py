@@ -1,0 +1,71 @@
+"""How sure one can be: intervals and tests that know runs of one architecture to be related."""
+
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+
+def proportion_interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share observed on ``n`` samples, in [0, 1]."""
+    low, high = proportion_confint(round(share * n), n, alpha=0.05, method="wilson")
+    return float(low), float(high)
+
+
+def correlation(
+    table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 2000, seed: int = 0
+) -> dict[str, float]:
+    """Pearson's r over all rows, with an approximate 95 % interval by a two-stage bootstrap.
+
+    Architectures (``cluster``) are drawn with replacement, then runs within each: seeds of one
+    architecture are not independent, and an interval that took them to be would be too narrow.
+    Draws in which a side is constant are left out. Returns ``r``, ``low``, ``high``, ``n``,
+    ``clusters``.
+    """
+    groups = [group[[x, y]].to_numpy(float) for _, group in table.groupby(cluster, sort=True)]
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(draws):
+        drawn = [groups[i] for i in rng.integers(len(groups), size=len(groups))]
+        sample = np.concatenate([group[rng.integers(len(group), size=len(group))] for group in drawn])
+        if (np.ptp(sample, axis=0) > 0).all():
+            found.append(np.corrcoef(sample.T)[0, 1])
+    low, high = np.quantile(found, [0.025, 0.975]) if found else (np.nan, np.nan)
+    r = stats.pearsonr(table[x], table[y]).statistic
+    return {"r": float(r), "low": float(low), "high": float(high), "n": len(table), "clusters": len(groups)}
+
+
+def between(
+    table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """Pearson's r over the architectures' means, tested by permuting the architectures.
+
+    All permutations up to seven architectures, ``draws`` random ones beyond. ``p`` is two-sided.
+    Returns ``r``, ``p``, ``clusters``; fewer than three architectures raise ValueError.
+    """
+    means = table.groupby(cluster, sort=True)[[x, y]].mean()
+    count = len(means)
+    if count < 3:
+        raise ValueError(f"{count} values of {cluster}: at least 3 are needed to correlate their means")
+    a, b = (means[c].to_numpy() - means[c].mean() for c in (x, y))
+    if factorial(count) <= 5040:
+        orders = np.array(list(permutations(range(count))))
+    else:
+        rng = np.random.default_rng(seed)
+        orders = np.array([np.arange(count), *(rng.permutation(count) for _ in range(draws))])
+    products = b[orders] @ a  # the first order is the one observed
+    p = np.mean(np.abs(products) >= abs(products[0]) * (1 - 1e-12))
+    return {"r": float(products[0] / np.sqrt((a @ a) * (b @ b))), "p": float(p), "clusters": count}
+
+
+def smallest_detectable(n: int, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest \\|rho\\| that n independent pairs show with chance ``power`` (Fisher's z).
+
+    An approximation that is rough below about ten pairs; n must be at least 4.
+    """
+    if n < 4:
+        raise ValueError(f"n={n}: at least 4 pairs are needed")
+    z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    return float(np.tanh(z / np.sqrt(n - 3)))

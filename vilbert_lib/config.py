@@ -1,0 +1,256 @@
+"""Everything that a run depends on, as frozen dataclasses; named architectures and profiles.
+
+A run's name is the hash of its configuration: equal configurations are the same run, wherever
+the data lies and whoever started it.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+#: Co-attention placements, as (text ids, vision ids) for streams of 12 layers.
+ARCHITECTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "baseline": ((), ()),
+    "early_fusion": ((3, 4, 5), (3, 4, 5)),
+    "middle_fusion": ((6, 7, 8), (6, 7, 8)),
+    "late_fusion": ((9, 10, 11), (9, 10, 11)),
+    "asymmetric_fusion": ((6, 7, 8, 9), (3, 5, 7, 9)),
+    "optuna1": ((3, 6), (6, 8)),
+    "optuna2": ((7, 9, 10, 11), (6, 7, 9, 10)),
+    "first_fusion": ((2, 3, 4), (2, 3, 4)),
+    "centre_fusion": ((5, 6, 7), (5, 6, 7)),
+    "spread_fusion": ((5, 6, 9), (5, 6, 9)),
+    "vision_late_fusion": ((4, 8), (10, 11)),
+    "second_half_fusion": ((6, 7, 8, 9, 10, 11), (6, 7, 8, 9, 10, 11)),
+}
+
+Fusion = Literal["hadamard", "sum", "concat"]
+Objective = Literal["mlm", "ap"]
+
+
+def choose(kind: str, name: str, known) -> Any:
+    """Look ``name`` up in ``known`` (a mapping, or names); raise a ValueError that lists them."""
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+    return known[name] if isinstance(known, dict) else name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The two streams, where they meet, and how their pooled states are fused.
+
+    With ``text_weights`` and ``vision_weights`` (names of a hub or local folders) the streams are
+    the pretrained ones and their sizes follow from the weights; otherwise they start from noise
+    at the sizes given here.
+    """
+
+    t_biattention_ids: tuple[int, ...] = ()
+    v_biattention_ids: tuple[int, ...] = ()
+    num_layers: int = 12
+    width: int = 64
+    heads: int = 4
+    image_size: int = 64
+    patch_size: int = 16
+    vocab_size: int = 30522
+    max_tokens: int = 32
+    coattention_width: int = 64
+    coattention_heads: int = 4
+    pooled_width: int = 64
+    fusion: Fusion = "hadamard"
+    dropout: float = 0.1
+    text_weights: str = ""
+    vision_weights: str = ""
+
+    def __post_init__(self):
+        t_ids, v_ids = self.t_biattention_ids, self.v_biattention_ids
+        if len(t_ids) != len(v_ids):
+            raise ValueError(
+                f"t_biattention_ids {list(t_ids)} and v_biattention_ids {list(v_ids)} must be equally many:"
+                " the k-th text id meets the k-th vision id"
+            )
+        for name, ids in (("t_biattention_ids", t_ids), ("v_biattention_ids", v_ids)):
+            if any(not 0 <= i < self.num_layers for i in ids):
+                raise ValueError(f"{name} {list(ids)}: each id must lie in 0..{self.num_layers - 1}")
+            if list(ids) != sorted(set(ids)):
+                raise ValueError(f"{name} {list(ids)}: ids must increase, each at most once")
+        choose("fusion", self.fusion, get_args(Fusion))
+        for name, total, part in (
+            ("width", self.width, self.heads),
+            ("coattention_width", self.coattention_width, self.coattention_heads),
+            ("image_size", self.image_size, self.patch_size),
+        ):
+            if total % part:
+                raise ValueError(f"{name} {total} is not a multiple of {part}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout} must lie in [0, 1)")
+
+    @property
+    def num_patches(self) -> int:
+        return (self.image_size // self.patch_size) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One optimisation: AdamW, linear warm-up, cosine decay to a floor.
+
+    ``threads`` is the number of CPU threads: it decides in which order sums are taken, so the
+    last bits of a result depend on it, and it is part of what a run is.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    accumulation: int = 1
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, ...] = (0.9, 0.98)
+    warmup_fraction: float = 0.1
+    floor_fraction: float = 0.05
+    clip_norm: float = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 1
+    n_train: int = 0  # 0: all samples
+    n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "accumulation", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        if self.lr <= 0:
+            raise ValueError(f"lr {self.lr} must be positive")
+        for name in ("n_train", "n_eval"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentConfig:
+    """What is measured between the layers of the two streams while a run is trained."""
+
+    measures: tuple[str, ...] = ("cka", "unbiased_cka", "mknn", "svcca", "procrustes", "rsa")
+    n_samples: int = 256
+    k: int = 10
+    pooling: Literal["cls", "mean"] = "cls"
+
+    def __post_init__(self):
+        choose("pooling", self.pooling, ("cls", "mean"))
+        if not 0 < self.k < self.n_samples:
+            raise ValueError(f"k {self.k} must lie in 1..n_samples-1 = {self.n_samples - 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training run: what is learned, from which data, by which model, from which start.
+
+    ``data`` is the fingerprint of the data root (never its path); ``objectives`` is empty for
+    fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty.
+    """
+
+    task: str
+    architecture: str
+    seed: int = 0
+    data: str = ""
+    objectives: tuple[Objective, ...] = ()
+    start_from: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+
+    def __post_init__(self):
+        for objective in self.objectives:
+            choose("objective", objective, get_args(Objective))
+
+    @property
+    def hash8(self) -> str:
+        canonical = json.dumps(to_dict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+    @property
+    def id(self) -> str:
+        """``<task>/<architecture>-s<seed>-<hash8>``, the run's directory below the run store."""
+        return f"{self.task}/{self.architecture}-s{self.seed}-{self.hash8}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A scale at which the whole study can be run."""
+
+    name: str
+    model: ModelConfig
+    pretrain: TrainConfig
+    finetune: TrainConfig
+    alignment: AlignmentConfig
+    synthetic_samples: int = 0  # training samples a task of the synthetic root; 0: real data only
+
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(
+        name="quick",
+        model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
+        pretrain=TrainConfig(epochs=6, lr=5e-4, threads=2),
+        finetune=TrainConfig(epochs=8, lr=5e-4),
+        alignment=AlignmentConfig(),
+        synthetic_samples=1600,
+    ),
+    "small": Profile(
+        name="small",
+        model=ModelConfig(
+            width=128, coattention_width=128, pooled_width=128, heads=4, coattention_heads=4, patch_size=8
+        ),
+        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
+        finetune=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
+        alignment=AlignmentConfig(n_samples=512),
+        synthetic_samples=8000,
+    ),
+    "base": Profile(
+        name="base",
+        model=ModelConfig(
+            width=768,
+            heads=12,
+            image_size=224,
+            patch_size=16,
+            max_tokens=40,
+            coattention_width=1024,
+            coattention_heads=8,
+            pooled_width=1024,
+            text_weights="bert-base-uncased",
+            vision_weights="vit_base_patch16_224",
+        ),
+        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16"),
+        finetune=TrainConfig(epochs=9, batch_size=32, lr=3e-5, precision="bf16"),
+        alignment=AlignmentConfig(n_samples=512),
+    ),
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile called ``name``; a ValueError lists the known ones."""
+    return choose("profile", name, PROFILES)
+
+
+def place_coattention(model: ModelConfig, architecture: str) -> ModelConfig:
+    """``model`` with co-attention where the named architecture has it."""
+    t_ids, v_ids = choose("architecture", architecture, ARCHITECTURES)
+    return dataclasses.replace(model, t_biattention_ids=t_ids, v_biattention_ids=v_ids)
+
+
+def to_dict(config) -> dict:
+    """Plain JSON values of a configuration; tuples become lists."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(cls, values: dict):
+    """Rebuild a configuration from :func:`to_dict`; unknown or missing names are a ValueError."""
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(hints)}")
+    kwargs = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = from_dict(hints[name], value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        kwargs[name] = value
+    return cls(**kwargs)

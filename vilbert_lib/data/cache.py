@@ -1,0 +1,57 @@
+"""Images decoded once into a uint8 memory map, so that training never waits for a decoder."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from vilbert_lib import paths
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """Read one image as (size, size, 3) uint8 RGB; a ValueError names a file that is broken."""
+    try:
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: broken image ({error})") from error
+    if rgb.size != (size, size):
+        rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(rgb)
+
+
+def decoded_images(files: list[Path], size: int) -> np.ndarray:
+    """All ``files`` as one read-only memory map (n, size, size, 3) uint8.
+
+    The map is made on first use and again when a file's size or time of change differs; it
+    appears whole or not at all.
+    """
+    stats = [(str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
+    key = hashlib.sha256(json.dumps([size, stats]).encode()).hexdigest()[:16]
+    folder = paths.cache() / "images" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _build(folder, files, size)
+    return np.load(folder / "pixels.npy", mmap_mode="r")
+
+
+def _build(folder: Path, files: list[Path], size: int) -> None:
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    pixels = np.lib.format.open_memmap(
+        unfinished / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3)
+    )
+    for i, path in enumerate(tqdm(files, desc="decoding images", unit="image", disable=len(files) < 5000)):
+        pixels[i] = decode(path, size)
+    pixels.flush()
+    manifest = {"images": len(files), "size": size, "first": files[0].name, "last": files[-1].name}
+    (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    os.replace(unfinished, folder)

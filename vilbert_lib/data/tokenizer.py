@@ -1,0 +1,77 @@
+"""Wordpieces: trained on a data root's own texts, or the ones that published weights expect."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from tokenizers import Tokenizer as WordPieces
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from vilbert_lib import paths
+from vilbert_lib.data.formats import TASKS
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class Tokenizer:
+    """A BERT-like wordpiece tokenizer and a name that identifies its vocabulary."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, name: str):
+        self._tokenizer = tokenizer
+        self.name = name
+        self.vocab_size = len(tokenizer)
+        self.mask_id = tokenizer.mask_token_id
+        self.special_ids = np.array(tokenizer.all_special_ids)
+
+    def encode(self, texts: list[str], max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (n, T) int64, padded with the padding id, and lengths (n,); T is at most ``max_tokens``."""
+        encoded = self._tokenizer(
+            texts, truncation=True, max_length=max_tokens, padding="longest", return_tensors="np"
+        )
+        return encoded["input_ids"].astype(np.int64), encoded["attention_mask"].sum(1).astype(np.int64)
+
+    def tokens(self, ids) -> list[str]:
+        """The wordpieces of a row of ids."""
+        return self._tokenizer.convert_ids_to_tokens(list(map(int, ids)))
+
+
+def train_wordpieces(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A lower-case wordpiece vocabulary of at most ``vocab_size`` entries, special tokens first."""
+    pieces = WordPieces(models.WordPiece(unk_token="[UNK]"))
+    pieces.normalizer = normalizers.BertNormalizer(lowercase=True)
+    pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    pieces.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False
+    )
+    pieces.train_from_iterator(texts, trainer)
+    pieces.post_processor = processors.BertProcessing(
+        ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, **names)
+
+
+def of_weights(name: str) -> Tokenizer:
+    """The tokenizer that published weights expect (a hub name or a local folder)."""
+    return Tokenizer(AutoTokenizer.from_pretrained(name), name)
+
+
+def of_root(data_root: Path, vocab_size: int = 2000) -> Tokenizer:
+    """The tokenizer of a data root, trained once on the training texts of all its tasks."""
+    present = [task for name, task in sorted(TASKS.items()) if (Path(data_root) / name).is_dir()]
+    if not present:
+        raise FileNotFoundError(f"data root {data_root} holds none of {', '.join(sorted(TASKS))}")
+    prints = [task.fingerprint(data_root) for task in present]
+    name = "wordpiece-" + hashlib.sha256(f"{prints} {vocab_size}".encode()).hexdigest()[:8]
+    folder = paths.cache() / "tokenizers" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "tokenizer.json").is_file():
+            texts = sorted({r.text for task in present for r in task.splits(data_root)["train"]})
+            unfinished = folder.with_suffix(".unfinished")
+            train_wordpieces(texts, vocab_size).save_pretrained(unfinished)
+            unfinished.rename(folder)
+    return Tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), name)

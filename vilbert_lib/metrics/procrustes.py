@@ -1,0 +1,16 @@
+"""Similarity up to rotation, translation and scale."""
+
+import torch
+from torch import Tensor
+
+from vilbert_lib.metrics.layers import Layers
+
+
+def procrustes(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
+    """Procrustes similarity s = |Xc' Yc|_* / (|Xc| |Yc|), in [0, 1] (Williams et al. 2021, eq. 2).
+
+    The Procrustes distance between the centred and scaled clouds is sqrt(2 - 2 s).
+    """
+    scaled = [features / features.norm() for features in layers.centred]
+    values = [torch.linalg.svdvals(scaled[i].T @ scaled[j]).sum() for i, j in zip(x, y, strict=True)]
+    return torch.stack(values).clamp(0, 1)

@@ -1,0 +1,92 @@
+"""Features of every layer of both streams, and how alike they are."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vilbert_lib.config import AlignmentConfig, choose
+from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
+from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.model.vilbert import ViLBERT
+
+COLUMNS = [
+    "epoch",
+    "split",
+    "text_layer",
+    "vision_layer",
+    "x",
+    "y",
+    "kind",
+    "measure",
+    "k",
+    "n_samples",
+    "value",
+]
+
+
+def sample_rows(data: PairDataset, n: int) -> np.ndarray:
+    """Up to ``n`` samples of ``data``, one an image, the same ones at every call.
+
+    Several texts of one image would make rows that are not exchangeable, and alignment would
+    seem to be there by chance.
+    """
+    order = epoch_order(len(data), 0, 0)
+    _, first = np.unique(data.image_of[order], return_index=True)
+    return order[np.sort(first)][:n]
+
+
+@torch.no_grad()
+def layer_features(
+    model: ViLBERT, data: PairDataset, rows: np.ndarray, pooling: str = "cls", batch_size: int = 128
+) -> dict[str, Tensor]:
+    """Features (n, width) of the samples ``rows`` after every layer: ``t0`` ... and ``v0`` ...
+
+    ``pooling`` is ``cls`` (the first token) or ``mean`` (over the other tokens, padding left
+    out). Vision features are those before ViT's final LayerNorm. The model is left in the mode,
+    training or not, in which it came.
+    """
+    choose("pooling", pooling, ("cls", "mean"))
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    collected: dict[str, list[Tensor]] = {}
+    for batch in batches(data, rows, batch_size):
+        mask = batch["attention_mask"].to(device)
+        output = model(batch["input_ids"].to(device), mask, batch["pixel_values"].to(device))
+        for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
+            for layer, state in enumerate(states[1:]):
+                collected.setdefault(f"{stream}{layer}", []).append(_pool(state, content, pooling).float())
+    model.train(training)
+    return {name: torch.cat(parts) for name, parts in collected.items()}
+
+
+def _pool(state: Tensor, content: Tensor | None, pooling: str) -> Tensor:
+    if pooling == "cls":
+        return state[:, 0]
+    if content is None:
+        return state[:, 1:].mean(1)
+    weights = content[:, 1:, None].to(state.dtype)
+    return (state[:, 1:] * weights).sum(1) / weights.sum(1)
+
+
+def measure_alignment(
+    model: ViLBERT, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str, whole_grid: bool
+) -> pd.DataFrame:
+    """Alignment between the layers of ``model`` on ``data``, a row a pair and measure.
+
+    With ``whole_grid`` every pair of layers: ``kind`` is ``tt``, ``vv`` or ``tv``; otherwise the
+    text and vision layers of equal number. ``text_layer`` and ``vision_layer`` are given for
+    ``tv`` pairs and are -1 elsewhere.
+    """
+    rows = sample_rows(data, config.n_samples)
+    features = layer_features(model, data, rows, config.pooling)
+    same = [(f"t{i}", f"v{i}") for i in range(len(features)) if f"t{i}" in features and f"v{i}" in features]
+    k = min(config.k, len(rows) - 1)
+    frame = alignment_grid(features, config.measures, k=k, pairs=None if whole_grid else same)
+    frame["kind"] = frame.x.str[0] + frame.y.str[0]
+    across = frame.kind == "tv"
+    frame["text_layer"] = np.where(across, frame.x.str[1:].astype(int), -1)
+    frame["vision_layer"] = np.where(across, frame.y.str[1:].astype(int), -1)
+    uses_k = frame.measure.map({name: measure.uses_k for name, measure in MEASURES.items()})
+    frame["k"] = np.where(uses_k, k, 0)
+    return frame.assign(epoch=epoch, split=split, n_samples=len(rows))[COLUMNS]

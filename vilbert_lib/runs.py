@@ -1,0 +1,326 @@
+"""The run store: find a run, claim it, train what is missing, read it back."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import platform
+import queue
+import subprocess
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from vilbert_lib import paths
+from vilbert_lib.config import Profile, RunConfig, from_dict, place_coattention, to_dict
+from vilbert_lib.data import formats, tokenizer
+from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
+from vilbert_lib.model.vilbert import Classifier, PretrainingModel
+from vilbert_lib.training import checkpoint
+from vilbert_lib.training.finetune import finetune
+from vilbert_lib.training.loop import Report
+from vilbert_lib.training.pretrain import pretrain
+
+# How runs are described ------------------------------------------------------------------------
+
+
+def configure(
+    profile: Profile,
+    data_root: Path,
+    task: str,
+    architecture: str,
+    seed: int = 0,
+    *,
+    objectives: tuple[str, ...] = (),
+    start_from: str = "",
+    train: dict | None = None,
+    model: dict | None = None,
+) -> RunConfig:
+    """The configuration of one run at the scale of ``profile`` on the data of ``data_root``.
+
+    ``objectives`` makes it a pretraining run; ``train`` and ``model`` override fields of the
+    profile's :class:`TrainConfig` and :class:`ModelConfig`. Everything that can be wrong with a
+    configuration is an error here, before anything is trained.
+    """
+    kind = formats.task(task).kind
+    if objectives and kind != "captions":
+        raise ValueError(f"pretraining objectives {list(objectives)} need captions; task {task!r} is {kind}")
+    if not objectives and kind == "captions":
+        raise ValueError(f"task {task!r} has no labels to fine-tune on: name objectives to pretrain on it")
+    words = _tokenizer(profile.model.text_weights, data_root)
+    settings = place_coattention(profile.model, architecture)
+    settings = dataclasses.replace(settings, vocab_size=words.vocab_size, **(model or {}))
+    training = profile.pretrain if objectives else profile.finetune
+    return RunConfig(
+        task=task,
+        architecture=architecture,
+        seed=seed,
+        data=f"{formats.task(task).fingerprint(data_root)}+{words.name}",
+        objectives=tuple(objectives),
+        start_from=start_from,
+        model=settings,
+        train=dataclasses.replace(training, **(train or {})),
+        alignment=profile.alignment,
+    )
+
+
+def _tokenizer(text_weights: str, data_root: Path) -> tokenizer.Tokenizer:
+    return tokenizer.of_weights(text_weights) if text_weights else tokenizer.of_root(data_root)
+
+
+# How runs are read -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its directory."""
+
+    config: RunConfig
+
+    @property
+    def folder(self) -> Path:
+        return paths.runs() / self.config.id
+
+    @property
+    def finished(self) -> bool:
+        """The summary is written last: without it the run is not finished."""
+        return (self.folder / "summary.json").is_file()
+
+    @cached_property
+    def summary(self) -> dict:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch; epoch 0 is the untrained model."""
+        return pd.DataFrame(checkpoint.read_json_lines(self.folder / "metrics.jsonl"))
+
+    @cached_property
+    def alignment(self) -> pd.DataFrame:
+        """One row an epoch, layer pair and measure."""
+        return pd.read_parquet(self.folder / "alignment.parquet")
+
+    def model(self, data_root: Path) -> Classifier | PretrainingModel:
+        """The model with the weights of its best epoch, ready to be asked."""
+        model = build_model(self.config, data_root)
+        checkpoint.read_weights(self.folder / "model.safetensors", model)
+        return model.eval()
+
+    def describe(self) -> dict:
+        """The columns by which a table names this run."""
+        config = self.config
+        return {
+            "run": config.id,
+            "task": config.task,
+            "architecture": config.architecture,
+            "seed": config.seed,
+            "start": "pretrained" if config.start_from else "scratch",
+        }
+
+
+def summaries(runs: list[Run]) -> pd.DataFrame:
+    """One row a run: what names it, then its summary."""
+    return pd.DataFrame([run.describe() | run.summary for run in runs])
+
+
+def histories(runs: list[Run]) -> pd.DataFrame:
+    """The metrics of all epochs of all runs."""
+    return pd.concat([run.metrics.assign(**run.describe()) for run in runs], ignore_index=True)
+
+
+def alignments(runs: list[Run]) -> pd.DataFrame:
+    """The alignments of all runs, with the best epoch of each beside."""
+    frames = [run.alignment.assign(**run.describe(), best_epoch=run.summary["best_epoch"]) for run in runs]
+    return pd.concat(frames, ignore_index=True)
+
+
+# How runs are trained --------------------------------------------------------------------------
+
+
+def dataset(config: RunConfig, data_root: Path, split: str, *, analysis: bool = False) -> PairDataset:
+    """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``."""
+    records = formats.task(config.task).splits(data_root)[split]
+    if not config.objectives and (missing := [r.id for r in records if r.label is None]):
+        raise ValueError(
+            f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}"
+        )
+    words = _tokenizer(config.model.text_weights, data_root)
+    arguments = (records, words, config.model.image_size, config.model.max_tokens)
+    if not config.objectives or analysis:
+        return PairDataset(*arguments)
+    # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
+    seed = config.seed if split == "train" else 2**31
+    return PretrainingDataset(*arguments, objectives=config.objectives, seed=seed)
+
+
+def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
+    """The untrained model of a run, or the one that its pretraining run left."""
+    torch.manual_seed(config.seed)
+    if config.objectives:
+        return PretrainingModel(config.model)
+    task = formats.task(config.task)
+    model = Classifier(config.model, len(task.labels(task.folder(data_root))))
+    if config.start_from:
+        start = open_run(config.start_from)
+        model.vilbert.load_state_dict(start.model(data_root).vilbert.state_dict())
+    return model
+
+
+def open_run(run_id: str) -> Run:
+    """The finished run with this id; an error names a run that is missing or unfinished."""
+    path = paths.runs() / run_id / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"run {run_id} does not exist below {paths.runs()}")
+    run = Run(from_dict(RunConfig, json.loads(path.read_text())))
+    if not run.finished:
+        raise ValueError(f"run {run_id} is not finished")
+    return run
+
+
+def train(config: RunConfig, data_root: Path, report: Report | None = None, **loop_options) -> Run:
+    """Train a run unless it is finished; go on where it was interrupted.
+
+    Of two processes that ask for one run, one trains it and the other waits. Raises ValueError
+    where the directory holds the run of another configuration.
+    """
+    run = Run(config)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(run.folder.with_suffix(".lock")):
+        _claim(run)
+        if run.finished:
+            return run
+        threads = torch.get_num_threads()
+        torch.set_num_threads(config.train.threads)
+        try:
+            summary = _train(run, Path(data_root), report or (lambda share, loss: None), loop_options)
+        finally:
+            torch.set_num_threads(threads)
+        best = run.folder / f"best-{summary['best_epoch']}.safetensors"
+        os.replace(best, run.folder / "model.safetensors")
+        checkpoint.write_json(run.folder / "summary.json", summary)
+        (run.folder / "checkpoint.pt").unlink(missing_ok=True)
+    return run
+
+
+def _claim(run: Run) -> None:
+    path = run.folder / "config.json"
+    values = to_dict(run.config)
+    if path.is_file() and (found := json.loads(path.read_text())) != values:
+        differing = sorted(name for name in values if found.get(name) != values[name])
+        raise ValueError(
+            f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ"
+        )
+    if not path.is_file():
+        checkpoint.write_json(run.folder / "env.json", environment())
+        checkpoint.write_json(path, values)
+
+
+def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dict:
+    config, task = run.config, formats.task(run.config.task)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    model = build_model(config, data_root).to(device)
+    started = time.monotonic()
+    if config.objectives:
+        data = {split: dataset(config, data_root, split) for split in ("train", "val")}
+        analysis = dataset(config, data_root, "val", analysis=True)
+        summary = pretrain(model, data, analysis, config, run.folder, device, report, **loop_options)
+    else:
+        data = {split: dataset(config, data_root, split) for split in ("train", "val", "test")}
+        summary = finetune(model, data, config, task, run.folder, device, report, **loop_options)
+    return summary | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def environment() -> dict:
+    """Versions, revision and device: what the bits of a run depend on beside its configuration."""
+    revision = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "timm", "transformers", "numpy")},
+        "revision": revision,
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+    }
+
+
+# How many runs are trained at once -------------------------------------------------------------
+
+
+def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -> list[Run]:
+    """The finished runs of ``configs``, trained where they are missing, with one progress bar.
+
+    On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
+    more from that than from many threads each.
+    """
+    missing = [config for config in dict.fromkeys(configs) if not Run(config).finished]
+    if jobs is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = max((config.train.threads for config in missing), default=1)
+        jobs = 1 if torch.cuda.is_available() else max(1, cores // threads)
+    jobs = min(jobs, len(missing))
+    if missing:
+        total = sum(config.train.epochs for config in missing)
+        layout = "{desc}: {percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs, {remaining} left{postfix}"
+        with tqdm(total=total, desc=f"training {len(missing)} runs", bar_format=layout, mininterval=2) as bar:
+            _train_in_turn(missing, data_root, bar) if jobs == 1 else _train_at_once(
+                missing, data_root, jobs, bar
+            )
+    return [Run(config) for config in configs]
+
+
+def _show(bar: tqdm, share: float, loss: float) -> None:
+    if loss == loss:  # a number is known
+        bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+    bar.update(share)
+
+
+def _train_in_turn(configs: list[RunConfig], data_root: Path, bar: tqdm) -> None:
+    for config in configs:
+        train(config, data_root, lambda share, loss: _show(bar, share, loss))
+
+
+def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int, bar: tqdm) -> None:
+    context = multiprocessing.get_context("spawn")
+    reports, done = context.Queue(), threading.Event()
+
+    def listen() -> None:
+        while not done.is_set():
+            try:
+                _show(bar, *reports.get(timeout=0.5))
+            except queue.Empty:
+                pass
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        with ProcessPoolExecutor(jobs, context, _start_worker, (reports,)) as pool:
+            futures = [pool.submit(_train_in_worker, config, data_root) for config in configs]
+            for future in futures:
+                future.result()
+    finally:
+        done.set()
+        listener.join()
+
+
+_reports = None  # the worker's end of the queue to the progress bar
+
+
+def _start_worker(reports) -> None:
+    global _reports
+    _reports = reports
+
+
+def _train_in_worker(config: RunConfig, data_root: Path) -> None:
+    train(config, data_root, lambda share, loss: _reports.put((share, loss)))

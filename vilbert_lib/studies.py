@@ -1,0 +1,301 @@
+"""The notebooks as studies: their parameters checked, run by papermill, published as pages."""
+
+import ast
+import difflib
+import json
+import os
+import platform
+import re
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import nbformat
+from IPython.display import Markdown
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from papermill import inspect_notebook
+from papermill.cli import papermill as papermill_command
+from papermill.exceptions import PapermillExecutionError
+
+from vilbert_lib import paths
+from vilbert_lib.data import synthetic
+from vilbert_lib.runs import Run
+
+# Parameters ------------------------------------------------------------------------------------
+
+_OF_THE_KERNEL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
+    """The parameters of ``notebook`` as the kernel's ``namespace`` holds them, checked.
+
+    Called in the cell after the parameters cell. A name that the notebook does not declare (a
+    mistyped ``-p`` would otherwise run the default study without a word) and a value of another
+    type than declared are a ValueError. ``-p`` cannot give lists or booleans: for a list
+    parameter a string is split at its commas, for a boolean ``true`` and ``false`` are read.
+    """
+    declared = inspect_notebook(str(paths.notebooks() / f"{notebook}.ipynb"))
+    for name, value in namespace.items():
+        ours = (
+            name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
+        )
+        if not ours and name not in declared:
+            near = difflib.get_close_matches(name, declared, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(declared)}"
+            raise ValueError(f"{notebook} has no parameter {name!r}{hint}")
+    return SimpleNamespace(
+        **{name: _typed(name, namespace[name], d["inferred_type_name"]) for name, d in declared.items()}
+    )
+
+
+def _typed(name: str, value, kind: str):
+    simple = {"str": str, "int": int, "float": float, "bool": bool}
+    if kind == "bool" and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    if inner := re.fullmatch(r"list\[(\w+)\]", kind):
+        if isinstance(value, str):
+            parts = [part.strip(" []'\"") for part in value.split(",")]
+            value = [part if inner[1] == "str" else _literal(part) for part in parts if part]
+        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        return [_typed(name, item, inner[1]) for item in items]
+    if kind == "str" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # -p turns digits into numbers
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not simple[kind]:
+        raise ValueError(f"parameter {name} = {value!r} is of type {type(value).__name__}: {kind} is needed")
+    return value
+
+
+def _literal(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+# What a study says ----------------------------------------------------------------------------
+
+
+def provenance(root: Path, profile: str, runs: list[Run]) -> str:
+    """Where the numbers of a figure come from, for its caption."""
+    seeds = ", ".join(str(seed) for seed in sorted({run.config.seed for run in runs}))
+    samples = sorted({run.summary.get("n_test", run.summary["n_val"]) for run in runs})
+    what = synthetic.describe(root)
+    return (
+        f"{what[0].upper()}{what[1:]}, profile {profile}, n = {', '.join(map(str, samples))} evaluated samples,"
+        f" seeds {seeds}"
+    )
+
+
+def findings(*sentences: str) -> Markdown:
+    """Sentences as a list, each written by the cell that computed its numbers."""
+    return Markdown("\n".join(f"- {sentence}" for sentence in sentences))
+
+
+# Pages -----------------------------------------------------------------------------------------
+
+
+def tidy(notebook: NotebookNode, hidden: dict[str, str] | None = None) -> NotebookNode:
+    """Take out of an executed notebook what differs from run to run and machine to machine.
+
+    Progress (stderr), timings and papermill's metadata go; ``hidden`` maps texts to what stands
+    in their place.
+    """
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
+        if "injected-parameters" in tags:
+            cell.id = "injected-parameters"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return _replace(notebook, hidden or {})
+
+
+def _replace(value, hidden: dict[str, str]):
+    if isinstance(value, str):
+        for text, stand_in in hidden.items():
+            value = value.replace(text, stand_in)
+        return value
+    if isinstance(value, dict):
+        for name in value:
+            value[name] = _replace(value[name], hidden)
+    elif isinstance(value, list):
+        value[:] = [_replace(item, hidden) for item in value]
+    return value
+
+
+def injected(notebook: NotebookNode) -> dict:
+    """The parameters that papermill put into an executed notebook."""
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            tree = ast.parse(cell.source)
+            return {
+                node.targets[0].id: ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.Assign)
+            }
+    return {}
+
+
+def _machine_paths(values: dict) -> dict[str, str]:
+    """What stands for the folders of this machine in a published page; the longest come first."""
+    hidden = {str(paths.REPOSITORY): ".", str(Path.home()): "~"}
+    for name, value in values.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            hidden |= {value: f"<{name}>", str(Path(value).resolve()): f"<{name}>"}
+    return dict(sorted(hidden.items(), key=lambda pair: -len(pair[0])))
+
+
+def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
+    """Write an executed notebook as a page of the book, whole or not at all.
+
+    ``entry`` makes it an entry of the results log: it stands before the title, and below it what
+    the run was.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    took = notebook.metadata.get("papermill", {}).get("duration")
+    values = injected(notebook)
+    hidden = _machine_paths(values)
+    tidy(notebook, hidden)
+    if entry:
+        title, _, rest = notebook.cells[0].source.partition("\n")
+        listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
+        about = (
+            f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
+            f" {_device()}.*"
+        )
+        notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
+    _write(page, notebook)
+    return page
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{len(os.sched_getaffinity(0))} {platform.machine()} cores"
+
+
+def _write(path: Path, notebook: NotebookNode) -> bool:
+    """Write ``notebook`` where it differs from what is there; returns whether it did."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+    return True
+
+
+# Commands --------------------------------------------------------------------------------------
+
+
+def sources() -> list[Path]:
+    """The studies' notebooks, in order."""
+    return sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
+
+
+def _execute(arguments: list[str], source: Path) -> Path:
+    """Run papermill with ``arguments`` and an output of its own, outside the book's pages."""
+    folder = paths.book() / "_partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{source.stem}-{os.getpid()}.ipynb"
+    try:
+        papermill_command.main(
+            [*arguments, str(partial), "--stderr-file", "/dev/stderr"], standalone_mode=False
+        )
+    except PapermillExecutionError as error:
+        sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
+    return partial
+
+
+def make_page(name: str, profile: str = "quick") -> Path:
+    """Run the study ``name`` at its default parameters into ``book/results/<profile>/``."""
+    source = paths.notebooks() / f"{name}.ipynb"
+    arguments = [str(source)] if profile == "quick" else [str(source), "-p", "profile", profile]
+    partial = _execute(arguments, source)
+    page = publish(partial, paths.book() / "results" / profile / f"{name}.ipynb")
+    partial.unlink()
+    return page
+
+
+def add_to_log(arguments: list[str], source: Path) -> Path:
+    """Run ``source`` with papermill's ``arguments`` into a dated page of ``book/log/``."""
+    now = datetime.now()
+    partial = _execute(arguments, source)
+    stem = f"{now:%Y-%m-%d}-{source.stem}"
+    page, again = paths.book() / "log" / f"{stem}.ipynb", 1
+    while page.exists():
+        again += 1
+        page = page.with_name(f"{stem}-{again}.ipynb")
+    publish(partial, page, entry=f"{now:%Y-%m-%d}")
+    partial.unlink()
+    return page
+
+
+def papermill() -> None:
+    """The ``papermill`` command: papermill's own, with a page of the log where no output is named.
+
+    Papermill itself, given one argument, asks for a second one, or, where its input is a pipe,
+    reads the notebook from there and writes over the one that was named.
+    """
+    arguments = sys.argv[1:]
+    context = papermill_command.make_context("papermill", list(arguments), resilient_parsing=True)
+    source, output = context.params.get("notebook_path"), context.params.get("output_path")
+    if (
+        source
+        and output
+        and Path(source).exists()
+        and Path(output).exists()
+        and os.path.samefile(source, output)
+    ):
+        sys.exit(f"{output} is the notebook that is to be run: name another output")
+    is_bare = source and source != "-" and not output
+    if not is_bare or context.params.get("help_notebook"):
+        papermill_command.main(arguments)
+        return
+    if not Path(source).is_file():
+        sys.exit(f"notebook {source} does not exist")
+    page = add_to_log(arguments, Path(source))
+    print(f"wrote {page}")
+
+
+def refresh(names: list[str] | None = None) -> list[Path]:
+    """Run the sources and store their outputs; returns those that changed."""
+    changed = []
+    for source in sources():
+        if names and source.stem not in names:
+            continue
+        started = time.monotonic()
+        notebook = nbformat.read(source, as_version=4)
+        NotebookClient(notebook, timeout=None, kernel_name="python3").execute(cwd=str(source.parent))
+        tidy(notebook, {str(paths.REPOSITORY): "."})
+        if _write(source, notebook):
+            changed.append(source)
+        state = "changed" if source in changed else "unchanged"
+        print(f"{source.name}: {state}, {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return changed
+
+
+def same_code(source: Path, page: Path) -> bool:
+    """Whether a page was made by the code that the source holds now."""
+
+    def code(path: Path) -> list[str]:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return [
+            "".join(cell["source"])
+            for cell in cells
+            if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
+        ]
+
+    return code(source) == code(page)

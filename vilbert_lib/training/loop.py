@@ -1,0 +1,212 @@
+"""One loop for every training: precision, accumulation, schedule, checkpoint, resume."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vilbert_lib.config import TrainConfig
+from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
+from vilbert_lib.training import checkpoint
+from vilbert_lib.training.losses import Sums, means
+
+#: Called with the share of an epoch that was done since the last call, and the loss.
+Report = Callable[[float, float], None]
+
+
+@dataclass
+class Position:
+    """How far a run is; with the weights, the optimizer and the random state, all of it."""
+
+    epoch: int = 0  # whole epochs done
+    batch: int = 0  # batches done of the next one
+    step: int = 0  # optimizer steps done
+    sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
+    best_epoch: int = -1
+    best_value: float = -math.inf
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """Rate of optimizer step ``step`` (from 0) of ``total``: linear warm-up, cosine to the floor."""
+    warmup = max(1, round(config.warmup_fraction * total))
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr * (config.floor_fraction + (1 - config.floor_fraction) * cosine)
+
+
+def optimizer_of(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; biases and LayerNorms, the parameters of one dimension, are not decayed."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=1e-8, fused=True)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+class Loop:
+    """Trains ``model`` on ``data`` and keeps, in ``folder``, all that is needed to go on.
+
+    ``objective`` turns model and batch into a mean loss and sums; ``evaluate`` is asked after
+    every epoch, and before the first, for a dict of figures and a tidy frame of alignments;
+    the epoch in which the figure ``select`` is largest is the best (``-name``: smallest).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: PairDataset,
+        objective: Callable[[nn.Module, Batch], tuple[Tensor, Sums]],
+        evaluate: Callable[[int], tuple[dict[str, float], pd.DataFrame]],
+        config: TrainConfig,
+        *,
+        seed: int,
+        select: str,
+        folder: Path,
+        device: torch.device,
+        report: Report = lambda share, loss: None,
+        checkpoint_seconds: float = 300.0,
+    ):
+        self.model, self.data, self.objective, self.evaluate = model, data, objective, evaluate
+        self.config, self.seed, self.select, self.folder = config, seed, select, Path(folder)
+        self.device, self.report, self.checkpoint_seconds = device, report, checkpoint_seconds
+        self.optimizer = optimizer_of(model, config)
+        self.position = Position()
+        n = min(len(data), config.n_train or len(data))
+        self.samples = np.arange(len(data)) if n == len(data) else epoch_order(len(data), seed, 2**31)[:n]
+        self.batches_per_epoch = math.ceil(n / config.batch_size)
+        self.total_steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulation)
+
+    def run(self) -> Position:
+        """Train what is missing; afterwards the model holds the weights of its best epoch."""
+        self._restore()
+        if self.position.epoch == 0 and self.position.batch == 0:
+            self._record(0, {})
+        while self.position.epoch < self.config.epochs:
+            self._train_epoch()
+            self._end_epoch()
+        checkpoint.read_weights(self._weights(self.position.best_epoch), self.model)
+        return self.position
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        position, size = self.position, self.config.batch_size
+        if hasattr(self.data, "epoch"):
+            self.data.epoch = position.epoch
+        order = self.samples[epoch_order(len(self.samples), self.seed, position.epoch)]
+        stream = batches(self.data, order[position.batch * size :], size)
+        sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in position.sums.items()}
+        sums = to_device(sums, self.device)
+        saved = time.monotonic()
+        while group := list(islice(stream, self.config.accumulation)):
+            self._step(group, sums)
+            position.batch += len(group)
+            position.step += 1
+            done = float(sums["loss"] / sums["n"]) if position.step % 10 == 0 else math.nan
+            self.report(len(group) / self.batches_per_epoch, done)
+            if time.monotonic() - saved > self.checkpoint_seconds and position.batch < self.batches_per_epoch:
+                position.sums = {name: float(value) for name, value in sums.items()}
+                self._save()
+                saved = time.monotonic()
+        position.sums = {name: float(value) for name, value in sums.items()}
+
+    def _step(self, group: list[Batch], sums: Sums) -> None:
+        """One optimizer step over the batches of ``group``, each weighted by its size."""
+        rate = learning_rate(self.position.step, self.total_steps, self.config)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        samples = sum(len(batch["label"]) for batch in group)
+        for batch in group:
+            batch = to_device(batch, self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                loss, batch_sums = self.objective(self.model, batch)
+            (loss * (len(batch["label"]) / samples)).backward()
+            for name, value in batch_sums.items():
+                sums[name] = sums.get(name, 0) + value.to(torch.float64)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _end_epoch(self) -> None:
+        position = self.position
+        train = means({name: torch.tensor(value) for name, value in position.sums.items()}, "train")
+        if not math.isfinite(train["train_loss"]):
+            raise FloatingPointError(
+                f"{self.folder}: the loss of epoch {position.epoch + 1} is {train['train_loss']}; lower lr"
+            )
+        position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
+        figures = self._record(position.epoch, train)
+        sign = -1 if self.select.startswith("-") else 1
+        value = sign * figures[self.select.removeprefix("-")]
+        previous = position.best_epoch
+        if value > position.best_value:
+            position.best_epoch, position.best_value = position.epoch, value
+            checkpoint.write_weights(self._weights(position.epoch), self.model)
+        self._save()
+        if previous not in (-1, position.best_epoch):
+            self._weights(previous).unlink(missing_ok=True)
+
+    def _record(self, epoch: int, train: dict[str, float]) -> dict[str, float]:
+        """Evaluate and write the epoch's figures; what a lost attempt wrote of it is replaced."""
+        self.model.eval()
+        figures, alignment = self.evaluate(epoch)
+        path = self.folder / "metrics.jsonl"
+        rows = [row for row in checkpoint.read_json_lines(path) if row["epoch"] < epoch]
+        checkpoint.write_json_lines(path, [*rows, {"epoch": epoch, **train, **figures}])
+        record_alignment(self.folder, epoch, alignment)
+        return figures
+
+    def _weights(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch}.safetensors"
+
+    def _save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "position": asdict(self.position),
+            "random": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state()
+        checkpoint.write_state(self.folder / "checkpoint.pt", state)
+
+    def _restore(self) -> None:
+        state = checkpoint.read_state(self.folder / "checkpoint.pt")
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.position = Position(**state["position"])
+        torch.set_rng_state(state["random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"])
+        self.report(self.position.epoch + self.position.batch / self.batches_per_epoch, math.nan)
+
+
+def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
+    """Put ``frame`` (the alignments of ``epoch``) in place of what was known of it and after."""
+    path = folder / "alignment.parquet"
+    if path.is_file():
+        known = pd.read_parquet(path)
+        frame = pd.concat([known[known.epoch < epoch], frame], ignore_index=True)
+    checkpoint.write_frame(path, frame)
+
+
+def evaluation_batches(data: PairDataset, n: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """Batches of ``n`` samples (0: all), in an order that never changes, on ``device``."""
+    order = epoch_order(len(data), 0, 0)[: n or len(data)]
+    for batch in batches(data, order, batch_size):
+        yield to_device(batch, device)
