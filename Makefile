@@ -1,12 +1,12 @@
 # `make book` and `make test` do everything on a machine that has Python 3.11+, make and git.
 SHELL := /bin/bash
-.ONESHELL:
-.SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := .venv/.set-up
+UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STUDIES := 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
@@ -18,31 +18,28 @@ help:  ## list the targets
 setup: $(SET_UP)  ## make .venv and install what requirements.lock names
 
 $(SET_UP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	export UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$$PWD/.venv"
-	if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then pip="$(BIN)/uv pip"
-	else pip="$(BIN)/python -m pip"; fi
-	$$pip install -r requirements.lock
-	# Last and by itself: the project's papermill command takes the place of the original's.
-	$$pip install --no-deps -e .
-	grep -q vilbert_lib $(BIN)/papermill || { echo "the papermill command is not the project's"; exit 1; }
+	@echo "installing what requirements.lock names (a minute with uv, some more with pip)"
+	@$(PIP) uv || echo "uv is not to be had: pip is used"
+	@$(UV) -r requirements.lock || $(PIP) -r requirements.lock
+	@# Last and by itself: the project's papermill command takes the place of the original's.
+	@$(UV) --no-deps -e . || $(PIP) --no-deps -e .
+	@grep -q vilbert_lib $(BIN)/papermill || { echo "the papermill command is not the project's"; exit 1; }
 	touch $@
 
 studies: $(STAMPS)  ## run the quick profile of every study into book/results/quick
 
 data/stamps/%: notebooks/%.ipynb $(LIBRARY) $(SET_UP)
-	mkdir -p data/stamps
 	$(BIN)/python -m vilbert_lib page $*
-	touch $@
+	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
 
 book: studies html  ## everything: environment, data, quick studies, the book
-	@page="$$PWD/book/_build/html/index.html"
-	echo "The book is at $$page"
-	echo "Open it with: $(PYTHON) -m webbrowser file://$$page"
+	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
+	@echo "Open it with: $(PYTHON) -m webbrowser file://$(CURDIR)/book/_build/html/index.html"
 
 test: $(SET_UP)  ## unit tests and notebooks
 	$(BIN)/python -m pytest --nbval
@@ -59,7 +56,7 @@ log: $(SET_UP)  ## add a dated page to the results log: make log NB=04_correlati
 
 lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
 	UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile pyproject.toml --extra dev --no-header --no-annotate \
-		--no-emit-index-url --python-version 3.11 --quiet -o requirements.lock
+		--no-emit-index-url --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean:  ## remove the book's build and everything that was made, runs included
 	rm -rf book/_build data/datasets data/runs data/cache data/stamps

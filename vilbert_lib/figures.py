@@ -75,15 +75,11 @@ def reference_lines(figure: Figure, panel: int, levels: dict[str, float]) -> Fig
     axis = figure.axes[panel]
     for style, (name, level) in zip((":", "--", "-.", (0, (1, 4))), levels.items(), strict=False):
         axis.axhline(level, color="0.3", lw=1, ls=style)
-        axis.annotate(
-            name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5
-        )
+        axis.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5)
     return figure
 
 
-def layer_profiles(
-    alignment: pd.DataFrame, *, hue: str = "architecture", marks: dict | None = None
-) -> Figure:
+def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks: dict | None = None) -> Figure:
     """Alignment of the text and vision layers of equal number against the layer.
 
     One panel a measure, one line a value of ``hue``: mean over seeds with their range. ``marks``
@@ -123,9 +119,7 @@ def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "archi
     low, high = rows.value.min(), rows.value.max()
     figure, axes = _panels(len(names), height=2.9)
     for axis, name in zip(axes, names, strict=True):
-        table = rows[rows[panel] == name].pivot_table(
-            index="text_layer", columns="vision_layer", values="value"
-        )
+        table = rows[rows[panel] == name].pivot_table(index="text_layer", columns="vision_layer", values="value")
         image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
         axis.set(title=str(name), xlabel="vision layer", ylabel="text layer")
         axis.grid(False)
@@ -230,9 +224,7 @@ def architecture(t_ids: tuple[int, ...], v_ids: tuple[int, ...], num_layers: int
     for x, prefix, colour in ((0.0, "text", COLOURS[0]), (4.0, "vision", COLOURS[1])):
         for layer in range(num_layers):
             axis.add_patch(
-                FancyBboxPatch(
-                    (x, layer), 1.6, 0.66, boxstyle="round,pad=0.04", fc=colour, alpha=0.18, ec=colour
-                )
+                FancyBboxPatch((x, layer), 1.6, 0.66, boxstyle="round,pad=0.04", fc=colour, alpha=0.18, ec=colour)
             )
             axis.text(x + 0.8, layer + 0.33, f"{prefix} {layer}", ha="center", va="center", fontsize=8)
         axis.text(x + 0.8, -0.75, {"text": "tokens", "vision": "patches"}[prefix], ha="center", fontsize=9)

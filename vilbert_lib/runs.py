@@ -1,5 +1,6 @@
 """The run store: find a run, claim it, train what is missing, read it back."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -150,9 +151,7 @@ def dataset(config: RunConfig, data_root: Path, split: str, *, analysis: bool = 
     """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``."""
     records = formats.task(config.task).splits(data_root)[split]
     if not config.objectives and (missing := [r.id for r in records if r.label is None]):
-        raise ValueError(
-            f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}"
-        )
+        raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
     words = _tokenizer(config.model.text_weights, data_root)
     arguments = (records, words, config.model.image_size, config.model.max_tokens)
     if not config.objectives or analysis:
@@ -216,9 +215,7 @@ def _claim(run: Run) -> None:
     values = to_dict(run.config)
     if path.is_file() and (found := json.loads(path.read_text())) != values:
         differing = sorted(name for name in values if found.get(name) != values[name])
-        raise ValueError(
-            f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ"
-        )
+        raise ValueError(f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ")
     if not path.is_file():
         checkpoint.write_json(run.folder / "env.json", environment())
         checkpoint.write_json(path, values)
@@ -274,16 +271,14 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -
         total = sum(config.train.epochs for config in missing)
         layout = "{desc}: {percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs, {remaining} left{postfix}"
         with tqdm(total=total, desc=f"training {len(missing)} runs", bar_format=layout, mininterval=2) as bar:
-            _train_in_turn(missing, data_root, bar) if jobs == 1 else _train_at_once(
-                missing, data_root, jobs, bar
-            )
+            _train_in_turn(missing, data_root, bar) if jobs == 1 else _train_at_once(missing, data_root, jobs, bar)
     return [Run(config) for config in configs]
 
 
 def _show(bar: tqdm, share: float, loss: float) -> None:
     if loss == loss:  # a number is known
         bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-    bar.update(share)
+    bar.update(min(share, bar.total - bar.n))
 
 
 def _train_in_turn(configs: list[RunConfig], data_root: Path, bar: tqdm) -> None:
@@ -297,10 +292,8 @@ def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int, bar: tq
 
     def listen() -> None:
         while not done.is_set():
-            try:
+            with contextlib.suppress(queue.Empty):
                 _show(bar, *reports.get(timeout=0.5))
-            except queue.Empty:
-                pass
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()

@@ -39,9 +39,7 @@ def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
     """
     declared = inspect_notebook(str(paths.notebooks() / f"{notebook}.ipynb"))
     for name, value in namespace.items():
-        ours = (
-            name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
-        )
+        ours = name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
         if not ours and name not in declared:
             near = difflib.get_close_matches(name, declared, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(declared)}"
@@ -81,13 +79,14 @@ def _literal(text: str):
 
 
 def provenance(root: Path, profile: str, runs: list[Run]) -> str:
-    """Where the numbers of a figure come from, for its caption."""
-    seeds = ", ".join(str(seed) for seed in sorted({run.config.seed for run in runs}))
-    samples = sorted({run.summary.get("n_test", run.summary["n_val"]) for run in runs})
+    """Where the numbers of a figure come from, for its caption: data root, profile, n and seeds."""
     what = synthetic.describe(root)
-    return (
-        f"{what[0].upper()}{what[1:]}, profile {profile}, n = {', '.join(map(str, samples))} evaluated samples,"
-        f" seeds {seeds}"
+    seeds = sorted({run.config.seed for run in runs})
+    evaluated = sorted({run.summary.get("n_test", run.summary["n_val"]) for run in runs})
+    aligned = sorted({int(n) for run in runs for n in run.alignment.n_samples.unique()})
+    numbers = (", ".join(map(str, values)) for values in (evaluated, aligned, seeds))
+    return "{}{}, profile {}, n = {} evaluated, {} for alignment, seeds {}".format(
+        what[0].upper(), what[1:], profile, *numbers
     )
 
 
@@ -211,9 +210,7 @@ def _execute(arguments: list[str], source: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{source.stem}-{os.getpid()}.ipynb"
     try:
-        papermill_command.main(
-            [*arguments, str(partial), "--stderr-file", "/dev/stderr"], standalone_mode=False
-        )
+        papermill_command.main([*arguments, str(partial), "--stderr-file", "-"], standalone_mode=False)
     except PapermillExecutionError as error:
         sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
     return partial
@@ -252,13 +249,7 @@ def papermill() -> None:
     arguments = sys.argv[1:]
     context = papermill_command.make_context("papermill", list(arguments), resilient_parsing=True)
     source, output = context.params.get("notebook_path"), context.params.get("output_path")
-    if (
-        source
-        and output
-        and Path(source).exists()
-        and Path(output).exists()
-        and os.path.samefile(source, output)
-    ):
+    if source and output and Path(source).exists() and Path(output).exists() and os.path.samefile(source, output):
         sys.exit(f"{output} is the notebook that is to be run: name another output")
     is_bare = source and source != "-" and not output
     if not is_bare or context.params.get("help_notebook"):

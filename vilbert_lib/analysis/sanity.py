@@ -31,9 +31,7 @@ def known_values(measures: Iterable[str], n: int, d: int, k: int = 10) -> pd.Dat
     """Each measure on the known pairs: one row a measure, one column a case."""
     cases = ("identical", "shared", "independent")
     pairs = {case: known_pair(case, n, d) for case in cases}
-    rows = [
-        {"measure": m, **{case: MEASURES[m](*pair, k=k) for case, pair in pairs.items()}} for m in measures
-    ]
+    rows = [{"measure": m, **{case: MEASURES[m](*pair, k=k) for case, pair in pairs.items()}} for m in measures]
     return pd.DataFrame(rows)
 
 
@@ -47,8 +45,7 @@ def chance_levels(
             for draw in range(draws):
                 X, Y = known_pair("independent", n, d, seed=draw)
                 rows += [
-                    {"measure": m, "n": n, "d": d, "draw": draw, "value": MEASURES[m](X, Y, k=k)}
-                    for m in measures
+                    {"measure": m, "n": n, "d": d, "draw": draw, "value": MEASURES[m](X, Y, k=k)} for m in measures
                 ]
     return pd.DataFrame(rows)
 
@@ -69,9 +66,7 @@ def transformed(X: np.ndarray, how: str, seed: int = 0) -> np.ndarray:
     raise ValueError(f"unknown transformation {how!r}; known: rotation, scaling, translation, rescaling")
 
 
-def invariances(
-    measures: Iterable[str], n: int, d: int, k: int = 10, tolerance: float = 1e-6
-) -> pd.DataFrame:
+def invariances(measures: Iterable[str], n: int, d: int, k: int = 10, tolerance: float = 1e-6) -> pd.DataFrame:
     """Which transformations of one side leave a measure as it is, tried on a pair that shares a part.
 
     Columns ``measure``, ``transformation``, ``change`` (absolute), ``invariant``, ``claimed``.

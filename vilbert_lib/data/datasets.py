@@ -72,8 +72,9 @@ class PretrainingDataset(PairDataset):
     """Pairs corrupted for masked language modelling and alignment prediction.
 
     Beside the keys of :class:`PairDataset` a batch holds ``mlm_targets`` (B, T), -100 where
-    nothing is asked, and ``aligned`` (B,), 0 where the text is another sample's. Words are
-    masked on aligned pairs only. Set :attr:`epoch` before each pass.
+    nothing is asked, and ``aligned`` (B,), 0 where the text is another sample's. Words are hidden
+    in every text, or a mask would give away that the pair is aligned, but asked for on aligned
+    pairs only: the image of another sample cannot help. Set :attr:`epoch` before each pass.
     """
 
     epoch = 0
@@ -94,11 +95,13 @@ class PretrainingDataset(PairDataset):
             if "ap" in self.objectives and (partner := swap_partner(self.texts, index, rng)) is not None:
                 text_of[row], aligned[row] = partner, 0
             ids[row] = self.ids[text_of[row]]
-            if "mlm" in self.objectives and aligned[row]:
+            if "mlm" in self.objectives:
                 special = np.isin(ids[row], self.tokenizer.special_ids)
-                ids[row], targets[row] = mask_tokens(
+                ids[row], words = mask_tokens(
                     ids[row], special, self.tokenizer.mask_id, self.tokenizer.vocab_size, rng
                 )
+                if aligned[row]:
+                    targets[row] = words
         batch = self._batch(indices, ids, self.lengths[text_of])
         batch["mlm_targets"] = torch.from_numpy(targets[:, : batch["input_ids"].shape[1]])
         batch["aligned"] = torch.from_numpy(aligned)

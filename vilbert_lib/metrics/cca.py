@@ -16,11 +16,15 @@ def svcca(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
     n, q = layers.n, min(layers.q, layers.n - 1)
     bases = torch.zeros(len(layers.names), n, q, dtype=torch.float64, device=x.device)
     ranks = []
-    for i, (gram, features) in enumerate(zip(layers.grams, layers.centred, strict=True)):
-        values, vectors = torch.linalg.eigh(gram)
-        values, vectors = values.flip(0)[:q], vectors.flip(1)[:, :q]
-        eps = torch.finfo(torch.float64).eps * max(features.shape)
-        rank = int((values > values[0] * eps).sum())
+    for i, features in enumerate(layers.centred):
+        # The same left singular vectors, by way of the smaller of the two matrices.
+        if features.shape[1] < n:
+            vectors, values, _ = torch.linalg.svd(features, full_matrices=False)
+        else:
+            values, vectors = (part.flip(-1) for part in torch.linalg.eigh(layers.grams[i]))
+            values = values.clamp_min(0).sqrt()
+        tolerance = values[0] * (torch.finfo(torch.float64).eps * max(features.shape)) ** 0.5
+        rank = min(q, int((values > tolerance).sum()))
         bases[i, :, :rank] = vectors[:, :rank]
         ranks.append(rank)
     correlations = torch.linalg.svdvals(bases[x].mT @ bases[y]).clamp(0, 1)

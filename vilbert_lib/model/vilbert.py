@@ -43,9 +43,7 @@ class ViLBERT(nn.Module):
         t_layers, v_layers = len(self.bert.encoder.layer), len(self.vit.blocks)
         self.steps = schedule(config.t_biattention_ids, config.v_biattention_ids, t_layers, v_layers)
         self.coattention = nn.ModuleList(
-            CoAttentionBlock(
-                t_width, v_width, config.coattention_width, config.coattention_heads, config.dropout
-            )
+            CoAttentionBlock(t_width, v_width, config.coattention_width, config.coattention_heads, config.dropout)
             for _ in config.t_biattention_ids
         )
         self.text_pooler = nn.Linear(t_width, config.pooled_width)
@@ -110,9 +108,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.vilbert.fused_width, num_labels)
         initialise(self.head)
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, pixel_values: Tensor
-    ) -> tuple[Tensor, Output]:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, pixel_values: Tensor) -> tuple[Tensor, Output]:
         """Logits (B, ``num_labels``) and the states of every layer."""
         output = self.vilbert(input_ids, attention_mask, pixel_values)
         return self.head(self.dropout(output.fused)), output
@@ -132,9 +128,7 @@ class PretrainingModel(nn.Module):
         self.mlm_transform.apply(initialise)
         initialise(self.ap_head)
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, pixel_values: Tensor
-    ) -> tuple[Tensor, Output]:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, pixel_values: Tensor) -> tuple[Tensor, Output]:
         """Alignment logits (B, 2: swapped, aligned) and the states of every layer."""
         output = self.vilbert(input_ids, attention_mask, pixel_values)
         return self.ap_head(output.fused), output

@@ -1,0 +1,65 @@
+"""From layers to one number a run, by hand."""
+
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import alignment
+
+COLUMNS = ["run", "epoch", "best_epoch", "kind", "text_layer", "vision_layer", "measure", "value"]
+ROWS = [
+    # The rows are out of order on purpose.
+    ("a", 2, 2, "tv", 2, 2, "cka", 0.3),
+    ("a", 2, 2, "tv", 0, 0, "cka", 0.6),
+    ("a", 2, 2, "tv", 1, 1, "cka", 0.9),
+    ("a", 2, 2, "tv", 0, 1, "cka", 9.0),
+    ("a", 2, 2, "tt", -1, -1, "cka", 9.0),
+    ("a", 2, 2, "vv", -1, -1, "cka", 9.0),
+    ("a", 0, 2, "tv", 0, 0, "cka", 0.1),
+    ("a", 0, 2, "tv", 1, 1, "cka", 0.2),
+    ("a", 2, 2, "tv", 1, 1, "rsa", -0.4),
+    ("a", 2, 2, "tv", 0, 0, "rsa", -0.2),
+    ("b", 1, 1, "tv", 0, 0, "cka", 0.5),
+    ("b", 1, 1, "tv", 1, 1, "cka", 0.7),
+    ("b", 2, 1, "tv", 1, 1, "cka", 9.0),
+    ("b", 0, 1, "tv", 0, 0, "cka", 0.4),
+]
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(ROWS, columns=COLUMNS)
+
+
+def test_same_layer_leaves_only_text_against_vision_of_equal_number(frame):
+    rows = alignment.same_layer(frame)
+    assert set(rows.kind) == {"tv"}
+    assert (rows.text_layer == rows.vision_layer).all()
+    assert len(rows) == len(frame) - 3
+
+
+def test_at_epoch_takes_each_runs_own_best(frame):
+    assert set(map(tuple, alignment.at_epoch(frame, "best")[["run", "epoch"]].to_numpy())) == {("a", 2), ("b", 1)}
+    assert set(alignment.at_epoch(frame, "untrained").epoch) == {0}
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "cka", "rsa"),
+    [("mean", [0.6, 0.6], -0.3), ("last", [0.3, 0.7], -0.4), ("max", [0.9, 0.7], -0.2)],
+)
+def test_one_row_a_run(frame, aggregate, cka, rsa):
+    table = alignment.per_run(frame, aggregate)
+    assert list(table.columns) == ["run", "cka", "rsa"]
+    assert table.run.tolist() == ["a", "b"]
+    assert table.cka.tolist() == pytest.approx(cka)
+    assert table.rsa[0] == pytest.approx(rsa) and pd.isna(table.rsa[1])
+
+
+def test_one_row_a_run_before_training(frame):
+    assert alignment.per_run(frame, epoch="untrained").cka.tolist() == pytest.approx([0.15, 0.4])
+
+
+def test_unknown_names_are_refused(frame):
+    with pytest.raises(ValueError, match=r"unknown aggregate 'median'.*last, max, mean"):
+        alignment.per_run(frame, "median")
+    with pytest.raises(ValueError, match=r"unknown epoch 'last'.*best, untrained"):
+        alignment.per_run(frame, epoch="last")

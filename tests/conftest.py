@@ -1,0 +1,37 @@
+"""Every test works in folders of its own, on a synthetic root of a few samples."""
+
+import pytest
+
+from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, TrainConfig
+from vilbert_lib.data import synthetic
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory):
+    """Point data, runs and book to temporary folders."""
+    base = tmp_path_factory.mktemp("places")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATA", "RUNS", "BOOK"):
+            patch.setenv(f"VILBERT_{name}", str(base / name.lower()))
+        yield base
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory):
+    """A synthetic data root with 32 training samples a task."""
+    return synthetic.make_root(tmp_path_factory.mktemp("roots") / "synthetic", n_train=32)
+
+
+@pytest.fixture(scope="session")
+def tiny_profile():
+    """A scale at which a run takes a second."""
+    train = TrainConfig(epochs=3, batch_size=8, lr=1e-3)
+    return Profile(
+        name="tiny",
+        model=ModelConfig(
+            width=16, heads=2, coattention_width=16, coattention_heads=2, pooled_width=16, patch_size=32
+        ),
+        pretrain=train,
+        finetune=train,
+        alignment=AlignmentConfig(n_samples=12, k=3),
+    )

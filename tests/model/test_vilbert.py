@@ -1,0 +1,198 @@
+"""The streams are the libraries' own, they meet where they should, and padding changes nothing."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+from transformers import BertModel
+
+from vilbert_lib.config import ARCHITECTURES, ModelConfig, place_coattention, profile
+from vilbert_lib.model.coattention import CoAttentionBlock, schedule
+from vilbert_lib.model.pretrained import text_stream, vision_stream
+from vilbert_lib.model.vilbert import Classifier, PretrainingModel, ViLBERT
+
+SMALL = ModelConfig(
+    width=32, heads=2, coattention_width=48, coattention_heads=4, pooled_width=24, patch_size=32, vocab_size=50
+)
+
+
+def inputs(batch=3, tokens=7, lengths=None, seed=0):
+    torch.manual_seed(seed)
+    ids = torch.randint(5, 50, (batch, tokens))
+    lengths = torch.full((batch,), tokens) if lengths is None else torch.tensor(lengths)
+    mask = torch.arange(tokens) < lengths[:, None]
+    return ids.masked_fill(~mask, 0), mask, torch.randn(batch, 3, 64, 64)
+
+
+def model_of(architecture="asymmetric_fusion", **changes):
+    torch.manual_seed(0)
+    base = ModelConfig(**{**SMALL.__dict__, **changes})
+    return ViLBERT(place_coattention(base, architecture)).eval()
+
+
+@pytest.mark.parametrize("lengths", [None, [7, 3, 1]], ids=["full", "padded"])
+def test_without_coattention_the_text_states_are_berts(lengths):
+    model = model_of("baseline")
+    ids, mask, pixels = inputs(lengths=lengths)
+    bert = BertModel(model.bert.config, add_pooling_layer=False).eval()
+    bert.load_state_dict(model.bert.state_dict())
+    expected = bert(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    states = model(ids, mask, pixels).text_states
+    assert len(states) == len(expected) == 13
+    assert all(torch.equal(a, b) for a, b in zip(states, expected, strict=True))
+
+
+def test_without_coattention_the_vision_states_are_timms():
+    model = model_of("baseline")
+    ids, mask, pixels = inputs()
+    states = model(ids, mask, pixels).vision_states
+    layers = model.vit.forward_intermediates(
+        pixels, output_fmt="NLC", return_prefix_tokens=True, norm=False, intermediates_only=True
+    )
+    expected = [torch.cat([prefix, patches], 1) for patches, prefix in layers]
+    assert len(states) == 13 and len(expected) == 12
+    assert all(torch.equal(a, b) for a, b in zip(states[1:], expected, strict=True))
+    assert torch.equal(model.vit.norm(states[-1]), model.vit.forward_features(pixels))
+
+
+def test_every_vision_block_runs_once():
+    model, runs = model_of("second_half_fusion"), []
+    for i, block in enumerate(model.vit.blocks):
+        block.register_forward_hook(lambda *_, i=i: runs.append(i))
+    model.vit.patch_embed.register_forward_hook(lambda *_: runs.append("patches"))
+    model(*inputs())
+    assert runs == ["patches", *range(12)]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_stands_in_the_padding_changes_nothing(architecture):
+    model = model_of(architecture)
+    ids, mask, pixels = inputs(lengths=[7, 3, 1])
+    other = torch.where(mask, ids, 17)
+    before, after = model(ids, mask, pixels), model(other, mask, pixels)
+    assert torch.equal(before.fused, after.fused)
+    assert all(torch.equal(a, b) for a, b in zip(before.vision_states, after.vision_states, strict=True))
+    assert all(torch.equal(a[mask], b[mask]) for a, b in zip(before.text_states, after.text_states, strict=True))
+
+
+def test_more_padding_changes_nothing_but_rounding():
+    model = model_of()
+    ids, mask, pixels = inputs()
+    longer_ids, longer_mask = (nn.functional.pad(x, (0, 5)) for x in (ids, mask))
+    torch.testing.assert_close(model(ids, mask, pixels).fused, model(longer_ids, longer_mask, pixels).fused)
+
+
+def test_schedule_of_the_asymmetric_architecture():
+    steps = schedule(*ARCHITECTURES["asymmetric_fusion"], 12, 12)
+    written = " ".join(f"{kind}{index}" if kind != "C" else "C" for kind, index in steps)
+    assert written == ("T0 T1 T2 T3 T4 T5 V0 V1 V2 C T6 V3 V4 C T7 V5 V6 C T8 V7 V8 C T9 T10 T11 V9 V10 V11")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_schedule_runs_every_layer_once_in_order(architecture):
+    t_ids, v_ids = ARCHITECTURES[architecture]
+    steps = schedule(t_ids, v_ids, 12, 12)
+    for kind, count in (("T", 12), ("V", 12), ("C", len(t_ids))):
+        assert [i for k, i in steps if k == kind] == list(range(count))
+    for k, (t, v) in enumerate(zip(t_ids, v_ids, strict=True)):
+        met = steps.index(("C", k))
+        assert steps.index(("T", t)) > met and steps.index(("V", v)) > met
+        assert all(steps.index((s, i - 1)) < met for s, i in (("T", t), ("V", v)) if i)
+
+
+def test_coattention_keeps_each_streams_length_and_reads_the_states_before_the_exchange():
+    torch.manual_seed(0)
+    block = CoAttentionBlock(16, 24, 32, 4, 0.0).eval()
+    text, vision, mask = torch.randn(2, 5, 16), torch.randn(2, 9, 24), torch.ones(2, 5, dtype=torch.bool)
+    new_text, new_vision = block(text, vision, mask)
+    assert new_text.shape == text.shape and new_vision.shape == vision.shape
+    # Each side's answer depends on the other side's old state, not on its new one.
+    block.vision_feed_forward[-1].weight.data.mul_(100)
+    assert torch.equal(block(text, vision, mask)[0], new_text)
+    block.text_feed_forward[-1].weight.data.mul_(100)
+    normed = block.vision_norm_attention(vision)
+    asked = vision + block.vision_asks(normed, text, mask)
+    torch.testing.assert_close(
+        block(text, vision, mask)[1], asked + block.vision_feed_forward(block.vision_norm_output(asked))
+    )
+
+
+def test_the_residual_is_the_asking_streams_own():
+    block = CoAttentionBlock(16, 16, 16, 2, 0.0).eval()
+    for part in (block.text_asks.output, block.vision_asks.output):
+        nn.init.zeros_(part.weight), nn.init.zeros_(part.bias)
+    for part in (block.text_feed_forward[-1], block.vision_feed_forward[-1]):
+        nn.init.zeros_(part.weight), nn.init.zeros_(part.bias)
+    text, vision = torch.randn(2, 4, 16), torch.randn(2, 6, 16)
+    new_text, new_vision = block(text, vision, None)
+    assert torch.equal(new_vision, vision)  # pre-norm: the residual path is untouched
+    torch.testing.assert_close(new_text, nn.functional.layer_norm(text, (16,)), atol=1e-4, rtol=1e-4)  # post-norm
+
+
+def test_one_sample_gives_what_it_gives_in_a_batch():
+    model = model_of()
+    ids, mask, pixels = inputs()
+    whole = model(ids, mask, pixels).fused
+    torch.testing.assert_close(model(ids[:1], mask[:1], pixels[:1]).fused, whole[:1])
+
+
+@pytest.mark.parametrize(("fusion", "width"), [("hadamard", 24), ("sum", 24), ("concat", 48)])
+def test_fusion(fusion, width):
+    model = model_of(fusion=fusion)
+    output = model(*inputs())
+    assert output.fused.shape == (3, width) and model.fused_width == width
+    t = torch.relu(model.text_pooler(output.text_states[-1][:, 0]))
+    v = torch.relu(model.vision_pooler(model.vit.norm(output.vision_states[-1])[:, 0]))
+    expected = {"hadamard": t * v, "sum": t + v, "concat": torch.cat([t, v], 1)}[fusion]
+    torch.testing.assert_close(output.fused, expected)
+
+
+def test_streams_of_different_widths_meet():
+    torch.manual_seed(0)
+    config = place_coattention(SMALL, "middle_fusion")
+    model = ViLBERT(config)
+    narrow = ModelConfig(**{**config.__dict__, "width": 16, "t_biattention_ids": (), "v_biattention_ids": ()})
+    block = CoAttentionBlock(32, 16, 48, 4, 0.0)
+    text, vision = block(
+        torch.randn(2, 3, 32), vision_stream(narrow).forward_features(torch.randn(2, 3, 64, 64)), None
+    )
+    assert text.shape == (2, 3, 32) and vision.shape == (2, 5, 16)
+    assert model.bert.config.hidden_size == 32
+
+
+def test_gradients_reach_every_parameter():
+    model = Classifier(place_coattention(SMALL, "late_fusion"), 5)
+    logits, _ = model(*inputs())
+    logits.sum().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None]
+    assert not without
+
+
+def test_the_vocabulary_decoder_is_the_word_embedding():
+    model = PretrainingModel(SMALL)
+    assert model.predict_words(torch.randn(4, 32)).shape == (4, 50)
+    assert not any(p.shape == (50, 32) for n, p in model.named_parameters() if "word_embeddings" not in n)
+
+
+def test_published_weights_are_loaded_from_a_local_folder(tmp_path):
+    bert = text_stream(SMALL)
+    bert.save_pretrained(tmp_path / "bert")
+    loaded = text_stream(ModelConfig(**{**SMALL.__dict__, "text_weights": str(tmp_path / "bert")})).eval()
+    ids, mask, _ = inputs()
+    expected = bert.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert torch.equal(loaded(input_ids=ids, attention_mask=mask).last_hidden_state, expected)
+
+
+def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(OSError, match=r"weights .*nowhere.* could not be loaded"):
+        text_stream(ModelConfig(**{**SMALL.__dict__, "text_weights": str(tmp_path / "nowhere")}))
+
+
+def test_base_size_follows_from_the_published_configurations():
+    """194.69 M parameters in the streams and 14.176 M a co-attention block, counted without memory."""
+    base = profile("base").model
+    with torch.device("meta"):
+        block = CoAttentionBlock(768, 768, base.coattention_width, base.coattention_heads, 0.1)
+        vit = timm.create_model("vit_base_patch16_224", num_classes=0)
+    assert sum(p.numel() for p in block.parameters()) / 1e6 == pytest.approx(14.176, abs=0.001)
+    assert sum(p.numel() for p in vit.parameters()) / 1e6 == pytest.approx(85.8, abs=0.05)

@@ -1,0 +1,237 @@
+"""Configurations survive JSON, refuse what cannot be meant, and name a run by all that they hold."""
+
+import dataclasses
+import json
+
+import pytest
+
+from vilbert_lib.config import (
+    ARCHITECTURES,
+    PROFILES,
+    AlignmentConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    from_dict,
+    place_coattention,
+    profile,
+    to_dict,
+)
+
+THESIS = {
+    "baseline": ([], []),
+    "early_fusion": ([3, 4, 5], [3, 4, 5]),
+    "middle_fusion": ([6, 7, 8], [6, 7, 8]),
+    "late_fusion": ([9, 10, 11], [9, 10, 11]),
+    "asymmetric_fusion": ([6, 7, 8, 9], [3, 5, 7, 9]),
+    "optuna1": ([3, 6], [6, 8]),
+    "optuna2": ([7, 9, 10, 11], [6, 7, 9, 10]),
+}
+
+
+def make(**changes) -> RunConfig:
+    """A configuration with nothing at its default that could be mistaken for another."""
+    model = ModelConfig(t_biattention_ids=(3,), v_biattention_ids=(3,))
+    return dataclasses.replace(RunConfig(task="hateful_memes", architecture="mine", model=model), **changes)
+
+
+@pytest.mark.parametrize("name", sorted(THESIS))
+def test_the_thesis_architectures_have_their_ids(name):
+    t_ids, v_ids = ARCHITECTURES[name]
+    assert (list(t_ids), list(v_ids)) == THESIS[name]
+
+
+def test_there_are_at_least_twelve_architectures_all_different_and_valid():
+    assert len(ARCHITECTURES) >= 12
+    assert len(set(ARCHITECTURES.values())) == len(ARCHITECTURES)
+    for name, (t_ids, v_ids) in ARCHITECTURES.items():
+        placed = place_coattention(ModelConfig(num_layers=12), name)
+        assert (placed.t_biattention_ids, placed.v_biattention_ids) == (t_ids, v_ids)
+
+
+def test_placing_coattention_changes_nothing_else():
+    model = ModelConfig(width=128, dropout=0.3)
+    placed = place_coattention(model, "optuna1")
+    assert dataclasses.replace(placed, t_biattention_ids=(), v_biattention_ids=()) == model
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_profiles_are_found_by_name_and_hold_every_architecture(name):
+    found = profile(name)
+    assert found.name == name
+    for architecture in ARCHITECTURES:
+        place_coattention(found.model, architecture)
+
+
+def test_a_configuration_survives_json():
+    config = make(
+        objectives=("mlm", "ap"),
+        model=place_coattention(ModelConfig(fusion="concat", dropout=0.25), "asymmetric_fusion"),
+        train=TrainConfig(lr=3e-5, betas=(0.9, 0.999)),
+        alignment=AlignmentConfig(measures=("cka", "mknn"), pooling="mean"),
+    )
+    restored = from_dict(RunConfig, json.loads(json.dumps(to_dict(config))))
+    assert restored == config
+    assert restored.id == config.id
+    assert hash(restored) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"seeed": 1}, "RunConfig has no field seeed"),
+        ({"model": {"widht": 64}}, "ModelConfig has no field widht"),
+        ({"train": {"epoch": 3}}, "TrainConfig has no field epoch"),
+    ],
+)
+def test_an_unknown_field_is_named(values, named):
+    with pytest.raises(ValueError, match=named):
+        from_dict(RunConfig, {"task": "t", "architecture": "a"} | values)
+
+
+def test_a_missing_field_is_a_value_error_that_names_it():
+    with pytest.raises(ValueError, match="architecture"):
+        from_dict(RunConfig, {"task": "hateful_memes"})
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: place_coattention(ModelConfig(), "lat_fusion"), "unknown architecture 'lat_fusion'.*late_fusion"),
+        (lambda: profile("tiny"), "unknown profile 'tiny'.*base, quick, small"),
+        (lambda: ModelConfig(fusion="product"), "unknown fusion 'product'.*concat, hadamard, sum"),
+        (lambda: AlignmentConfig(pooling="max"), "unknown pooling 'max'.*cls, mean"),
+        (lambda: RunConfig(task="t", architecture="a", objectives=("mim",)), "unknown objective 'mim'.*ap, mlm"),
+        (lambda: TrainConfig(precision="fp16"), "precision 'fp16'.*bf16, fp32"),
+    ],
+    ids=["architecture", "profile", "fusion", "pooling", "objective", "precision"],
+)
+def test_an_unknown_name_is_refused_and_the_known_ones_listed(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("t_ids", "v_ids", "named"),
+    [
+        ((3, 12), (3, 4), r"t_biattention_ids \[3, 12\].*0\.\.11"),
+        ((3, 4), (-1, 4), r"v_biattention_ids \[-1, 4\].*0\.\.11"),
+        ((3, 4, 5), (3, 4), r"t_biattention_ids \[3, 4, 5\] and v_biattention_ids \[3, 4\]"),
+        ((4, 3), (3, 4), r"t_biattention_ids \[4, 3\].*increase"),
+        ((3, 4), (4, 4), r"v_biattention_ids \[4, 4\].*once"),
+    ],
+    ids=["text out of range", "vision out of range", "unequal number", "unsorted", "duplicate"],
+)
+def test_impossible_coattention_ids_are_named(t_ids, v_ids, named):
+    with pytest.raises(ValueError, match=named):
+        ModelConfig(t_biattention_ids=t_ids, v_biattention_ids=v_ids)
+
+
+def test_ids_are_held_against_the_number_of_layers():
+    with pytest.raises(ValueError, match=r"t_biattention_ids \[6\]"):
+        ModelConfig(num_layers=6, t_biattention_ids=(6,), v_biattention_ids=(5,))
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: ModelConfig(width=65), "width 65 is not a multiple of 4"),
+        (lambda: ModelConfig(coattention_width=30), "coattention_width 30"),
+        (lambda: ModelConfig(image_size=60), "image_size 60"),
+        (lambda: ModelConfig(dropout=1.0), r"dropout 1\.0"),
+        (lambda: ModelConfig(heads=0), "heads 0"),
+        (lambda: ModelConfig(num_layers=0), "num_layers 0"),
+        (lambda: TrainConfig(epochs=0), "epochs 0"),
+        (lambda: TrainConfig(batch_size=0), "batch_size 0"),
+        (lambda: TrainConfig(lr=0.0), r"lr 0\.0"),
+        (lambda: TrainConfig(n_train=-1), "n_train -1"),
+        (lambda: AlignmentConfig(k=256, n_samples=256), "k 256"),
+        (lambda: AlignmentConfig(k=0), "k 0"),
+    ],
+)
+def test_an_impossible_number_is_named(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()
+
+
+def test_the_number_of_patches_follows_from_the_sizes():
+    assert ModelConfig(image_size=64, patch_size=16).num_patches == 16
+
+
+def test_the_id_says_task_architecture_seed_and_hash():
+    config = make(seed=7)
+    assert config.id == f"hateful_memes/mine-s7-{config.hash8}"
+    assert len(config.hash8) == 8 and set(config.hash8) <= set("0123456789abcdef")
+
+
+def test_equal_configurations_are_the_same_run():
+    assert make() == make() and make().id == make().id
+
+
+def test_a_whole_number_and_its_float_are_the_same_run():
+    """0 == 0.0: two configurations that compare equal must have one id."""
+    whole, real = (make(train=TrainConfig(weight_decay=value)) for value in (0, 0.0))
+    assert whole == real
+    assert whole.id == real.id
+
+
+CHANGES = {
+    "task": "easy_vqa",
+    "architecture": "other",
+    "seed": 1,
+    "data": "abc",
+    "objectives": ("mlm",),
+    "start_from": "conceptual_captions/x-s0-00000000",
+    "model.t_biattention_ids": (4,),
+    "model.v_biattention_ids": (4,),
+    "model.num_layers": 6,
+    "model.width": 128,
+    "model.heads": 2,
+    "model.image_size": 32,
+    "model.patch_size": 8,
+    "model.vocab_size": 100,
+    "model.max_tokens": 16,
+    "model.coattention_width": 128,
+    "model.coattention_heads": 2,
+    "model.pooled_width": 32,
+    "model.fusion": "sum",
+    "model.dropout": 0.2,
+    "model.text_weights": "bert-base-uncased",
+    "model.vision_weights": "vit_base_patch16_224",
+    "train.epochs": 11,
+    "train.batch_size": 16,
+    "train.accumulation": 2,
+    "train.lr": 2e-3,
+    "train.weight_decay": 0.1,
+    "train.betas": (0.9, 0.999),
+    "train.warmup_fraction": 0.2,
+    "train.floor_fraction": 0.1,
+    "train.clip_norm": 2.0,
+    "train.precision": "bf16",
+    "train.threads": 2,
+    "train.n_train": 5,
+    "train.n_eval": 5,
+    "alignment.measures": ("cka",),
+    "alignment.n_samples": 128,
+    "alignment.k": 5,
+    "alignment.pooling": "mean",
+}
+
+
+def leaves(cls, prefix: str = "") -> list[str]:
+    names = []
+    for field in dataclasses.fields(cls):
+        inner = {"model": ModelConfig, "train": TrainConfig, "alignment": AlignmentConfig}.get(field.name)
+        names += leaves(inner, f"{field.name}.") if inner and not prefix else [prefix + field.name]
+    return names
+
+
+@pytest.mark.parametrize("place", leaves(RunConfig))
+def test_any_changed_field_makes_another_run(place):
+    part, _, name = place.rpartition(".")
+    value = CHANGES[place]
+    changed = make(
+        **({part: dataclasses.replace(getattr(make(), part), **{name: value})} if part else {name: value})
+    )
+    assert changed != make()
+    assert changed.hash8 != make().hash8

@@ -1,0 +1,57 @@
+"""Data flows one way, and no module is a drawer for odds and ends."""
+
+import ast
+
+import pytest
+
+from vilbert_lib.paths import REPOSITORY
+
+LIBRARY = REPOSITORY / "vilbert_lib"
+BASE = {"config", "paths"}
+LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
+MAY_IMPORT = {
+    "config": set(),
+    "paths": set(),
+    "data": BASE,
+    "model": BASE,
+    "metrics": set(),
+    "representations": BASE | {"data", "model", "metrics"},
+    "training": LEARNING,
+    "runs": LEARNING,
+    "analysis": {"config", "data", "metrics", "runs"},
+    "figures": {"config", "metrics"},
+    "studies": LEARNING | {"runs", "analysis", "figures"},
+    "__main__": {"studies"},
+    "__init__": set(),
+}
+MODULES = sorted(LIBRARY.rglob("*.py"))
+
+
+def imported_parts(source: str) -> set[str]:
+    """Parts of the library (its modules and packages) that ``source`` imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("vilbert_lib.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_module_imports_only_what_lies_upstream(path):
+    part = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+    assert imported_parts(path.read_text()) - {part} <= MAY_IMPORT[part]
+
+
+def test_imports_are_found_in_every_form():
+    source = (
+        "import vilbert_lib.runs\nfrom vilbert_lib import paths\ndef f():\n from vilbert_lib.data.cache import x"
+    )
+    assert imported_parts(source) == {"runs", "paths", "data"}
+
+
+def test_no_module_is_called_after_nothing():
+    assert MODULES
+    assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "helper", "misc", "common"}

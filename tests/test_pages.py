@@ -1,0 +1,89 @@
+"""The book's pages are what the studies say now, without errors, and the book builds."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vilbert_lib import studies
+from vilbert_lib.paths import REPOSITORY
+
+RESULTS = sorted((REPOSITORY / "book" / "results").glob("*/*.ipynb"))
+LOG = sorted((REPOSITORY / "book" / "log").glob("*.ipynb"))
+
+
+def names(pages):
+    return [f"{page.parent.name}/{page.stem}" for page in pages]
+
+
+def outputs(page):
+    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+def test_every_study_has_a_page():
+    quick = {page.stem for page in RESULTS if page.parent.name == "quick"}
+    assert quick == {source.stem for source in studies.sources()}
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
+def test_a_page_was_made_by_the_code_that_its_source_holds_now(page):
+    source = REPOSITORY / "notebooks" / page.name
+    assert studies.same_code(source, page), f"run: python -m vilbert_lib page {page.stem}"
+
+
+@pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))
+def test_a_page_holds_no_error_and_no_path_of_a_machine(page):
+    assert not [output for output in outputs(page) if output["output_type"] == "error"]
+    text = page.read_text(encoding="utf-8")
+    assert str(REPOSITORY) not in text and str(Path.home()) + "/" not in text
+    assert not re.search(r"/(home|root|Users|tmp)/\w", text)
+
+
+@pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))
+def test_every_cell_of_a_page_was_run(page):
+    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+
+
+@pytest.mark.parametrize("page", LOG, ids=names(LOG))
+def test_an_entry_of_the_log_is_dated_and_says_what_was_run(page):
+    first = json.loads(page.read_text(encoding="utf-8"))["cells"][0]
+    assert re.match(r"# \d{4}-\d\d-\d\d: ", "".join(first["source"]))
+    assert "Run of" in "".join(first["source"]) and "minutes on" in "".join(first["source"])
+
+
+@pytest.mark.parametrize("source", studies.sources(), ids=lambda path: path.stem)
+def test_a_source_is_compared_in_more_than_one_cell(source):
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    compared = [
+        cell
+        for cell in cells
+        if cell["cell_type"] == "code"
+        and cell["outputs"]
+        and "nbval-ignore-output" not in cell["metadata"].get("tags", [])
+    ]
+    assert len(compared) >= 2
+
+
+def test_the_book_builds_without_a_warning_and_without_the_internet(tmp_path):
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(REPOSITORY / "book")]
+    done = subprocess.run(
+        [*command, "-W", "-n", "--keep-going", "--all", "--path-output", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    html = tmp_path / "_build" / "html"
+    for page in RESULTS + LOG:
+        assert (html / page.relative_to(REPOSITORY / "book")).with_suffix(".html").is_file()
+    loaded = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="(https?:)?//|<link[^>]+stylesheet[^>]+href="(https?:)?//'
+    )
+    for page in html.rglob("*.html"):
+        assert not loaded.search(page.read_text(encoding="utf-8")), page

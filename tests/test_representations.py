@@ -1,0 +1,170 @@
+"""Features of every layer, pooled as by hand, and the frame of their alignment."""
+
+import numpy as np
+import pytest
+import torch
+
+from vilbert_lib.config import AlignmentConfig, ModelConfig
+from vilbert_lib.data import formats
+from vilbert_lib.data.datasets import PairDataset
+from vilbert_lib.data.tokenizer import of_root
+from vilbert_lib.metrics import MEASURES
+from vilbert_lib.model.vilbert import ViLBERT
+from vilbert_lib.representations import COLUMNS, layer_features, measure_alignment, sample_rows
+
+WIDTH = 16
+
+
+@pytest.fixture(scope="module")
+def words(tiny_root):
+    return of_root(tiny_root)
+
+
+@pytest.fixture(scope="module")
+def model(words):
+    torch.manual_seed(0)
+    config = ModelConfig(
+        num_layers=2,
+        width=WIDTH,
+        heads=2,
+        image_size=64,
+        patch_size=32,
+        vocab_size=words.vocab_size,
+        coattention_width=WIDTH,
+        coattention_heads=2,
+        pooled_width=WIDTH,
+        dropout=0.5,
+        t_biattention_ids=(1,),
+        v_biattention_ids=(1,),
+    )
+    return ViLBERT(config)
+
+
+@pytest.fixture(scope="module")
+def memes(tiny_root, words):
+    return PairDataset(formats.task("hateful_memes").splits(tiny_root)["train"], words, 64, 32)
+
+
+@pytest.fixture(scope="module")
+def questions(tiny_root, words):
+    return PairDataset(formats.task("easy_vqa").splits(tiny_root)["train"], words, 64, 32)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_features_have_a_name_and_a_row_a_sample(model, memes, pooling):
+    features = layer_features(model, memes, np.arange(10), pooling, batch_size=4)
+    assert sorted(features) == ["t0", "t1", "v0", "v1"]
+    assert {x.shape for x in features.values()} == {(10, WIDTH)}
+    assert {x.dtype for x in features.values()} == {torch.float32}
+    assert not any(x.requires_grad for x in features.values())
+
+
+@torch.no_grad()
+def by_hand(model, data, index: int, pooling: str) -> dict[str, torch.Tensor]:
+    """Features of one sample by itself, where there is no padding to leave out."""
+    item = data.__getitems__([index])
+    assert item["attention_mask"].all()
+    model.eval()
+    output = model(item["input_ids"], item["attention_mask"], item["pixel_values"])
+    features = {}
+    for stream, states in (("t", output.text_states), ("v", output.vision_states)):
+        assert len(states) == 3
+        for layer in (0, 1):
+            tokens = states[layer + 1][0]
+            features[f"{stream}{layer}"] = tokens[0] if pooling == "cls" else sum(tokens[1:]) / (len(tokens) - 1)
+    return features
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_pooling_is_that_of_each_sample_alone_padding_left_out(model, memes, pooling):
+    order = np.argsort(memes.lengths, kind="stable")
+    rows = np.array([order[-1], order[0], order[-2], order[1]])
+    assert memes.lengths[order[0]] < memes.lengths[order[-1]]
+    features = layer_features(model, memes, rows, pooling, batch_size=4)
+    for row, index in enumerate(rows):
+        for name, wanted in by_hand(model, memes, int(index), pooling).items():
+            torch.testing.assert_close(features[name][row], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_two_poolings_differ(model, memes):
+    cls, mean = (layer_features(model, memes, np.arange(4), pooling) for pooling in ("cls", "mean"))
+    assert all((cls[name] - mean[name]).abs().max() > 0.01 for name in cls)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_features_are_taken_without_dropout_and_the_mode_is_given_back(model, memes, training):
+    model.train(training)
+    first, again = (layer_features(model, memes, np.arange(4)) for _ in range(2))
+    assert model.training is training
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_unknown_pooling_is_refused(model, memes):
+    with pytest.raises(ValueError, match=r"unknown pooling 'max'.*cls, mean"):
+        layer_features(model, memes, np.arange(4), "max")
+
+
+def test_one_sample_an_image_the_same_at_every_call(questions):
+    rows = sample_rows(questions, 1000)
+    images = questions.image_of[rows]
+    assert len(set(images)) == len(images) == len(questions.pixels) < len(questions)
+    assert (sample_rows(questions, 1000) == rows).all()
+    assert (sample_rows(questions, 5) == rows[:5]).all()
+
+
+def test_samples_are_drawn_from_all_over(memes):
+    rows = sample_rows(memes, 16)
+    assert len(set(rows)) == 16 and rows.max() >= 16 and (np.diff(rows) < 0).any()
+
+
+CONFIG = AlignmentConfig(measures=("cka", "mknn"), n_samples=12, k=3)
+
+
+def test_the_whole_grid(model, memes):
+    frame = measure_alignment(model, memes, CONFIG, epoch=4, split="val", whole_grid=True)
+    assert list(frame.columns) == COLUMNS
+    found = frame[frame.measure == "cka"]
+    assert sorted(zip(found.kind, found.x, found.y, found.text_layer, found.vision_layer, strict=True)) == [
+        ("tt", "t0", "t1", -1, -1),
+        ("tv", "t0", "v0", 0, 0),
+        ("tv", "t0", "v1", 0, 1),
+        ("tv", "t1", "v0", 1, 0),
+        ("tv", "t1", "v1", 1, 1),
+        ("vv", "v0", "v1", -1, -1),
+    ]
+    assert set(frame.epoch) == {4} and set(frame.split) == {"val"} and set(frame.n_samples) == {12}
+    assert frame.groupby("measure").k.unique().map(list).to_dict() == {"cka": [0], "mknn": [3]}
+
+
+def test_values_are_the_measures_of_the_features(model, memes):
+    frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val", whole_grid=True)
+    features = layer_features(model, memes, sample_rows(memes, 12))
+    for row in frame.itertuples():
+        wanted = MEASURES[row.measure](features[row.x], features[row.y], k=3)
+        assert row.value == pytest.approx(wanted, abs=1e-9)
+
+
+def test_the_layers_of_equal_number_alone(model, memes):
+    frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val", whole_grid=False)
+    assert list(zip(frame.measure, frame.x, frame.y, frame.kind, strict=True)) == [
+        ("cka", "t0", "v0", "tv"),
+        ("cka", "t1", "v1", "tv"),
+        ("mknn", "t0", "v0", "tv"),
+        ("mknn", "t1", "v1", "tv"),
+    ]
+
+
+def test_pooling_of_the_configuration_is_used(model, memes):
+    config = AlignmentConfig(measures=("cka",), n_samples=12, k=3, pooling="mean")
+    frame = measure_alignment(model, memes, config, epoch=0, split="val", whole_grid=False)
+    features = layer_features(model, memes, sample_rows(memes, 12), "mean")
+    assert frame.value[1] == pytest.approx(MEASURES["cka"](features["t1"], features["v1"]), abs=1e-9)
+
+
+def test_fewer_images_than_asked_are_said(model, questions):
+    """Sixteen or so images under 35 questions: n and k are what there is."""
+    few = PairDataset(questions.records[:12], questions.tokenizer, 64, 32)
+    config = AlignmentConfig(measures=("mknn",), n_samples=100, k=50)
+    frame = measure_alignment(model, few, config, epoch=0, split="val", whole_grid=False)
+    images = len({record.img for record in few.records})
+    assert set(frame.n_samples) == {images} and set(frame.k) == {images - 1}

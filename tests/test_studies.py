@@ -1,0 +1,181 @@
+"""Parameters are checked, a bare papermill run never touches its source, pages hide the machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from vilbert_lib import paths, studies
+
+PAPERMILL = Path(sys.executable).with_name("papermill")
+
+PARAMETERS = """\
+profile: str = "quick"  # the scale
+seeds: list[int] = [0, 1]  # one run each
+data_root: str = ""  # a folder
+threshold: float = 0.5  # a number
+strict: bool = False  # a switch"""
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A study that prints its parameters, in a notebook folder and a book of its own."""
+    source = tmp_path / "notebooks" / "09_example.ipynb"
+    source.parent.mkdir()
+    check = (
+        "import os, sys\nfrom pathlib import Path\nfrom vilbert_lib import paths, studies\n"
+        f"paths.notebooks = lambda: Path({str(source.parent)!r})\n"
+        "p = studies.parameters('09_example', globals())\n"
+        "print(p.profile, p.seeds, os.getcwd())\nprint('progress', file=sys.stderr)"
+    )
+    cells = [
+        new_markdown_cell("# Example\n\nA question."),
+        new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+        new_code_cell(check),
+    ]
+    nbformat.write(
+        new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "x"}}), source
+    )
+    monkeypatch.setenv("VILBERT_BOOK", str(tmp_path / "book"))
+    monkeypatch.setattr(paths, "notebooks", lambda: source.parent)
+    return source
+
+
+def papermill(*arguments, **options):
+    return subprocess.run(
+        [str(PAPERMILL), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=False,
+        **options,
+    )
+
+
+def check(notebook, **namespace):
+    values = {"profile": "quick", "seeds": [0, 1], "data_root": "", "threshold": 0.5, "strict": False}
+    return studies.parameters(notebook.stem, values | namespace)
+
+
+def test_parameters_are_those_of_the_kernel(notebook):
+    p = check(notebook, seeds=[2])
+    assert (p.profile, p.seeds, p.threshold, p.strict) == ("quick", [2], 0.5, False)
+
+
+def test_what_the_command_line_cannot_type_is_understood(notebook):
+    p = check(notebook, seeds="3, 4", strict="true", threshold=1, data_root=7)
+    assert (p.seeds, p.strict, p.threshold, p.data_root) == ([3, 4], True, 1.0, "7")
+    assert check(notebook, seeds="[3,4]").seeds == [3, 4]
+    assert check(notebook, seeds=5).seeds == [5]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "message"),
+    [
+        ({"profil": "small"}, "09_example has no parameter 'profil'; did you mean 'profile'?"),
+        ({"zzz": 1}, "has no parameter 'zzz'; known: profile, seeds"),
+        ({"seeds": "a"}, r"parameter seeds = 'a' is of type str: int is needed"),
+        ({"seeds": [0.5]}, r"parameter seeds = 0.5 is of type float: int is needed"),
+        ({"threshold": "high"}, r"parameter threshold = 'high' is of type str: float is needed"),
+        ({"strict": "maybe"}, r"parameter strict = 'maybe' is of type str: bool is needed"),
+        ({"profile": None}, r"parameter profile = None is of type NoneType: str is needed"),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_that_names_it(notebook, namespace, message):
+    with pytest.raises(ValueError, match=message.replace("?", r"\?")):
+        check(notebook, **namespace)
+
+
+@pytest.mark.parametrize("stdin", ["pipe", "empty"])
+def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook, stdin):
+    """Papermill's own command reads the notebook from a pipe and writes over the one it was given."""
+    before = notebook.read_bytes()
+    done = papermill(notebook, input="{}" if stdin == "pipe" else "")
+    assert done.returncode == 0, done.stderr
+    assert notebook.read_bytes() == before
+    [page] = (paths.book() / "log").glob("*.ipynb")
+    assert page.name.endswith("-09_example.ipynb") and page.name[:4].isdigit()
+    cells = nbformat.read(page, as_version=4).cells
+    assert cells[0].source.startswith(f"# {page.name[:10]}: Example\n") and "default parameters" in cells[0].source
+    assert not list((paths.book() / "_partial").glob("*"))
+
+
+def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
+    for _ in range(2):
+        assert papermill(notebook, "-p", "profile", "small", stdin=subprocess.DEVNULL).returncode == 0
+    pages = sorted(page.stem for page in (paths.book() / "log").glob("*.ipynb"))
+    assert len(pages) == 2 and pages[1] == pages[0] + "-2"
+
+
+def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(notebook, tmp_path):
+    done = papermill(notebook, "-p", "data_root", tmp_path, "-p", "seeds", "5", stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    [page] = (paths.book() / "log").glob("*.ipynb")
+    text = page.read_text()
+    assert "`data_root` = `<data_root>`" in text and "quick [5]" in text
+    for secret in (str(tmp_path) + '"', str(paths.REPOSITORY), str(Path.home()) + "/", "stderr", "start_time"):
+        assert secret not in text, secret
+
+
+def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
+    done = papermill(notebook, "-p", "profil", "small", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "no parameter 'profil'; did you mean 'profile'?" in done.stderr
+    assert not (paths.book() / "log").exists() and "_partial" in done.stderr
+
+
+def test_a_named_output_is_papermills_own_business(notebook, tmp_path):
+    output = tmp_path / "out.ipynb"
+    assert papermill(notebook, output, stdin=subprocess.DEVNULL).returncode == 0
+    assert output.is_file() and not (paths.book() / "log").exists()
+
+
+def test_a_notebook_is_not_run_over_itself(notebook):
+    before = notebook.read_bytes()
+    done = papermill(notebook, notebook, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "name another output" in done.stderr
+    assert notebook.read_bytes() == before
+
+
+def test_a_notebook_that_does_not_exist_is_named(tmp_path):
+    done = papermill(tmp_path / "08_nothing.ipynb", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "08_nothing.ipynb does not exist" in done.stderr
+
+
+def test_help_and_version_are_papermills_own():
+    assert "--help-notebook" in papermill("--help").stdout
+    assert papermill("--version").returncode == 0
+
+
+@pytest.mark.parametrize("source", studies.sources(), ids=lambda path: path.stem)
+def test_every_parameter_of_every_study_is_typed_and_explained(source):
+    from papermill import inspect_notebook
+
+    declared = inspect_notebook(str(source))
+    assert declared["profile"]["default"] == '"quick"'
+    for name, parameter in declared.items():
+        assert parameter["inferred_type_name"] in {"str", "int", "float", "bool", "list[str]", "list[int]"}, name
+        assert len(parameter["help"]) > 10, name
+
+
+def test_refresh_writes_the_same_bytes_when_nothing_changed(notebook):
+    assert studies.refresh() == [notebook]
+    first = notebook.read_bytes()
+    assert studies.refresh() == []
+    assert notebook.read_bytes() == first
+    assert b"stderr" not in first
+
+
+def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():
+    cell = new_code_cell("1", execution_count=1, metadata={"papermill": {"duration": 1}, "tags": ["x"]})
+    cell.outputs = [
+        new_output("stream", name="stderr", text="50%"),
+        new_output("stream", name="stdout", text="/a/b"),
+    ]
+    result = studies.tidy(new_notebook(cells=[cell], metadata={"papermill": {}}), {"/a": "<a>"}).cells[0]
+    assert [output.text for output in result.outputs] == ["<a>/b"]
+    assert result.metadata == {"tags": ["x"]}

@@ -1,0 +1,130 @@
+"""The loop learns, its schedule and sums are right, and a batch with nothing to learn is harmless."""
+
+import math
+
+import pytest
+import torch
+
+from vilbert_lib import runs
+from vilbert_lib.config import TrainConfig, place_coattention
+from vilbert_lib.data.datasets import PairDataset, batches
+from vilbert_lib.data.masking import IGNORED
+from vilbert_lib.model.vilbert import Classifier, PretrainingModel
+from vilbert_lib.training import checkpoint, losses
+from vilbert_lib.training.loop import learning_rate, optimizer_of
+
+
+def whole_batch(data: PairDataset):
+    return next(batches(data, torch.arange(len(data)).numpy(), len(data)))
+
+
+def test_a_tiny_model_overfits_32_pairs(tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion", model={"dropout": 0.0})
+    batch = whole_batch(runs.dataset(config, tiny_root, "train"))
+    assert len(batch["label"]) == 32
+    torch.manual_seed(0)
+    model = Classifier(config.model, 2)
+    optimizer = optimizer_of(model, TrainConfig(lr=2e-3))
+    for _ in range(150):
+        loss, sums = losses.classification(model, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss) < 0.05 and float(sums["accuracy"]) == 32
+
+
+def test_learning_rate_warms_up_and_falls_to_its_floor():
+    config = TrainConfig(lr=1.0, warmup_fraction=0.1, floor_fraction=0.05)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert max(rates) == rates[9] == rates[10] == 1.0
+    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert rates[-1] == pytest.approx(0.05, abs=0.01) and min(rates[10:]) >= 0.05
+
+
+def test_biases_and_norms_are_not_decayed(tiny_profile):
+    model = Classifier(place_coattention(tiny_profile.model, "middle_fusion"), 2)
+    decayed, free = optimizer_of(model, TrainConfig(weight_decay=0.01)).param_groups
+    assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0.0
+    assert all(p.ndim > 1 for p in decayed["params"]) and all(p.ndim <= 1 for p in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+
+
+def test_a_batch_without_masked_words_has_a_loss_of_zero(tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("mlm",))
+    batch = whole_batch(runs.dataset(config, tiny_root, "val"))
+    batch["mlm_targets"] = torch.full_like(batch["mlm_targets"], IGNORED)
+    loss, sums = losses.pretraining(("mlm",))(PretrainingModel(config.model), batch)
+    loss.backward()
+    assert float(loss) == 0.0 and losses.means(sums, "val")["val_mlm_loss"] == 0.0
+
+
+def test_masked_words_loss_equals_the_dense_one(tiny_root, tiny_profile):
+    config = runs.configure(
+        tiny_profile,
+        tiny_root,
+        "conceptual_captions",
+        "late_fusion",
+        objectives=("mlm", "ap"),
+        model={"dropout": 0.0},
+    )
+    batch = whole_batch(runs.dataset(config, tiny_root, "val"))
+    model = PretrainingModel(config.model)
+    total, sums = losses.pretraining(("mlm", "ap"))(model, batch)
+    ap, output = losses.forward(model, batch)
+    words = model.predict_words(output.text_states[-1].flatten(0, 1))
+    mlm = torch.nn.functional.cross_entropy(words, batch["mlm_targets"].flatten(), ignore_index=IGNORED)
+    expected = mlm + torch.nn.functional.cross_entropy(ap, batch["aligned"])
+    torch.testing.assert_close(total, expected)
+    means = losses.means(sums, "val")
+    assert means["val_loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert means["val_mlm_loss"] == pytest.approx(float(mlm), rel=1e-5)
+    assert means["val_ap_accuracy"] == pytest.approx(float((ap.argmax(1) == batch["aligned"]).float().mean()))
+
+
+def test_accumulated_batches_step_like_one_large_batch(tiny_root, tiny_profile, tmp_path):
+    weights = []
+    for batch_size, accumulation in ((16, 1), (8, 2)):
+        config = runs.configure(
+            tiny_profile,
+            tiny_root,
+            "hateful_memes",
+            "early_fusion",
+            train={"batch_size": batch_size, "accumulation": accumulation, "epochs": 1},
+            model={"dropout": 0.0},
+        )
+        run = runs.train(config, tiny_root)
+        weights.append(run.model(tiny_root).state_dict())
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=2e-4, rtol=1e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_it(tiny_root, tiny_profile):
+    config = runs.configure(
+        tiny_profile, tiny_root, "hateful_memes", "baseline", train={"lr": 1e30, "clip_norm": 1e30}
+    )
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        runs.train(config, tiny_root)
+    assert not runs.Run(config).finished
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "state"
+    checkpoint.write_state(path, {"step": 1})
+
+    def full_disk(unfinished):
+        unfinished.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"state could not be written.*No space left"):
+        checkpoint.write(path, full_disk)
+    assert checkpoint.read_state(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
+
+
+def test_weights_of_another_architecture_are_an_error_that_names_the_file(tiny_profile, tmp_path):
+    early, late = (Classifier(place_coattention(tiny_profile.model, a), 2) for a in ("early_fusion", "optuna1"))
+    checkpoint.write_weights(tmp_path / "weights.safetensors", early)
+    with pytest.raises(ValueError, match=r"weights\.safetensors holds another architecture"):
+        checkpoint.read_weights(tmp_path / "weights.safetensors", late)
+    assert math.isfinite(float(sum(p.sum() for p in late.parameters())))
