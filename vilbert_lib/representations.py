@@ -55,7 +55,7 @@ def layer_features(
         output = model(batch["input_ids"].to(device), mask, batch["pixel_values"].to(device))
         for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
             for layer, state in enumerate(states[1:]):
-                collected.setdefault(f"{stream}{layer}", []).append(_pool(state, content, pooling).float())
+                collected.setdefault(f"{stream}{layer}", []).append(_pool(state, content, pooling).float().cpu())
     model.train(training)
     return {name: torch.cat(parts) for name, parts in collected.items()}
 

@@ -1,16 +1,12 @@
 """The run store: find a run, claim it, train what is missing, read it back."""
 
-import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
 import platform
-import queue
+import shutil
 import subprocess
-import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -19,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, RunConfig, from_dict, place_coattention, to_dict
@@ -30,6 +25,7 @@ from vilbert_lib.training import checkpoint
 from vilbert_lib.training.finetune import finetune
 from vilbert_lib.training.loop import Report
 from vilbert_lib.training.pretrain import pretrain
+from vilbert_lib.training.workers import progress_bar, train_all
 
 # How runs are described ------------------------------------------------------------------------
 
@@ -204,7 +200,8 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
         finally:
             torch.set_num_threads(threads)
         best = run.folder / f"best-{summary['best_epoch']}.safetensors"
-        os.replace(best, run.folder / "model.safetensors")
+        if best.is_file():
+            os.replace(best, run.folder / "model.safetensors")
         checkpoint.write_json(run.folder / "summary.json", summary)
         (run.folder / "checkpoint.pt").unlink(missing_ok=True)
     return run
@@ -240,16 +237,26 @@ def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dic
 
 def environment() -> dict:
     """Versions, revision and device: what the bits of a run depend on beside its configuration."""
-    revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=paths.REPOSITORY, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    cuda = torch.cuda.is_available()
+    revision = ""
+    if shutil.which("git"):
+        command = ["git", "-C", str(paths.REPOSITORY), "rev-parse", "HEAD"]
+        revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "timm", "transformers", "numpy")},
         "revision": revision,
-        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        "device": device_name(),
     }
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_name() -> str:
+    """What a run is trained on, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{cores()} {platform.machine()} cores"
 
 
 # How many runs are trained at once -------------------------------------------------------------
@@ -263,57 +270,9 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -
     """
     missing = [config for config in dict.fromkeys(configs) if not Run(config).finished]
     if jobs is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         threads = max((config.train.threads for config in missing), default=1)
-        jobs = 1 if torch.cuda.is_available() else max(1, cores // threads)
-    jobs = min(jobs, len(missing))
+        jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
     if missing:
-        total = sum(config.train.epochs for config in missing)
-        layout = "{desc}: {percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs, {remaining} left{postfix}"
-        with tqdm(total=total, desc=f"training {len(missing)} runs", bar_format=layout, mininterval=2) as bar:
-            _train_in_turn(missing, data_root, bar) if jobs == 1 else _train_at_once(missing, data_root, jobs, bar)
+        with progress_bar(f"training {len(missing)} runs", sum(c.train.epochs for c in missing)) as bar:
+            train_all(train, [(config, data_root) for config in missing], min(jobs, len(missing)), bar)
     return [Run(config) for config in configs]
-
-
-def _show(bar: tqdm, share: float, loss: float) -> None:
-    if loss == loss:  # a number is known
-        bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-    bar.update(min(share, bar.total - bar.n))
-
-
-def _train_in_turn(configs: list[RunConfig], data_root: Path, bar: tqdm) -> None:
-    for config in configs:
-        train(config, data_root, lambda share, loss: _show(bar, share, loss))
-
-
-def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int, bar: tqdm) -> None:
-    context = multiprocessing.get_context("spawn")
-    reports, done = context.Queue(), threading.Event()
-
-    def listen() -> None:
-        while not done.is_set():
-            with contextlib.suppress(queue.Empty):
-                _show(bar, *reports.get(timeout=0.5))
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        with ProcessPoolExecutor(jobs, context, _start_worker, (reports,)) as pool:
-            futures = [pool.submit(_train_in_worker, config, data_root) for config in configs]
-            for future in futures:
-                future.result()
-    finally:
-        done.set()
-        listener.join()
-
-
-_reports = None  # the worker's end of the queue to the progress bar
-
-
-def _start_worker(reports) -> None:
-    global _reports
-    _reports = reports
-
-
-def _train_in_worker(config: RunConfig, data_root: Path) -> None:
-    train(config, data_root, lambda share, loss: _reports.put((share, loss)))

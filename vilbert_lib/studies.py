@@ -4,7 +4,6 @@ import ast
 import difflib
 import json
 import os
-import platform
 import re
 import sys
 import time
@@ -22,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from vilbert_lib import paths
 from vilbert_lib.data import synthetic
-from vilbert_lib.runs import Run
+from vilbert_lib.runs import Run, device_name
 
 # Parameters ------------------------------------------------------------------------------------
 
@@ -169,19 +168,11 @@ def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
         listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
         about = (
             f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
-            f" {_device()}.*"
+            f" {device_name()}.*"
         )
         notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
     _write(page, notebook)
     return page
-
-
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{len(os.sched_getaffinity(0))} {platform.machine()} cores"
 
 
 def _write(path: Path, notebook: NotebookNode) -> bool:

@@ -158,20 +158,37 @@ def test_the_order_of_a_batch_changes_nothing_but_the_order(pretraining):
     assert all(torch.equal(there[name], back[name].flip(0)) for name in there)
 
 
-def test_words_are_masked_on_aligned_pairs_only(pretraining):
+def test_words_are_asked_for_on_aligned_pairs_only(pretraining):
     batch = pretraining.__getitems__(list(range(len(pretraining))))
     aligned, asked = batch["aligned"].bool(), (batch["mlm_targets"] != IGNORED).any(1)
     assert aligned.any() and not aligned.all()
     assert torch.equal(asked, aligned)
 
 
-def test_the_text_of_a_swapped_pair_is_another_ones_and_the_image_its_own(pretraining, words):
-    batch = pretraining.__getitems__(list(range(len(pretraining))))
-    texts = {tuple(words.encode([r.text], 32)[0][0]): r.text for r in pretraining.records}
-    for index in np.flatnonzero(batch["aligned"].numpy() == 0):
+def test_a_hidden_word_does_not_give_away_that_a_pair_is_aligned(pretraining, words):
+    """At least one word of every text is asked for or would be, and four in five of these are hidden."""
+    masks = {0: [], 1: []}
+    for pretraining.epoch in range(6):
+        batch = pretraining.__getitems__(list(range(len(pretraining))))
+        hidden = (batch["input_ids"] == words.mask_id).sum(1) / batch["attention_mask"].sum(1)
+        for aligned, share in zip(batch["aligned"].tolist(), hidden.tolist(), strict=True):
+            masks[aligned].append(share)
+    assert min(map(len, masks.values())) > 150
+    assert np.mean(masks[0]) == pytest.approx(np.mean(masks[1]), abs=0.025)
+    assert np.mean(masks[0]) > 0.08
+
+
+def test_the_text_of_a_swapped_pair_is_another_ones_and_the_image_its_own(tiny_root, words):
+    records = formats.task("conceptual_captions").splits(tiny_root)["train"]
+    data = PretrainingDataset(records, words, 32, 32, objectives=("ap",), seed=0)
+    batch = data.__getitems__(list(range(len(data))))
+    texts = {tuple(words.encode([r.text], 32)[0][0].tolist()): r.text for r in records}
+    swapped = torch.nonzero(batch["aligned"] == 0).flatten().tolist()
+    assert swapped
+    for index, record in enumerate(records):
         ids = batch["input_ids"][index][batch["attention_mask"][index]]
-        assert texts[tuple(ids.tolist())] != pretraining.records[index].text
-        wanted = (decode(pretraining.records[index].img, 32) / 255 - 0.5) / 0.5
+        assert (texts[tuple(ids.tolist())] != record.text) == (index in swapped)
+        wanted = (decode(record.img, 32) / 255 - 0.5) / 0.5
         np.testing.assert_allclose(batch["pixel_values"][index].permute(1, 2, 0), wanted, atol=1e-6)
 
 

@@ -42,22 +42,24 @@ def between(
 ) -> dict[str, float]:
     """Pearson's r over the architectures' means, tested by permuting the architectures.
 
-    All permutations up to seven architectures, ``draws`` random ones beyond. ``p`` is two-sided.
-    Returns ``r``, ``p``, ``clusters``; fewer than three architectures raise ValueError.
+    All permutations up to seven architectures (``exact``), ``draws`` random ones beyond. ``p`` is
+    two-sided. Returns ``r``, ``p``, ``clusters``, ``exact``; fewer than three architectures raise ValueError.
     """
     means = table.groupby(cluster, sort=True)[[x, y]].mean()
     count = len(means)
     if count < 3:
         raise ValueError(f"{count} values of {cluster}: at least 3 are needed to correlate their means")
     a, b = (means[c].to_numpy() - means[c].mean() for c in (x, y))
-    if factorial(count) <= 5040:
+    exact = factorial(count) <= 5040
+    if exact:
         orders = np.array(list(permutations(range(count))))
     else:
         rng = np.random.default_rng(seed)
         orders = np.array([np.arange(count), *(rng.permutation(count) for _ in range(draws))])
     products = b[orders] @ a  # the first order is the one observed
     p = np.mean(np.abs(products) >= abs(products[0]) * (1 - 1e-12))
-    return {"r": float(products[0] / np.sqrt((a @ a) * (b @ b))), "p": float(p), "clusters": count}
+    r = products[0] / np.sqrt((a @ a) * (b @ b))
+    return {"r": float(r), "p": float(p), "clusters": count, "exact": exact}
 
 
 def smallest_detectable(n: int, power: float = 0.8, alpha: float = 0.05) -> float:

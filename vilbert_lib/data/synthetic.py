@@ -40,7 +40,7 @@ ANIMALS = {  # each colour's partner in the memes
     "green": "frog",
     "blue": "whale",
     "yellow": "lion",
-    "purple": "octopus",
+    "purple": "squid",
     "black": "raven",
 }
 

@@ -56,7 +56,14 @@ def train_wordpieces(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFa
 
 def of_weights(name: str) -> Tokenizer:
     """The tokenizer that published weights expect (a hub name or a local folder)."""
-    return Tokenizer(AutoTokenizer.from_pretrained(name), name)
+    try:
+        return Tokenizer(AutoTokenizer.from_pretrained(name), name)
+    except OSError as error:
+        raise OSError(
+            f"the tokenizer of {name!r} could not be loaded: neither a local folder, nor in the cache, nor to"
+            " be had from the hub. Give the path of a folder that holds it, or fill the cache on a machine with"
+            " a network and copy it (HF_HOME says where it lies)"
+        ) from error
 
 
 def of_root(data_root: Path, vocab_size: int = 2000) -> Tokenizer:

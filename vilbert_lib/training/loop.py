@@ -98,7 +98,9 @@ class Loop:
         while self.position.epoch < self.config.epochs:
             self._train_epoch()
             self._end_epoch()
-        checkpoint.read_weights(self._weights(self.position.best_epoch), self.model)
+        best = self._weights(self.position.best_epoch)
+        # A process that ended between naming the weights and writing the summary left them here.
+        checkpoint.read_weights(best if best.is_file() else self.folder / "model.safetensors", self.model)
         return self.position
 
     def _train_epoch(self) -> None:
