@@ -1,6 +1,7 @@
 """Every test works in folders of its own, on a synthetic root of a few samples."""
 
 import pytest
+import torch
 
 from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, TrainConfig
 from vilbert_lib.data import synthetic
@@ -14,6 +15,12 @@ def own_folders(tmp_path_factory):
         for name in ("DATA", "RUNS", "BOOK"):
             patch.setenv(f"VILBERT_{name}", str(base / name.lower()))
         yield base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Small sums gain nothing from threads, and lose much where other work goes on beside."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 
 Fusion = Literal["hadamard", "sum", "concat"]
+Precision = Literal["fp32", "bf16"]
 Objective = Literal["mlm", "ap"]
 
 
@@ -35,6 +36,14 @@ def choose(kind: str, name: str, known) -> Any:
     if name not in known:
         raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
     return known[name] if isinstance(known, dict) else name
+
+
+def _settle(config) -> None:
+    """Make whole numbers in real fields real: 0 and 0.0 are equal, and must hash alike."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if item.type is float and isinstance(value, int):
+            object.__setattr__(config, item.name, float(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,18 @@ class ModelConfig:
     vision_weights: str = ""
 
     def __post_init__(self):
+        _settle(self)
+        for name in (
+            "num_layers",
+            "width",
+            "heads",
+            "patch_size",
+            "coattention_heads",
+            "max_tokens",
+            "pooled_width",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
         t_ids, v_ids = self.t_biattention_ids, self.v_biattention_ids
         if len(t_ids) != len(v_ids):
             raise ValueError(
@@ -108,12 +129,14 @@ class TrainConfig:
     warmup_fraction: float = 0.1
     floor_fraction: float = 0.05
     clip_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     threads: int = 1
     n_train: int = 0  # 0: all samples
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
 
     def __post_init__(self):
+        _settle(self)
+        choose("precision", self.precision, get_args(Precision))
         for name in ("epochs", "batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
@@ -246,6 +269,9 @@ def from_dict(cls, values: dict):
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(hints)}")
+    required = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [name for name in required if name not in values]:
+        raise ValueError(f"{cls.__name__} needs {', '.join(missing)}")
     kwargs = {}
     for name, value in values.items():
         if dataclasses.is_dataclass(hints[name]):

@@ -11,8 +11,9 @@ from PIL import Image
 
 from vilbert_lib import paths
 from vilbert_lib.config import PROFILES, Profile
-from vilbert_lib.data import formats, synthetic
-from vilbert_lib.data.synthetic import COLOURS, QUADRANTS, SHAPES, SIZES, TEXTURES, Scene, make_root
+from vilbert_lib.data import formats, synthetic, worlds
+from vilbert_lib.data.synthetic import make_root
+from vilbert_lib.data.worlds import COLOURS, QUADRANTS, SHAPES, SIZES, TEXTURES, Scene
 
 DRAWS = 40_000
 
@@ -46,8 +47,8 @@ def test_the_manifest_says_what_the_root_is(tiny_root):
     manifest = synthetic.read_manifest(tiny_root)
     assert (manifest["version"], manifest["seed"], manifest["n_train"]) == (synthetic.VERSION, 0, 32)
     assert manifest["best_possible_accuracy"] == {
-        "hateful_memes": synthetic.meme_bayes(),
-        "easy_vqa": synthetic.question_bayes(),
+        "hateful_memes": worlds.meme_bayes(),
+        "easy_vqa": worlds.question_bayes(),
     }
     assert synthetic.describe(tiny_root).startswith("synthetic data")
 
@@ -74,18 +75,18 @@ TOLERANCE = 0.015
 @pytest.fixture(scope="module")
 def memes():
     rng = np.random.default_rng(0)
-    scenes, texts, labels = zip(*(synthetic.meme(rng) for _ in range(DRAWS)), strict=True)
+    scenes, texts, labels = zip(*(worlds.meme(rng) for _ in range(DRAWS)), strict=True)
     return scenes, texts, labels
 
 
 def test_the_share_of_hateful_memes(memes):
-    assert np.mean(memes[2]) == pytest.approx(synthetic.MEME_POSITIVE, abs=0.01)
+    assert np.mean(memes[2]) == pytest.approx(worlds.MEME_POSITIVE, abs=0.01)
 
 
 def test_what_each_side_of_a_meme_tells_is_what_the_manifest_says(memes):
     scenes, texts, labels = memes
-    best = synthetic.meme_bayes()
-    animal_of = {animal: colour for colour, animal in synthetic.ANIMALS.items()}
+    best = worlds.meme_bayes()
+    animal_of = {animal: colour for colour, animal in worlds.ANIMALS.items()}
     animals = [next(animal for animal in animal_of if animal in text.split()) for text in texts]
     assert lookup_accuracy(animals, labels) == pytest.approx(best["text"], abs=TOLERANCE)
     assert lookup_accuracy(texts, labels) == pytest.approx(best["text"], abs=TOLERANCE)
@@ -99,14 +100,14 @@ def test_what_each_side_of_a_meme_tells_is_what_the_manifest_says(memes):
 @pytest.fixture(scope="module")
 def questions():
     rng = np.random.default_rng(0)
-    scenes = [synthetic.draw_scene(rng) for _ in range(DRAWS)]
-    texts, answers = zip(*(synthetic.question(scene, rng) for scene in scenes), strict=True)
+    scenes = [worlds.draw_scene(rng) for _ in range(DRAWS)]
+    texts, answers = zip(*(worlds.question(scene, rng) for scene in scenes), strict=True)
     return scenes, texts, answers
 
 
 def test_what_each_side_of_a_question_tells_is_what_the_manifest_says(questions):
     scenes, texts, answers = questions
-    best = synthetic.question_bayes()
+    best = worlds.question_bayes()
     shown = [(scene.colour, scene.shape) for scene in scenes]
     assert lookup_accuracy(texts, answers) == pytest.approx(best["text"], abs=TOLERANCE)
     assert lookup_accuracy(shown, answers) == pytest.approx(best["image"], abs=TOLERANCE)
@@ -116,15 +117,15 @@ def test_what_each_side_of_a_question_tells_is_what_the_manifest_says(questions)
     for key, answer in zip(both, answers, strict=True):
         given[key].add(answer)
     assert {len(found) for found in given.values()} == {1}
-    assert set(answers) == set(synthetic.ANSWERS)
+    assert set(answers) == set(worlds.ANSWERS)
 
 
 def test_two_scenes_never_share_a_caption():
     scenes = [Scene(*values) for values in product(COLOURS, SHAPES, TEXTURES, QUADRANTS, SIZES)]
-    captions = [synthetic.caption(scene) for scene in scenes]
+    captions = [worlds.caption(scene) for scene in scenes]
     assert len(scenes) == 576
     assert len(set(captions)) == len(scenes)
-    assert captions == [synthetic.caption(scene) for scene in scenes]
+    assert captions == [worlds.caption(scene) for scene in scenes]
     for scene, text in zip(scenes, captions, strict=True):
         assert all(value in text for value in scene)
 
@@ -135,7 +136,7 @@ def test_an_image_shows_its_scene(shape, texture):
     rng = np.random.default_rng(0)
     ink = {}
     for colour, quadrant, size in product(("red", "black"), QUADRANTS, SIZES):
-        pixels = np.asarray(synthetic.render(Scene(colour, shape, texture, quadrant, size), rng)).astype(int)
+        pixels = np.asarray(worlds.render(Scene(colour, shape, texture, quadrant, size), rng)).astype(int)
         painted = (np.abs(pixels - COLOURS[colour]) <= 12).all(axis=2)
         rows, columns = np.nonzero(painted)
         assert (rows.mean() > 32) == ("lower" in quadrant)
@@ -149,7 +150,7 @@ def test_shapes_and_textures_look_different():
     pictures = {}
     for shape, texture in product(SHAPES, TEXTURES):
         scene = Scene("red", shape, texture, "upper left", "large")
-        pixels = np.asarray(synthetic.render(scene, np.random.default_rng(0))).astype(int)
+        pixels = np.asarray(worlds.render(scene, np.random.default_rng(0))).astype(int)
         pictures[shape, texture] = (np.abs(pixels - COLOURS["red"]) <= 12).all(axis=2).tobytes()
     assert len(set(pictures.values())) == len(pictures)
 
@@ -157,7 +158,7 @@ def test_shapes_and_textures_look_different():
 def test_images_are_64_pixels_wide(tiny_root):
     record = formats.task("hateful_memes").splits(tiny_root)["train"][0]
     with Image.open(record.img) as image:
-        assert (image.size, image.mode) == ((synthetic.SIZE, synthetic.SIZE), "RGB")
+        assert (image.size, image.mode) == ((worlds.SIZE, worlds.SIZE), "RGB")
 
 
 def test_a_root_that_is_there_is_left_as_it_is(tmp_path):

@@ -1,6 +1,7 @@
 """The loop learns, its schedule and sums are right, and a batch with nothing to learn is harmless."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_learning_rate_warms_up_and_falls_to_its_floor():
     rates = [learning_rate(step, 100, config) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
     assert max(rates) == rates[9] == rates[10] == 1.0
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[9:]))
     assert rates[-1] == pytest.approx(0.05, abs=0.01) and min(rates[10:]) >= 0.05
 
 

@@ -28,7 +28,7 @@ def profiles_over_n(
 ) -> pd.DataFrame:
     """Layer profiles on random subsets of the samples: columns ``n``, ``draw`` beside the profile's.
 
-    The whole sample is measured once; a size that is not smaller than it is a ValueError.
+    The whole sample is measured once; a size that is larger is a ValueError.
     """
     available = len(next(iter(features.values())))
     rng, frames = np.random.default_rng(seed), []

@@ -18,6 +18,8 @@ def decode(path: Path, size: int) -> np.ndarray:
     """Read one image as (size, size, 3) uint8 RGB; a ValueError names a file that is broken."""
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I;16"):  # Pillow would clip it to white
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             rgb = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: broken image ({error})") from error
@@ -38,20 +40,23 @@ def decoded_images(files: list[Path], size: int) -> np.ndarray:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
-            _build(folder, files, size)
+            unfinished = folder.with_suffix(".unfinished")
+            try:
+                _build(unfinished, files, size)
+                os.replace(unfinished, folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     return np.load(folder / "pixels.npy", mmap_mode="r")
 
 
 def _build(folder: Path, files: list[Path], size: int) -> None:
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     pixels = np.lib.format.open_memmap(
-        unfinished / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3)
+        folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3)
     )
     for i, path in enumerate(tqdm(files, desc="decoding images", unit="image", disable=len(files) < 5000)):
         pixels[i] = decode(path, size)
     pixels.flush()
     manifest = {"images": len(files), "size": size, "first": files[0].name, "last": files[-1].name}
-    (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    os.replace(unfinished, folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))

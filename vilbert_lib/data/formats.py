@@ -1,6 +1,5 @@
 """One reader for each dataset's real layout on disk: files in, records out."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -90,10 +89,12 @@ def _memes_records(folder: Path, path: Path) -> Iterator[Record]:
             continue
         try:
             row = json.loads(line)
-            label = row.get("label")
-            record = Record(str(row["id"]), folder / row["img"], str(row["text"]), label)
+            label, text = row.get("label"), row["text"]
+            record = Record(str(row["id"]), folder / row["img"], text, label)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where}: broken line ({type(error).__name__}: {error})") from error
+        if not isinstance(text, str):
+            raise ValueError(f"{where}: text {text!r} is not a string")
         if label not in (0, 1, None) or isinstance(label, (bool, float)):
             raise ValueError(f"{where}: label {label!r} is neither 0 nor 1")
         if not record.img.is_file():
@@ -117,11 +118,16 @@ def _vqa_records(folder: Path, part: str, answers: dict[str, int]) -> Iterator[R
     path = folder / "data" / part / "questions.json"
     images = path.parent / "images"
     known = {int(p.stem) for p in images.glob("*.png") if p.stem.isdigit()}
-    for number, row in enumerate(_json(path)):
+    rows = _json(path)
+    if not isinstance(rows, list):
+        raise ValueError(f"{path}: a {type(rows).__name__} instead of a list of questions")
+    for number, row in enumerate(rows):
         where = f"{path}: entry {number}"
         try:
             question, answer, image = row
             image = int(image)
+            if not isinstance(question, str) or not isinstance(answer, str):
+                raise TypeError("question and answer are strings")
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: {row!r} is not [question, answer, image id]") from error
         if answer not in answers:
@@ -160,8 +166,12 @@ def caption_image(folder: Path, part: str, line: int) -> Path:
 def _caption_records(folder: Path, name: str, part: str) -> Iterator[Record]:
     path = folder / name
     known = {p.stem: p for p in (folder / part).glob("*/*") if p.suffix in (".png", ".jpg", ".jpeg")}
-    with open(_existing(path), encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)):
+    with open(_existing(path), "rb") as file:
+        for number, line in enumerate(file):
+            try:
+                row = line.decode("utf-8").rstrip("\r\n").split("\t")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number + 1}: not UTF-8 ({error})") from error
             if len(row) != 2:
                 raise ValueError(f"{path}:{number + 1}: {len(row)} columns instead of caption and address")
             if image := known.get(f"{number:08d}"):

@@ -47,12 +47,15 @@ def mask_tokens(
 def swap_partner(texts: list[str], index: int, rng: np.random.Generator) -> int | None:
     """With probability one half, the index of a sample whose text differs; None: keep the pair.
 
-    Raises ValueError where a hundred draws find no other text.
+    Raises ValueError where all texts are equal.
     """
     if rng.random() < 0.5:
         return None
-    for _ in range(100):
+    for _ in range(20):
         partner = int(rng.integers(len(texts)))
         if texts[partner] != texts[index]:
             return partner
+    others = [i for i, text in enumerate(texts) if text != texts[index]]
+    if others:
+        return others[rng.integers(len(others))]
     raise ValueError(f"no caption differs from {texts[index]!r}: alignment prediction has nothing to swap")

@@ -38,15 +38,24 @@ class Tokenizer:
 
 
 def train_wordpieces(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A lower-case wordpiece vocabulary of at most ``vocab_size`` entries, special tokens first."""
+    """A lower-case wordpiece vocabulary of at most ``vocab_size`` entries, the same at every call.
+
+    The library's trainer numbers the pieces that continue a word in the order in which a hash map
+    yields them, and breaks ties between merges by these numbers: two calls gave two vocabularies.
+    Here letters and their continuations are numbered beforehand.
+    """
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    letters = sorted({c for text in texts for c in normalizer.normalize_str(text) if not c.isspace()})
+    first = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
     pieces = WordPieces(models.WordPiece(unk_token="[UNK]"))
-    pieces.normalizer = normalizers.BertNormalizer(lowercase=True)
-    pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    pieces.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False
-    )
+    pieces.normalizer, pieces.pre_tokenizer = normalizer, splitter
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=first, show_progress=False)
     pieces.train_from_iterator(texts, trainer)
+    # A tokenizer anew, in which the letters are no special tokens.
+    vocabulary = pieces.get_vocab()
+    pieces = WordPieces(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    pieces.normalizer, pieces.pre_tokenizer = normalizer, splitter
+    pieces.decoder = decoders.WordPiece()
     pieces.post_processor = processors.BertProcessing(
         ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
     )

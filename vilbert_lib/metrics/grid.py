@@ -25,15 +25,19 @@ def alignment_grid(
     every unordered pair. Returns one row a pair and measure, with columns ``x``, ``y``,
     ``measure`` and ``value``.
 
-    Raises ValueError for an unknown measure or layer, k outside 1..n-1, and features that no
+    Raises ValueError for an unknown measure or layer, k outside 1..n-1 where a measure uses k, and features that no
     measure can take (see :func:`vilbert_lib.metrics.layers.checked`).
     """
     measures = list(measures)
     for name in measures:
         if name not in MEASURES:
             raise ValueError(f"unknown measure {name!r}; known: {', '.join(MEASURES)}")
+    if not measures:
+        raise ValueError("measures is empty: nothing to measure")
     layers = Layers(features, k=k, q=q)
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
+    if not pairs:
+        raise ValueError("pairs is empty: nothing to measure")
     position = {name: i for i, name in enumerate(layers.names)}
     for name in {name for pair in pairs for name in pair} - set(position):
         raise ValueError(f"unknown layer {name!r}; known: {', '.join(layers.names)}")

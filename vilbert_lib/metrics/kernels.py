@@ -1,5 +1,6 @@
 """Centred kernel alignment, biased and unbiased."""
 
+import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
@@ -10,7 +11,8 @@ def _cosines(matrices: Tensor, x: Tensor, y: Tensor) -> Tensor:
     flat = matrices.flatten(1)
     products = flat @ flat.T
     norms = products.diagonal()
-    return products[x, y] / (norms[x] * norms[y]).sqrt()
+    scale = (norms[x] * norms[y]).sqrt()
+    return torch.where(scale > 0, products[x, y] / scale, 0.0)
 
 
 def cka(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
@@ -31,4 +33,7 @@ def unbiased_cka(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
     total = rows.sum(1) / (n - 1)  # (L,)
     gram -= rows[:, :, None] + rows[:, None, :] - total[:, None, None]
     gram.diagonal(dim1=1, dim2=2).zero_()
+    # Nothing but rounding is left of samples that all lie equally far apart, or all but one: 0.
+    left = gram.flatten(1).norm(dim=1) > n * torch.finfo(torch.float64).eps * layers.grams.flatten(1).norm(dim=1)
+    gram *= left[:, None, None]
     return _cosines(gram, x, y)

@@ -29,10 +29,19 @@ def checked(name: str, features) -> Tensor:
 
 
 class Layers:
-    """Features of L layers on the same n samples, float64, with derived quantities on demand."""
+    """Features of L layers on the same n samples, float64, with derived quantities on demand.
+
+    Each layer is divided by its largest entry: no measure here depends on the unit, and squares of
+    very large or small numbers would leave the range of a float.
+    """
 
     def __init__(self, features: Mapping[str, object], k: int = 10, q: int = 10):
-        self.raw = {name: checked(name, x) for name, x in features.items()}
+        if not features:
+            raise ValueError("features is empty: at least one layer is needed")
+        if q < 1:
+            raise ValueError(f"q={q} must be at least 1")
+        valid = {name: checked(name, x) for name, x in features.items()}
+        self.raw = {name: x / x.abs().max() for name, x in valid.items()}
         self.names = list(self.raw)
         sizes = {name: len(x) for name, x in self.raw.items()}
         if len(set(sizes.values())) > 1:

@@ -11,6 +11,12 @@ def procrustes(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
 
     The Procrustes distance between the centred and scaled clouds is sqrt(2 - 2 s).
     """
-    scaled = [features / features.norm() for features in layers.centred]
+    scaled = [_narrow(features / features.norm()) for features in layers.centred]
     values = [torch.linalg.svdvals(scaled[i].T @ scaled[j]).sum() for i, j in zip(x, y, strict=True)]
     return torch.stack(values).clamp(0, 1)
+
+
+def _narrow(features: Tensor) -> Tensor:
+    """Features with the same Gram matrix and at most n columns: wide ones cost no more."""
+    n, d = features.shape
+    return torch.linalg.qr(features.T, mode="r").R.T if d > n else features

@@ -19,7 +19,8 @@ def rsa(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
     for features in layers.raw.values():
         rows = features - features.mean(1, keepdim=True)
         rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-        distances = 1 - (rows @ rows.T)[upper[0], upper[1]]
+        # Equal distances differ by rounding: without this the ranks of ties would be noise.
+        distances = (1 - (rows @ rows.T)[upper[0], upper[1]]).round(decimals=10)
         rank = torch.as_tensor(rankdata(distances.cpu().numpy()), device=x.device)
         rank = rank - rank.mean()
         ranks.append(rank / rank.norm().clamp_min(torch.finfo(torch.float64).tiny))
