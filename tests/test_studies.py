@@ -38,7 +38,11 @@ def notebook(tmp_path, monkeypatch):
         new_code_cell(check),
     ]
     nbformat.write(
-        new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "x"}}), source
+        new_notebook(
+            cells=cells,
+            metadata={"kernelspec": {"name": "python3", "display_name": "x"}, "language_info": {"name": "python"}},
+        ),
+        source,
     )
     monkeypatch.setenv("VILBERT_BOOK", str(tmp_path / "book"))
     monkeypatch.setattr(paths, "notebooks", lambda: source.parent)

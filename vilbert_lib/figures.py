@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 
 from vilbert_lib.metrics import MEASURES
 
@@ -66,6 +67,7 @@ def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *,
                 axis.plot(mean.index, mean, color=colour, ls=["-", "--", ":"][i] if hue else "-", label=name)
                 axis.fill_between(mean.index, low, high, color=colour, alpha=0.15, lw=0)
         axis.set(xlabel="epoch", ylabel=ylabel)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(fontsize=8)
     return figure
 
@@ -107,6 +109,7 @@ def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks:
                 ms=4.5,
             )
         axis.set(xlabel="layer", ylabel=MEASURES[measure].title)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)), fontsize=8.5)
     return figure

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from vilbert_lib.metrics import MEASURES
+from vilbert_lib.metrics import MEASURES, alignment_grid
 
 
 def known_pair(case: str, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -27,12 +27,17 @@ def known_pair(case: str, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np
     raise ValueError(f"unknown case {case!r}; known: identical, independent, shared")
 
 
+def values(measures: Iterable[str], X: np.ndarray, Y: np.ndarray, k: int = 10) -> dict[str, float]:
+    """All ``measures`` of one pair of features."""
+    grid = alignment_grid({"X": X, "Y": Y}, measures, k=k)
+    return dict(zip(grid.measure, grid.value, strict=True))
+
+
 def known_values(measures: Iterable[str], n: int, d: int, k: int = 10) -> pd.DataFrame:
     """Each measure on the known pairs: one row a measure, one column a case."""
     cases = ("identical", "shared", "independent")
-    pairs = {case: known_pair(case, n, d) for case in cases}
-    rows = [{"measure": m, **{case: MEASURES[m](*pair, k=k) for case, pair in pairs.items()}} for m in measures]
-    return pd.DataFrame(rows)
+    found = {case: values(measures, *known_pair(case, n, d), k=k) for case in cases}
+    return pd.DataFrame(found).rename_axis("measure").reset_index()
 
 
 def chance_levels(
@@ -43,10 +48,8 @@ def chance_levels(
     for n in sizes:
         for d in widths:
             for draw in range(draws):
-                X, Y = known_pair("independent", n, d, seed=draw)
-                rows += [
-                    {"measure": m, "n": n, "d": d, "draw": draw, "value": MEASURES[m](X, Y, k=k)} for m in measures
-                ]
+                found = values(measures, *known_pair("independent", n, d, seed=draw), k=k)
+                rows += [{"measure": m, "n": n, "d": d, "draw": draw, "value": v} for m, v in found.items()]
     return pd.DataFrame(rows)
 
 
@@ -76,18 +79,19 @@ def invariances(measures: Iterable[str], n: int, d: int, k: int = 10, tolerance:
     order = rng.permutation(n)
     variants = {how: (X, transformed(Y, how)) for how in ("rotation", "scaling", "translation", "rescaling")}
     variants["permutation of samples"] = (X[order], Y[order])
+    before = values(measures, X, Y, k)
     rows = []
-    for m in measures:
-        value = MEASURES[m](X, Y, k=k)
-        for how, pair in variants.items():
-            change = abs(MEASURES[m](*pair, k=k) - value)
+    for how, pair in variants.items():
+        for m, value in values(measures, *pair, k=k).items():
+            change = abs(value - before[m])
+            claimed = how in MEASURES[m].invariances
             rows.append(
                 {
                     "measure": m,
                     "transformation": how,
                     "change": change,
                     "invariant": change < tolerance,
-                    "claimed": how in MEASURES[m].invariances,
+                    "claimed": claimed,
                 }
             )
     return pd.DataFrame(rows)

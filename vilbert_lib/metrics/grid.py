@@ -25,8 +25,8 @@ def alignment_grid(
     every unordered pair. Returns one row a pair and measure, with columns ``x``, ``y``,
     ``measure`` and ``value``.
 
-    Raises ValueError for an unknown measure or layer, k outside 1..n-1 where a measure uses k, and features that no
-    measure can take (see :func:`vilbert_lib.metrics.layers.checked`).
+    Raises ValueError for an unknown measure or layer, k outside 1..n-1 where a measure uses k,
+    and features that no measure can take (:func:`vilbert_lib.metrics.layers.checked`).
     """
     measures = list(measures)
     for name in measures:
