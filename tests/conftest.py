@@ -7,9 +7,9 @@ from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, TrainConfi
 from vilbert_lib.data import synthetic
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def own_folders(tmp_path_factory):
-    """Point data, runs and book to temporary folders."""
+    """Point data, runs and book to temporary folders; the notebooks, tested after, use the real ones."""
     base = tmp_path_factory.mktemp("places")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DATA", "RUNS", "BOOK"):
