@@ -12,8 +12,8 @@ from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
 from vilbert_lib.model.vilbert import Classifier
 from vilbert_lib.representations import measure_alignment
-from vilbert_lib.training import checkpoint, losses
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches
+from vilbert_lib.training import losses
+from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
 
 
 @torch.no_grad()
@@ -87,11 +87,3 @@ def finetune(
         "n_val": len(data["val"]),
         "n_test": len(data["test"]),
     }
-
-
-def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
-    """Put the whole grid of one epoch in place of its equal-number layers."""
-    path = folder / "alignment.parquet"
-    known = pd.read_parquet(path)
-    frame = pd.concat([known[known.epoch != epoch], frame]).sort_values("epoch", kind="stable")
-    checkpoint.write_frame(path, frame.reset_index(drop=True))

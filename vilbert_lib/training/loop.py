@@ -207,6 +207,14 @@ def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
     checkpoint.write_frame(path, frame)
 
 
+def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
+    """Put the whole grid of one epoch in place of its equal-number layers."""
+    path = folder / "alignment.parquet"
+    known = pd.read_parquet(path)
+    frame = pd.concat([known[known.epoch != epoch], frame]).sort_values("epoch", kind="stable")
+    checkpoint.write_frame(path, frame.reset_index(drop=True))
+
+
 def evaluation_batches(data: PairDataset, n: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
     """Batches of ``n`` samples (0: all), in an order that never changes, on ``device``."""
     order = epoch_order(len(data), 0, 0)[: n or len(data)]

@@ -10,8 +10,7 @@ from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
 from vilbert_lib.model.vilbert import PretrainingModel
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses
-from vilbert_lib.training.finetune import replace_epoch
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches
+from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
 
 
 @torch.no_grad()
