@@ -1,32 +1,98 @@
 """Canonical correlations between the leading directions of two layers."""
 
+from dataclasses import dataclass
+
+import scipy.linalg
 import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.procrustes import nuclear_norm
 
 
-def svcca(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
-    """Mean canonical correlation of the top q left singular vectors (Raghu et al. 2017).
+@dataclass(frozen=True)
+class Directions:
+    """Left singular vectors of every centred layer, (n, r) each; r may differ."""
+
+    bases: list[Tensor]
+    dtype: torch.dtype
+
+    def permuted(self, order: Tensor) -> "Directions":
+        """The same directions with the samples in another ``order`` (n,)."""
+        return Directions([basis[order] for basis in self.bases], self.dtype)
+
+
+def singular_vectors(layers: Layers, i: int, most: int) -> tuple[Tensor, Tensor]:
+    """Up to ``most`` leading left singular vectors (n, r) of the centred layer ``i``, and its values (r,).
+
+    Exact: two randomized decompositions of one matrix span two subspaces, and identical inputs
+    come out below 1. Values below about 1e-7 of the largest count as 0.
+    """
+    features = layers.centred(i)
+    n, d = features.shape
+    symmetric = features.T @ features if d < n else layers.gram(i)
+    size = len(symmetric)
+    if symmetric.device.type == "cpu" and most < size:  # some eigenvectors cost a third of all
+        chosen = [size - most, size - 1]
+        found = scipy.linalg.eigh(symmetric.numpy(), subset_by_index=chosen, driver="evr", check_finite=False)
+        values, vectors = (torch.from_numpy(part) for part in found)
+    else:
+        values, vectors = torch.linalg.eigh(symmetric)
+    values, vectors = values.flip(0)[:most].clamp_min(0).sqrt(), vectors.flip(1)[:, :most]
+    rank = int((values > values[0] * (torch.finfo(torch.float64).eps * max(n, d)) ** 0.5).sum())
+    values, vectors = values[:rank], vectors[:, :rank]
+    return (features @ vectors / values if d < n else vectors), values
+
+
+def top_directions(layers: Layers) -> Directions:
+    """The ``q`` leading directions of every layer, or as many as its rank gives."""
+    most = min(layers.settings.q, layers.n - 1)
+    return Directions([singular_vectors(layers, i, most)[0] for i in layers], layers.dtype)
+
+
+def variance_directions(layers: Layers) -> Directions:
+    """As many leading directions as hold the share ``variance`` of a layer's variance."""
+    bases = []
+    for i in layers:
+        vectors, values = singular_vectors(layers, i, layers.n - 1)
+        shares = values.square().cumsum(0) / values.square().sum()
+        # Rounding must not ask for one more direction than there is.
+        kept = int((shares < layers.settings.variance - 1e-12).sum()) + 1
+        bases.append(vectors[:, :kept])
+    return Directions(bases, layers.dtype)
+
+
+def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
+    """Mean canonical correlation of the top q left singular vectors, in [0, 1] (Raghu et al. 2017).
 
     A layer whose rank is below q gives as many directions as it has; the mean is over the
-    smaller of the two numbers. The singular vectors are exact: two randomized decompositions
-    of one matrix span two subspaces, and identical inputs come out below 1.
+    smaller of the two numbers.
     """
-    n, q = layers.n, min(layers.q, layers.n - 1)
-    bases = torch.zeros(len(layers.names), n, q, dtype=torch.float64, device=x.device)
-    ranks = []
-    for i, features in enumerate(layers.centred):
-        # The same left singular vectors, by way of the smaller of the two matrices.
-        if features.shape[1] < n:
-            vectors, values, _ = torch.linalg.svd(features, full_matrices=False)
-        else:
-            values, vectors = (part.flip(-1) for part in torch.linalg.eigh(layers.grams[i]))
-            values = values.clamp_min(0).sqrt()
-        tolerance = values[0] * (torch.finfo(torch.float64).eps * max(features.shape)) ** 0.5
-        rank = min(q, int((values > tolerance).sum()))
-        bases[i, :, :rank] = vectors[:, :rank]
-        ranks.append(rank)
-    correlations = torch.linalg.svdvals(bases[x].mT @ bases[y]).clamp(0, 1)
-    ranks = torch.tensor(ranks, device=x.device)
-    return correlations.sum(1) / torch.minimum(ranks[x], ranks[y])
+    a, b = (_padded(side.bases) for side in (left, right))
+    products = (a.flatten(1).T @ b.flatten(1)).view(a.shape[1], a.shape[2], b.shape[1], b.shape[2])
+    correlations = torch.linalg.svdvals(products[x, :, y]).clamp(0, 1)
+    return correlations.sum(1) / _smaller(left, right, x, y)
+
+
+def _padded(bases: list[Tensor]) -> Tensor:
+    """All bases, each filled up with zeros to the width of the widest: (n, L, q)."""
+    most = max(basis.shape[1] for basis in bases)
+    return torch.stack([torch.nn.functional.pad(basis, (0, most - basis.shape[1])) for basis in bases], 1)
+
+
+def _smaller(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
+    counts = [torch.tensor([b.shape[1] for b in side.bases], device=x.device) for side in (left, right)]
+    return torch.minimum(counts[0][x], counts[1][y])
+
+
+def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
+    """Mean canonical correlation of the directions that hold 99 % of the variance, in [0, 1].
+
+    Raghu et al. 2017; the sum is divided by the smaller number of directions. Where that is no
+    small part of n, chance alone gives values near 1.
+    """
+    sums = [
+        nuclear_norm(left.bases[a].T @ right.bases[b], left.dtype)
+        for a, b in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+    return (torch.stack(sums) / _smaller(left, right, x, y)).clamp(0, 1)

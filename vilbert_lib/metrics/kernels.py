@@ -1,39 +1,100 @@
-"""Centred kernel alignment, biased and unbiased."""
+"""Centred kernel alignment: linear, RBF, and unbiased."""
 
 import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 
 
-def _cosines(matrices: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Cosines between the matrices of the pairs (x[i], y[i]), from one product of the stack."""
-    flat = matrices.flatten(1)
-    products = flat @ flat.T
-    norms = products.diagonal()
-    scale = (norms[x] * norms[y]).sqrt()
-    return torch.where(scale > 0, products[x, y] / scale, 0.0)
+def linear_grams(layers: Layers) -> SymmetricStack:
+    """Linear Gram matrices of the centred features."""
+    return SymmetricStack.of((layers.gram(i) for i in layers), len(layers), layers.dtype)
 
 
-def cka(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
-    """Linear CKA, <K, L> / (|K| |L|) of the centred Gram matrices (Kornblith et al. 2019, eq. 4)."""
-    return _cosines(layers.grams, x, y)
+def rbf_grams(layers: Layers) -> SymmetricStack:
+    """Centred Gram matrices of the kernel exp(-d^2 / (2 t^2 m)).
 
-
-def unbiased_cka(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
-    """CKA from the unbiased HSIC: the cosine of the U-centred Gram matrices.
-
-    Song et al. 2012, eq. 4; Szekely and Rizzo 2014, section 3. Centring the features first
-    changes nothing on paper and saves the digits in practice.
+    d^2 are squared distances, m their median over all n^2 entries, the zeros of the diagonal
+    included (Kornblith et al. 2019, section 4), and t the ``threshold`` of the settings.
     """
-    n = layers.n
-    gram = layers.grams.clone()
-    gram.diagonal(dim1=1, dim2=2).zero_()
-    rows = gram.sum(2) / (n - 2)  # (L, n)
-    total = rows.sum(1) / (n - 1)  # (L,)
-    gram -= rows[:, :, None] + rows[:, None, :] - total[:, None, None]
-    gram.diagonal(dim1=1, dim2=2).zero_()
-    # Nothing but rounding is left of samples that all lie equally far apart, or all but one: 0.
-    left = gram.flatten(1).norm(dim=1) > n * torch.finfo(torch.float64).eps * layers.grams.flatten(1).norm(dim=1)
-    gram *= left[:, None, None]
-    return _cosines(gram, x, y)
+    return SymmetricStack.of((_rbf(layers, i) for i in layers), len(layers), layers.dtype)
+
+
+def _rbf(layers: Layers, i: int) -> Tensor:
+    gram = layers.gram(i)
+    norms = gram.diagonal()
+    squared = norms[:, None] + norms - 2 * gram
+    # Rounding would tell duplicates apart.
+    squared[squared < 1e-13 * norms.max()] = 0
+    squared.fill_diagonal_(0)
+    # More than half of the pairs may be duplicates: then only those are alike at all.
+    median = _median(squared).clamp_min(torch.finfo(torch.float64).tiny)
+    kernel = squared.div_(-2 * layers.settings.threshold**2 * median).exp_()
+    rows = kernel.mean(1)
+    return kernel.sub_(rows[:, None]).sub_(rows).add_(rows.mean())
+
+
+def _median(symmetric: Tensor) -> Tensor:
+    """Median of all entries of a matrix with zeros on its diagonal; the mean of the middle two."""
+    n = len(symmetric)
+    above = torch.triu_indices(n, n, offset=1, device=symmetric.device)
+    values = symmetric[above[0], above[1]]
+    # In the sorted entries come n zeros and then each value above the diagonal twice.
+    middle = {(max(p - n, 0) // 2, p < n) for p in ((n * n - 1) // 2, n * n // 2)}
+    found = [torch.zeros_like(values[0]) if zero else values.kthvalue(p + 1).values for p, zero in middle]
+    return torch.stack(found).mean()
+
+
+def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """CKA, <K, L> / (|K| |L|) of the centred Gram matrices (Kornblith et al. 2019, eq. 4)."""
+    return _ratio(left.products(right), left.norms(), right.norms())[x, y].clamp(0, 1)
+
+
+def cka_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean and standard deviation of CKA over permutations of one side."""
+    scale = left.norms()[:, None] * right.norms()
+    mean, deviation = permutation_moments(left, right)
+    return (mean / scale)[x, y], (deviation / scale)[x, y]
+
+
+def unbiased_cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """CKA from the unbiased HSIC, the cosine of the U-centred Gram matrices, in [-1, 1].
+
+    Song et al. 2012, eq. 4; Szekely and Rizzo 2014, section 3.
+    """
+    values = _unbiased_hsic(left.off_diagonal(right), left, right)
+    norms = []
+    for stack in (left, right):
+        square = stack.squares + _diagonal_terms(stack, stack).diagonal()
+        # Samples that all lie equally far apart, or all but one, leave nothing but rounding: 0.
+        noise = stack.n * torch.finfo(stack.upper.dtype).eps * stack.squares
+        norms.append(torch.where(square > noise, square, 0).sqrt())
+    return _ratio(values, *norms)[x, y].clamp(-1, 1)
+
+
+def unbiased_cka_moments(
+    left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Exact mean 0 and standard deviation sqrt(2 / (n (n-3))), whatever the kernel (Szekely and Rizzo 2013)."""
+    mean = torch.zeros(len(x), dtype=torch.float64, device=left.diagonal.device)
+    return mean, torch.full_like(mean, (2 / (left.n * (left.n - 3))) ** 0.5)
+
+
+def _unbiased_hsic(off_diagonal: Tensor, left: SymmetricStack, right: SymmetricStack) -> Tensor:
+    return off_diagonal + _diagonal_terms(left, right)
+
+
+def _diagonal_terms(left: SymmetricStack, right: SymmetricStack) -> Tensor:
+    """What U-centring adds to the products of Gram matrices without their diagonals.
+
+    The rows of a centred Gram matrix sum to zero, so without its diagonal they sum to minus that.
+    """
+    n = left.n
+    whole = left.traces()[:, None] * right.traces() / ((n - 1) * (n - 2))
+    return whole - 2 / (n - 2) * left.diagonal @ right.diagonal.T
+
+
+def _ratio(products: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    scale = left[:, None] * right
+    return torch.where(scale > 0, products / scale, 0.0)

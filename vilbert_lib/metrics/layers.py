@@ -1,7 +1,8 @@
-"""Checked features of many layers, and what every measure needs of one layer, computed once."""
+"""Checked features of many layers, and what several measures need of one layer."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,69 +10,151 @@ from torch import Tensor
 
 # Shape legend: L layers, n samples, d features (may differ between layers), k neighbours.
 
+CACHED_BYTES = 2**29  # Gram matrices are kept as long as all of them together take less than this
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a measure may be told.
+
+    ``k``: neighbours; ``q``: directions of SVCCA; ``variance``: the share that CCA keeps;
+    ``threshold``: bandwidth of the RBF kernel in units of the root of the median squared
+    distance; ``penalty`` of the ridge regression, by default .1 tr(K)/n.
+    """
+
+    k: int = 10
+    q: int = 10
+    variance: float = 0.99
+    threshold: float = 1.0
+    penalty: float | None = None
+
+    def __post_init__(self):
+        for name in ("k", "q"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number from 1 on")
+        if not 0 < self.variance <= 1:
+            raise ValueError(f"variance={self.variance!r} must lie in (0, 1]")
+        if not 0 < self.threshold < float("inf"):
+            raise ValueError(f"threshold={self.threshold!r} must be positive")
+        if self.penalty is not None and not 0 < self.penalty < float("inf"):
+            raise ValueError(f"penalty={self.penalty!r} must be positive")
+
 
 def checked(name: str, features) -> Tensor:
-    """``features`` (n, d) as a float64 tensor; a ValueError names what a measure cannot take."""
-    x = torch.as_tensor(features if isinstance(features, Tensor) else np.asarray(features))
-    if x.ndim != 2:
+    """``features`` (n, d), or (n, tokens, d), as a float tensor; a ValueError names what cannot be measured."""
+    x = features.detach() if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
+    if x.ndim not in (2, 3):
         raise ValueError(f"{name} has {x.ndim} dimension(s), shape {tuple(x.shape)}: (n, d) is needed")
     if x.shape[0] < 4:
         raise ValueError(f"{name} has n={x.shape[0]} samples: at least 4 are needed")
-    if x.shape[1] < 1:
-        raise ValueError(f"{name} has d={x.shape[1]} features: at least 1 is needed")
-    x = x.detach().to(torch.float64)
-    if not torch.isfinite(x).all():
-        row, column = torch.nonzero(~torch.isfinite(x))[0].tolist()
-        raise ValueError(f"{name} holds {x[row, column].item()} at row {row}, column {column}")
-    if bool((x == x[0]).all()):
+    if 0 in x.shape:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: at least 1 feature is needed")
+    if x.is_complex():
+        raise ValueError(f"{name} holds complex numbers ({x.dtype}): real ones are needed")
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.to(torch.float32 if x.is_floating_point() else torch.float64)
+    finite = torch.isfinite(x)
+    if not finite.all():
+        place = torch.nonzero(~finite)[0].tolist()
+        axes = ("row", "column") if x.ndim == 2 else ("row", "token", "column")
+        where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=True))
+        raise ValueError(f"{name} holds {x[tuple(place)].item()} at {where}")
+    if bool((x == x[:1]).all()):
         raise ValueError(f"{name} is constant: all {x.shape[0]} rows are equal")
     return x
 
 
 class Layers:
-    """Features of L layers on the same n samples, float64, with derived quantities on demand.
+    """Features of L layers on the same n samples.
 
-    Each layer is divided by its largest entry: no measure here depends on the unit, and squares of
-    very large or small numbers would leave the range of a float.
+    What belongs to one layer is computed in float64. ``dtype`` is that of what is kept for all
+    layers at once: float32 where all features came in float32, else float64.
     """
 
-    def __init__(self, features: Mapping[str, object], k: int = 10, q: int = 10):
+    def __init__(
+        self,
+        features: Mapping[str, object],
+        settings: Settings | None = None,
+        *,
+        masks: Mapping[str, object] | None = None,
+        device: str | torch.device | None = None,
+    ):
         if not features:
             raise ValueError("features is empty: at least one layer is needed")
-        if q < 1:
-            raise ValueError(f"q={q} must be at least 1")
-        valid = {name: checked(name, x) for name, x in features.items()}
-        self.raw = {name: x / x.abs().max() for name, x in valid.items()}
-        self.names = list(self.raw)
-        sizes = {name: len(x) for name, x in self.raw.items()}
-        if len(set(sizes.values())) > 1:
-            few, many = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
-            raise ValueError(f"{few} has n={sizes[few]} samples but {many} has n={sizes[many]}")
-        self.n = next(iter(sizes.values()))
-        self.k, self.q = k, q
+        self.settings = settings or Settings()
+        self._features = [checked(name, x) for name, x in features.items()]
+        self.names = list(features)
+        for (name, x), (other, y) in pairwise(zip(self.names, self._features, strict=True)):
+            if len(x) != len(y):
+                raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
+        self.n = len(self._features[0])
+        self.device = torch.device(device) if device is not None else self._features[0].device
+        self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
+        self._masks = self._checked_masks(masks or {})
+        self._grams: dict[int, Tensor] = {}
+        self._keeps_grams = 8 * len(self.names) * self.n**2 <= CACHED_BYTES
 
-    @cached_property
-    def centred(self) -> list[Tensor]:
-        """Features with the mean over samples removed, (n, d) each."""
-        return [x - x.mean(0) for x in self.raw.values()]
+    def __len__(self) -> int:
+        return len(self.names)
 
-    @cached_property
-    def grams(self) -> Tensor:
-        """Linear Gram matrices of the centred features, (L, n, n)."""
-        return torch.stack([x @ x.T for x in self.centred])
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.names)))
 
-    @cached_property
-    def neighbours(self) -> Tensor:
-        """Indices of the k most cosine-similar other samples, nearest first, (L, n, k).
+    def raw(self, i: int) -> Tensor:
+        """Layer ``i`` as it came, (n, d), divided by its largest entry.
 
-        Cosines are those of the features as they come: neighbours are defined without centring.
+        No measure here depends on the unit, and squares of very large or small numbers would
+        leave the range of a float.
         """
-        if not 0 < self.k < self.n:
-            raise ValueError(f"k={self.k} must lie in 1..n-1 = {self.n - 1}")
-        nearest = []
-        for x in self.raw.values():
-            # A row of zeros has no direction: it is equally far from all.
-            unit = x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-            cosine = (unit @ unit.T).fill_diagonal_(-torch.inf)
-            nearest.append(cosine.topk(self.k, dim=1).indices)
-        return torch.stack(nearest)
+        x = self._features[i]
+        if x.ndim != 2:
+            raise ValueError(f"{self.names[i]} has 3 dimensions, shape {tuple(x.shape)}: (n, d) is needed")
+        return self._scaled(x)
+
+    def tokens(self, i: int) -> tuple[Tensor, Tensor]:
+        """States (n, tokens, d) of layer ``i`` and which of them count, (n, tokens).
+
+        Features (n, d) are one token a sample.
+        """
+        x = self._features[i]
+        states = self._scaled(x if x.ndim == 3 else x[:, None])
+        mask = self._masks.get(self.names[i])
+        return states, torch.ones(states.shape[:2], dtype=torch.bool, device=self.device) if mask is None else mask
+
+    def scale(self, i: int) -> float:
+        """What :meth:`raw` divides layer ``i`` by."""
+        return float(self._features[i].abs().max())
+
+    def centred(self, i: int) -> Tensor:
+        """Layer ``i`` with the mean over samples removed, (n, d)."""
+        x = self.raw(i)
+        return x - x.mean(0)
+
+    def gram(self, i: int) -> Tensor:
+        """Linear Gram matrix of the centred layer ``i``, (n, n)."""
+        if i in self._grams:
+            return self._grams[i]
+        x = self.centred(i)
+        gram = x @ x.T
+        if self._keeps_grams:
+            self._grams[i] = gram
+        return gram
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        x = x.to(self.device, torch.float64)
+        return x / x.abs().max().double()
+
+    def _checked_masks(self, masks: Mapping[str, object]) -> dict[str, Tensor]:
+        valid = {}
+        for name, mask in masks.items():
+            if name not in self.names:
+                raise ValueError(f"masks names the layer {name!r}; known: {', '.join(self.names)}")
+            x = self._features[self.names.index(name)]
+            mask = torch.as_tensor(mask).to(self.device, torch.bool)
+            if x.ndim != 3 or mask.shape != x.shape[:2]:
+                raise ValueError(f"mask of {name} has shape {tuple(mask.shape)}, its features {tuple(x.shape)}")
+            if not mask.any(1).all():
+                raise ValueError(f"mask of {name} leaves no token of row {int(torch.nonzero(~mask.any(1))[0])}")
+            valid[name] = mask
+        return valid

@@ -1,15 +1,216 @@
-"""Measures of shared nearest neighbours."""
+"""Measures of shared nearest neighbours: which they are, and in which order."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from rapidfuzz import process
+from rapidfuzz.distance import LCSseq, Levenshtein
+from scipy.stats import hypergeom
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
 
+TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
 
-def mknn(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
-    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, eq. 2)."""
-    members = torch.zeros(len(layers.names), layers.n, layers.n, dtype=torch.float32, device=x.device)
-    members.scatter_(2, layers.neighbours, 1.0)
-    flat = members.flatten(1)
-    overlap = torch.round((flat @ flat.T).double())  # counts: whole numbers
-    return overlap[x, y] / (layers.n * layers.k)
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest other samples of every sample, nearest first, and their cosines: (L, n, k) each."""
+
+    indices: Tensor
+    cosines: Tensor
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.indices.shape[1]
+
+    @property
+    def k(self) -> int:
+        """Number of neighbours."""
+        return self.indices.shape[2]
+
+    def permuted(self, order: Tensor) -> "Neighbours":
+        """The lists of the same samples in another ``order`` (n,)."""
+        return Neighbours(order.argsort()[self.indices[:, order]], self.cosines[:, order])
+
+    def ranks(self, layer: int) -> Tensor:
+        """Rank, from 1, of sample j among the neighbours of sample i, 0 where it is none: (n, n)."""
+        table = torch.zeros(self.n, self.n, dtype=torch.int32, device=self.indices.device)
+        ranks = torch.arange(1, self.k + 1, dtype=torch.int32, device=table.device)
+        return table.scatter_(1, self.indices[layer], ranks.expand(self.n, -1))
+
+
+def nearest_neighbours(layers: Layers) -> Neighbours:
+    """Neighbours by cosine similarity of the features as they come: neighbours are defined without centring.
+
+    A row of zeros has no direction and cosine 0 with all. Ties go to the sample that comes first.
+    """
+    k, n = layers.settings.k, layers.n
+    if k >= n:
+        raise ValueError(f"k={k} must be less than n={n}")
+    found = [_nearest(layers.raw(i), k) for i in layers]
+    return Neighbours(torch.stack([indices for indices, _ in found]), torch.stack([values for _, values in found]))
+
+
+def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    unit = x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    cosines = (unit @ unit.T).fill_diagonal_(-torch.inf)
+    values, indices = cosines.topk(k + 1, dim=1)  # one more shows a tie at the edge
+    rounded = values.round(decimals=TIE)
+    tied = torch.nonzero((rounded[:, 1:] == rounded[:, :-1]).any(1))[:, 0]
+    if len(tied):
+        order = cosines[tied].round(decimals=TIE).sort(dim=1, descending=True, stable=True).indices[:, : k + 1]
+        indices[tied], values[tied] = order, cosines[tied].gather(1, order)
+    return indices[:, :k], values[:, :k]
+
+
+def _shared(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Pairs that share their right layer: which they are, ranks there of the left neighbours, and that layer.
+
+    The ranks are (pairs, n, k), 0 where a left neighbour is none on the right.
+    """
+    for layer in y.unique().tolist():
+        pairs = torch.nonzero(y == layer)[:, 0]
+        table = right.ranks(layer).expand(len(pairs), -1, -1)
+        yield pairs, table.gather(2, left.indices[x[pairs]]), layer
+
+
+def _of_shared(score: Callable[[Tensor], Tensor]) -> Callable[[Neighbours, Neighbours, Tensor, Tensor], Tensor]:
+    """A measure from a score (pairs, n) of the ranks (pairs, n, k) of shared neighbours, averaged over n."""
+
+    def compare(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
+        values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)
+        for pairs, ranks, _ in _shared(left, right, x, y):
+            values[pairs] = score(ranks).mean(1)
+        return values
+
+    compare.__doc__ = score.__doc__
+    return compare
+
+
+@_of_shared
+def mknn(ranks: Tensor) -> Tensor:
+    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, eq. 2), in [0, 1]."""
+    return (ranks > 0).sum(2).double() / ranks.shape[2]
+
+
+@_of_shared
+def jaccard(ranks: Tensor) -> Tensor:
+    """Mean Jaccard index o / (2k - o) of the neighbour sets, in [0, 1] (Hamilton et al. 2016)."""
+    common = (ranks > 0).sum(2).double()
+    return common / (2 * ranks.shape[2] - common)
+
+
+@_of_shared
+def rank(ranks: Tensor) -> Tensor:
+    """Rank similarity: how alike the ranks of the common neighbours are, in [0, 1] (Wang et al. 2022, eq. 4).
+
+    Over the common neighbours of ranks r and r', sum of 2 / ((1 + |r - r'|) (r + r')), divided by
+    the harmonic number of their count; 0 for a sample without any.
+    """
+    k = ranks.shape[2]
+    own = torch.arange(1, k + 1, device=ranks.device)
+    weights = torch.where(ranks > 0, 2 / ((1 + (own - ranks).abs()) * (own + ranks)).double(), 0)
+    harmonic = (1 / own.double()).cumsum(0)
+    common = (ranks > 0).sum(2)
+    return torch.where(common > 0, weights.sum(2) / harmonic[(common - 1).clamp_min(0)], 0)
+
+
+def cycle_knn(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
+    """Share of samples i that are a left neighbour of one of their right neighbours, in [0, 1].
+
+    Huh et al. 2024, appendix. Not symmetric; identical layers give less than 1 where a sample is
+    among the neighbours of none of its own.
+    """
+    values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)
+    itself = torch.arange(left.n, device=left.indices.device)[:, None]
+    for layer in x.unique().tolist():
+        pairs = torch.nonzero(x == layer)[:, 0]
+        place = right.indices[y[pairs]] * left.n + itself
+        values[pairs] = (left.ranks(layer).flatten()[place] > 0).any(2).double().mean(1)
+    return values
+
+
+def _of_sequences(distance: Callable, longest: bool) -> Callable[[Neighbours, Neighbours, Tensor, Tensor], Tensor]:
+    def compare(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
+        of_left, of_right = _as_text(left, x), _as_text(right, y)
+        shares = [
+            process.cpdist(of_left[a], of_right[b], scorer=distance, dtype=np.int32).mean() / left.k
+            for a, b in zip(x.tolist(), y.tolist(), strict=True)
+        ]
+        values = torch.tensor(shares, dtype=torch.float64, device=left.indices.device)
+        return values if longest else 1 - values
+
+    return compare
+
+
+def _as_text(neighbours: Neighbours, layers: Tensor) -> dict[int, list[str]]:
+    """Neighbour lists as strings with one character a neighbour: what string libraries take."""
+    first = 0x10000  # beyond the surrogates, which no string may hold
+    codes = (neighbours.indices.cpu().numpy() + first).astype("<u4")
+    return {i: codes[i].view(f"<U{neighbours.k}")[:, 0].tolist() for i in layers.unique().tolist()}
+
+
+lcs_knn = _of_sequences(LCSseq.similarity, longest=True)
+lcs_knn.__doc__ = """Longest common subsequence of the ordered neighbour lists, divided by k, in [0, 1]."""
+
+edit_knn = _of_sequences(Levenshtein.distance, longest=False)
+edit_knn.__doc__ = """1 - Levenshtein distance of the ordered neighbour lists divided by k, in [0, 1]."""
+
+
+def mknn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean k/(n-1) and standard deviation of mutual kNN over permutations of one side.
+
+    The overlap is the product <A, B> of two 0/1 matrices; its second moment is summed over the
+    ways in which two of their entries can share rows and columns (Mantel 1967).
+    """
+    n, k = left.n, left.k
+    a, b = (_patterns(side) for side in (left, right))
+    ways = torch.tensor([n * (n - 1)] * 2 + [n * (n - 1) * (n - 2)] * 3, dtype=torch.float64, device=a.device)
+    apart = n * (n - 1) * (n - 2) * (n - 3)
+    # Pairs of entries: the same, mirrored, in one row, in one column, column of one row of the other (twice).
+    count = torch.tensor([1, 1, 1, 1, 2], dtype=torch.float64, device=a.device)
+    second = (a[x] * b[y] * count / ways).sum(1)
+    rest = [(n * k) ** 2 - (side * count).sum(1) for side in (a[x], b[y])]
+    second = second + rest[0] * rest[1] / apart
+    mean = n * k * k / (n - 1)
+    deviation = (second - mean**2).clamp_min(0).sqrt()
+    return torch.full_like(deviation, mean / (n * k)), deviation / (n * k)
+
+
+def _patterns(neighbours: Neighbours) -> Tensor:
+    n, k = neighbours.n, neighbours.k
+    rows = []
+    for layer in range(len(neighbours.indices)):
+        listed = neighbours.ranks(layer) > 0
+        mutual = float((listed & listed.T).sum())
+        indegree = listed.sum(0).double()
+        in_row = n * k * (k - 1)
+        in_column = float((indegree**2).sum()) - n * k
+        chained = float(indegree.sum()) * k - mutual
+        rows.append([n * k, mutual, in_row, in_column, chained])
+    return torch.tensor(rows, dtype=torch.float64, device=neighbours.indices.device)
+
+
+def jaccard_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean: each sample's overlap is hypergeometric. The deviation has no closed form: NaN."""
+    n, k = left.n, left.k
+    common = np.arange(k + 1)
+    mean = float((hypergeom(n - 1, k, k).pmf(common) * common / (2 * k - common)).sum())
+    values = torch.full((len(x),), mean, dtype=torch.float64, device=left.indices.device)
+    return values, torch.full_like(values, torch.nan)
+
+
+def cycle_knn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean 1 - mean_i C(n-1-m_i, k) / C(n-1, k), m_i how many left lists hold i.
+
+    The deviation has no closed form: NaN.
+    """
+    n, k = left.n, left.k
+    indegree = torch.stack([list_.flatten().bincount(minlength=n) for list_ in left.indices]).cpu().numpy()
+    missed = hypergeom(n - 1, indegree, k).pmf(0).mean(1)
+    values = torch.as_tensor(1 - missed, device=left.indices.device)[x]
+    return values, torch.full_like(values, torch.nan)

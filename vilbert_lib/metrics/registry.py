@@ -2,62 +2,250 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.cca import svcca
-from vilbert_lib.metrics.kernels import cka, unbiased_cka
-from vilbert_lib.metrics.layers import Layers
-from vilbert_lib.metrics.neighbours import mknn
-from vilbert_lib.metrics.procrustes import procrustes
-from vilbert_lib.metrics.rsa import rsa
+from vilbert_lib.metrics import cca, cknna, kernels, neighbours, procrustes, regression, rowwise, rsa
+from vilbert_lib.metrics.layers import Layers, Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
     """A measure of how alike two representations of the same samples are.
 
-    ``pairs(layers, x, y)`` computes it for the layer pairs (x[i], y[i]) at once; calling the
-    measure computes it for one pair. ``invariances`` names what may be done to the features of
-    either side without changing the value. All measures here are symmetric and larger means more
-    alike.
+    ``prepare(layers)`` does the work of single layers, ``compare(left, right, x, y)`` gives the
+    values of the pairs (x[i], y[i]) of left and right layers, and ``moments`` of the same
+    arguments, where there is a closed form, mean and standard deviation over all orders of the
+    right side's samples. What ``prepare`` returns can be ``permuted(order)``.
+
+    ``direction``: ``similarity`` (larger is more alike) or ``distance``. ``identical``: the value
+    for identical inputs, None where it depends on them. ``invariances``: what may be done to either
+    side without changing the value. ``uses``: the settings that matter. ``paired``: whether it
+    matters which rows belong together.
     """
 
     name: str
     title: str
-    pairs: Callable[[Layers, Tensor, Tensor], Tensor]
-    range: tuple[float, float]
-    identical: float
+    prepare: Callable[[Layers], Any]
+    compare: Callable[[Any, Any, Tensor, Tensor], Tensor]
+    moments: Callable[[Any, Any, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    range: tuple[float, float] = (0.0, 1.0)
+    identical: float | None = 1.0
+    direction: str = "similarity"
+    symmetric: bool = True
+    paired: bool = True
+    uses: tuple[str, ...] = ()
     invariances: tuple[str, ...]
     source: str
-    uses_k: bool = False
 
-    def __call__(self, X, Y, *, k: int = 10, q: int = 10) -> float:
-        """The value for features ``X`` (n, d) and ``Y`` (n, e) whose rows are the same samples."""
-        layers = Layers({"X": X, "Y": Y}, k=k, q=q)
-        return float(self.pairs(layers, torch.tensor([0]), torch.tensor([1]))[0])
+    @property
+    def best(self) -> float:
+        """The end of the range that means wholly alike."""
+        return self.range[0] if self.direction == "distance" else self.range[1]
+
+    @property
+    def uses_k(self) -> bool:
+        """Whether the number of neighbours matters."""
+        return "k" in self.uses
+
+    def __call__(self, X, Y, *, x_mask=None, y_mask=None, device=None, **settings) -> float:
+        """The value for features ``X`` (n, d) and ``Y`` (n, e), numpy or torch, rows the same samples.
+
+        ``settings`` are those of :class:`vilbert_lib.metrics.layers.Settings`; the masks (n, tokens)
+        say which tokens of (n, tokens, d) features count. Raises ValueError as
+        :func:`vilbert_lib.metrics.grid.alignment_grid` does.
+        """
+        masks = {name: mask for name, mask in (("X", x_mask), ("Y", y_mask)) if mask is not None}
+        layers = Layers({"X": X, "Y": Y}, Settings(**settings), masks=masks, device=device)
+        state = self.prepare(layers)
+        first, second = torch.tensor([[0], [1]], device=layers.device)
+        return float(self.compare(state, state, first, second)[0])
 
 
 _RIGID = ("rotation", "scaling", "translation", "permutation of samples")
 _COSINE = ("rotation", "scaling", "permutation of samples")
+_BASIS = ("scaling", "permutation of samples")
+
+
+def _nearest(name: str, title: str, compare: Callable, source: str, **others) -> Measure:
+    return Measure(
+        name=name,
+        title=title,
+        prepare=neighbours.nearest_neighbours,
+        compare=compare,
+        source=source,
+        uses=("k",),
+        invariances=_COSINE,
+        **others,
+    )
+
 
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("cka", "CKA", cka, (0.0, 1.0), 1.0, _RIGID, "Kornblith et al. 2019"),
-        Measure("unbiased_cka", "unbiased CKA", unbiased_cka, (-1.0, 1.0), 1.0, _RIGID, "Song et al. 2012"),
-        Measure("mknn", "mutual kNN", mknn, (0.0, 1.0), 1.0, _COSINE, "Huh et al. 2024", uses_k=True),
-        Measure("svcca", "SVCCA", svcca, (0.0, 1.0), 1.0, _RIGID, "Raghu et al. 2017"),
-        Measure("procrustes", "Procrustes", procrustes, (0.0, 1.0), 1.0, _RIGID, "Williams et al. 2021"),
         Measure(
-            "rsa",
-            "RSA",
-            rsa,
-            (-1.0, 1.0),
-            1.0,
-            ("scaling", "permutation of samples"),
-            "Kriegeskorte et al. 2008",
+            name="cka",
+            title="CKA",
+            prepare=kernels.linear_grams,
+            compare=kernels.cka,
+            moments=kernels.cka_moments,
+            invariances=_RIGID,
+            source="Kornblith et al. 2019",
+        ),
+        Measure(
+            name="cka_rbf",
+            title="CKA, RBF kernel",
+            prepare=kernels.rbf_grams,
+            compare=kernels.cka,
+            moments=kernels.cka_moments,
+            uses=("threshold",),
+            invariances=_RIGID,
+            source="Kornblith et al. 2019",
+        ),
+        Measure(
+            name="unbiased_cka",
+            title="unbiased CKA",
+            prepare=kernels.linear_grams,
+            compare=kernels.unbiased_cka,
+            moments=kernels.unbiased_cka_moments,
+            range=(-1.0, 1.0),
+            invariances=_RIGID,
+            source="Song et al. 2012",
+        ),
+        Measure(
+            name="svcca",
+            title="SVCCA",
+            prepare=cca.top_directions,
+            compare=cca.svcca,
+            uses=("q",),
+            invariances=_RIGID,
+            source="Raghu et al. 2017",
+        ),
+        Measure(
+            name="cca",
+            title="CCA, 99 % variance",
+            prepare=cca.variance_directions,
+            compare=cca.cca,
+            uses=("variance",),
+            invariances=_RIGID,
+            source="Raghu et al. 2017",
+        ),
+        _nearest("mknn", "mutual kNN", neighbours.mknn, "Huh et al. 2024", moments=neighbours.mknn_moments),
+        _nearest("cknna", "CKNNA", cknna.cknna, "Huh et al. 2024", range=(-1.0, 1.0), symmetric=False),
+        _nearest(
+            "cycle_knn",
+            "cycle kNN",
+            neighbours.cycle_knn,
+            "Huh et al. 2024",
+            moments=neighbours.cycle_knn_moments,
+            identical=None,
+            symmetric=False,
+        ),
+        _nearest("lcs_knn", "LCS kNN", neighbours.lcs_knn, "Huh et al. 2024"),
+        _nearest("edit_knn", "edit-distance kNN", neighbours.edit_knn, "Huh et al. 2024"),
+        _nearest(
+            "jaccard",
+            "Jaccard kNN",
+            neighbours.jaccard,
+            "Klabunde et al. 2025",
+            moments=neighbours.jaccard_moments,
+        ),
+        _nearest("rank", "rank similarity", neighbours.rank, "Klabunde et al. 2025"),
+        Measure(
+            name="procrustes",
+            title="Procrustes",
+            prepare=procrustes.gram_factors,
+            compare=procrustes.procrustes,
+            invariances=_RIGID,
+            source="Williams et al. 2021",
+        ),
+        Measure(
+            name="procrustes_distance",
+            title="Procrustes distance",
+            prepare=procrustes.gram_factors,
+            compare=procrustes.procrustes_distance,
+            direction="distance",
+            range=(0.0, 2**0.5),
+            identical=0.0,
+            invariances=_RIGID,
+            source="Williams et al. 2021",
+        ),
+        Measure(
+            name="rsa",
+            title="RSA",
+            prepare=rsa.distance_ranks,
+            compare=rsa.rsa,
+            moments=rsa.rsa_moments,
+            range=(-1.0, 1.0),
+            invariances=_BASIS,
+            source="Kriegeskorte et al. 2008",
+        ),
+        Measure(
+            name="r2",
+            title="ridge R2, left out",
+            prepare=regression.ridge,
+            compare=regression.r2,
+            moments=regression.r2_moments,
+            range=(float("-inf"), 1.0),
+            identical=None,
+            symmetric=False,
+            uses=("penalty",),
+            invariances=_RIGID,
+            source="Allen 1974",
+        ),
+        Measure(
+            name="r2_ols",
+            title="OLS R2, in sample",
+            prepare=regression.ols,
+            compare=regression.r2_ols,
+            moments=regression.r2_ols_moments,
+            symmetric=False,
+            invariances=_RIGID,
+            source="Kornblith et al. 2019",
+        ),
+        Measure(
+            name="cosine",
+            title="mean cosine",
+            prepare=rowwise.directions,
+            compare=rowwise.cosine,
+            moments=rowwise.cosine_moments,
+            range=(-1.0, 1.0),
+            invariances=_BASIS,
+            source="Salton and McGill 1983",
+        ),
+        Measure(
+            name="max_sim_tp",
+            title="max. similarity, token to patch",
+            prepare=rowwise.token_states,
+            compare=rowwise.max_sim_tp,
+            range=(-1.0, 1.0),
+            symmetric=False,
+            invariances=_BASIS,
+            source="Yao et al. 2022",
+        ),
+        Measure(
+            name="max_sim_pt",
+            title="max. similarity, patch to token",
+            prepare=rowwise.token_states,
+            compare=rowwise.max_sim_pt,
+            range=(-1.0, 1.0),
+            symmetric=False,
+            invariances=_BASIS,
+            source="Yao et al. 2022",
+        ),
+        Measure(
+            name="wasserstein",
+            title="Wasserstein distance",
+            prepare=rowwise.directions,
+            compare=rowwise.wasserstein,
+            direction="distance",
+            range=(0.0, 2.0),
+            identical=0.0,
+            paired=False,
+            invariances=_BASIS,
+            source="Villani 2009",
         ),
     )
 }

@@ -1,28 +1,86 @@
 """Representational similarity analysis."""
 
+import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.stacks import SymmetricStack
 
 
-def rsa(layers: Layers, x: Tensor, y: Tensor) -> Tensor:
-    """Spearman correlation of the two correlation-distance matrices' upper triangles.
+def distance_ranks(layers: Layers) -> SymmetricStack:
+    """Ranks of the samples' correlation distances, with mean 0 and norm 1 above the diagonal.
 
-    Kriegeskorte et al. 2008. The distance of two samples is 1 minus the correlation of their
-    features, taken as they come. Each matrix is ranked once, ties averaged; a matrix whose entries
-    are all equal has no order and gives 0.
+    The distance of two samples is 1 minus the correlation of their features, taken as they come.
+    A layer whose distances are all equal has no order: its ranks are all 0.
     """
-    upper = torch.triu_indices(layers.n, layers.n, offset=1, device=x.device)
-    ranks = []
-    for features in layers.raw.values():
-        rows = features - features.mean(1, keepdim=True)
+    m = layers.n * (layers.n - 1) // 2
+    upper = torch.empty(m, len(layers), dtype=layers.dtype, device=layers.device)
+    above = torch.triu_indices(layers.n, layers.n, offset=1, device=layers.device)
+    for i in layers:
+        rows = layers.raw(i)
+        rows = rows - rows.mean(1, keepdim=True)
         rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-        # Equal distances differ by rounding: without this the ranks of ties would be noise.
-        distances = (1 - (rows @ rows.T)[upper[0], upper[1]]).round(decimals=10)
-        rank = torch.as_tensor(rankdata(distances.cpu().numpy()), device=x.device)
-        rank = rank - rank.mean()
-        ranks.append(rank / rank.norm().clamp_min(torch.finfo(torch.float64).tiny))
-    ranks = torch.stack(ranks)
-    return (ranks @ ranks.T)[x, y].clamp(-1, 1)
+        ranks = _ranks(1 - (rows @ rows.T)[above[0], above[1]]) - (m - 1) / 2
+        upper[:, i] = (ranks / ranks.norm().clamp_min(torch.finfo(torch.float64).tiny)).to(layers.dtype)
+    squares = 2 * upper.double().square().sum(0)
+    return SymmetricStack(
+        upper, torch.zeros(len(layers), layers.n, dtype=torch.float64, device=layers.device), squares
+    )
+
+
+def _ranks(distances: Tensor) -> Tensor:
+    """Ranks from 0 of distances in [0, 2], ties averaged.
+
+    Equal distances differ by rounding, and without care the ranks of ties would be noise. Distances are
+    therefore counted in whole steps, and each count is sorted together with its place as one
+    integer, several times faster than sorting places by distances.
+    """
+    m = len(distances)
+    place_bits = max(m - 1, 1).bit_length()
+    steps = 2.0 ** min(40, 61 - place_bits)
+    places = torch.arange(m, device=distances.device)
+    keys = ((distances.clamp(0, 2) * steps).round().long() << place_bits) | places
+    # numpy sorts integers several times faster than torch does on a CPU.
+    keys = torch.from_numpy(np.sort(keys.numpy())) if keys.device.type == "cpu" else keys.sort().values
+    order, counts = keys & ((1 << place_bits) - 1), keys >> place_bits
+    ranks = places.double()
+    if bool((counts[1:] == counts[:-1]).any()):
+        _, group, sizes = counts.unique_consecutive(return_inverse=True, return_counts=True)
+        last = sizes.cumsum(0).double() - 1
+        ranks = (last - (sizes - 1) / 2)[group]
+    return torch.empty_like(ranks).scatter_(0, order, ranks)
+
+
+def rsa(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """Spearman correlation of the correlation-distance matrices' upper triangles, in [-1, 1].
+
+    Kriegeskorte et al. 2008. Ties are averaged; a layer whose distances are all equal gives 0.
+    """
+    return (left.off_diagonal(right) / 2)[x, y].clamp(-1, 1)
+
+
+def rsa_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean 0 and standard deviation over permutations of one side (Mantel 1967)."""
+    n, m = left.n, left.n * (left.n - 1) // 2
+    patterns = []
+    for stack in (left, right):
+        rows = _row_sums(stack)
+        square = stack.squares / 2  # 1, or 0 for a layer without order
+        adjacent = rows.square().sum(1) - 2 * square  # ordered pairs of entries that share one sample
+        patterns.append((square, adjacent))
+    (a, a_adjacent), (b, b_adjacent) = ((p[0][i], p[1][i]) for p, i in zip(patterns, (x, y), strict=True))
+    # The entries of either side sum to zero: what is left for pairs without a common sample.
+    a_apart, b_apart = -a - a_adjacent, -b - b_adjacent
+    shared, apart = n * (n - 1) * (n - 2), m * (n - 2) * (n - 3) / 2
+    variance = a * b / m + a_adjacent * b_adjacent / shared + a_apart * b_apart / apart
+    return torch.zeros_like(variance), variance.clamp_min(0).sqrt()
+
+
+def _row_sums(stack: SymmetricStack) -> Tensor:
+    """Sums of the entries of each row off the diagonal, (L, n)."""
+    n = stack.n
+    above = torch.triu_indices(n, n, offset=1, device=stack.upper.device)
+    sums = torch.zeros(n, stack.upper.shape[1], dtype=torch.float64, device=stack.upper.device)
+    values = stack.upper.double()
+    return sums.index_add_(0, above[0], values).index_add_(0, above[1], values).T

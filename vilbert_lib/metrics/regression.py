@@ -1,0 +1,102 @@
+"""How well one layer is predicted linearly from another."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vilbert_lib.metrics.cca import singular_vectors
+from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
+
+
+@dataclass(frozen=True)
+class Regressions:
+    """For every layer X a matrix A, and its Gram matrix K: a prediction of Y from X is <A_x, K_y> / tr K_y."""
+
+    operators: SymmetricStack
+    grams: SymmetricStack
+
+    def permuted(self, order: Tensor) -> "Regressions":
+        """The same layers to be predicted, their samples in another ``order`` (n,)."""
+        return Regressions(self.operators, self.grams.permuted(order))
+
+    def shares(self, other: "Regressions", x: Tensor, y: Tensor) -> Tensor:
+        """<A_x, K_y> / tr K_y."""
+        return (self.operators.products(other.grams) / other.grams.traces())[x, y]
+
+    def share_moments(self, other: "Regressions", x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact mean and standard deviation of the shares over permutations of the right side."""
+        mean, deviation = permutation_moments(self.operators, other.grams)
+        traces = other.grams.traces()
+        return (mean / traces)[x, y], (deviation / traces)[x, y]
+
+
+def _stacks(layers: Layers, operator) -> Regressions:
+    operators = SymmetricStack.of((operator(layers, i) for i in layers), len(layers), layers.dtype)
+    return Regressions(operators, SymmetricStack.of((layers.gram(i) for i in layers), len(layers), layers.dtype))
+
+
+def ridge(layers: Layers) -> Regressions:
+    """The quadratic forms that give the leave-one-out errors of ridge regressions."""
+    return _stacks(layers, _left_out)
+
+
+def _left_out(layers: Layers, i: int) -> Tensor:
+    """(I-H) D^2 (I-H), H the ridge's hat matrix with intercept, D = diag 1/(1-h_ii): (n, n)."""
+    n, features = layers.n, layers.centred(i)
+    total = features.square().sum()
+    penalty = layers.settings.penalty
+    penalty = 0.1 * total / n if penalty is None else penalty / layers.scale(i) ** 2
+    identity = torch.eye(n, dtype=features.dtype, device=features.device)
+    if features.shape[1] < n:
+        covariance = features.T @ features
+        covariance.diagonal().add_(penalty)
+        half = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), features.T, upper=False)
+        residual = identity - half.T @ half
+    else:
+        factor = torch.linalg.cholesky(layers.gram(i) + penalty * identity)
+        residual = torch.cholesky_inverse(factor) * penalty
+    residual -= 1 / n  # the intercept
+    scaled = residual / residual.diagonal()[:, None]
+    return scaled.T @ scaled
+
+
+def ols(layers: Layers) -> Regressions:
+    """Projections onto the columns of every centred layer."""
+
+    def projection(layers: Layers, i: int) -> Tensor:
+        vectors, _ = singular_vectors(layers, i, layers.n - 1)
+        return vectors @ vectors.T
+
+    return _stacks(layers, projection)
+
+
+def _baseline(n: int) -> float:
+    """Squared error of predicting each left-out row by the mean of the others, over that by the mean of all."""
+    return (n / (n - 1)) ** 2
+
+
+def r2(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
+    """Leave-one-out R^2 of predicting Y from X by ridge regression with intercept, at most 1.
+
+    1 - sum |y_i - y_i(without i)|^2 / sum |y_i - mean(without i)|^2, in closed form (Allen 1974).
+    Below 0 where the mean of the others predicts better. The penalty is .1 tr(Kc)/n of X unless given.
+    """
+    return 1 - left.shares(right, x, y) / _baseline(left.grams.n)
+
+
+def r2_moments(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean and standard deviation of the leave-one-out R^2 over permutations of Y."""
+    mean, deviation = left.share_moments(right, x, y)
+    return 1 - mean / _baseline(left.grams.n), deviation / _baseline(left.grams.n)
+
+
+def r2_ols(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
+    """In-sample R^2 of ordinary least squares with intercept, in [0, 1]; 1 for any data once d >= n-1."""
+    return left.shares(right, x, y).clamp(0, 1)
+
+
+def r2_ols_moments(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean rank(X)/(n-1) and standard deviation of the in-sample R^2 over permutations of Y."""
+    return left.share_moments(right, x, y)

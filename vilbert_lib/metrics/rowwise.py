@@ -1,0 +1,127 @@
+"""Measures in a basis that both layers share: they compare feature by feature, and need equal widths."""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from vilbert_lib.metrics.layers import Layers
+
+CHUNK = 64  # samples whose tokens are compared in one go
+
+
+@dataclass(frozen=True)
+class Directed:
+    """Rows of every layer divided by their norms, (n, d) each."""
+
+    names: list[str]
+    rows: list[Tensor]
+
+    def permuted(self, order: Tensor) -> "Directed":
+        """The same rows in another ``order`` (n,)."""
+        return Directed(self.names, [rows[order] for rows in self.rows])
+
+    def pairs(self, other: "Directed", x: Tensor, y: Tensor):
+        """The rows of each pair; a ValueError names layers whose widths differ."""
+        for a, b in zip(x.tolist(), y.tolist(), strict=True):
+            _same_width(self.names[a], self.rows[a], other.names[b], other.rows[b])
+            yield self.rows[a], other.rows[b]
+
+
+def _same_width(name: str, rows: Tensor, other: str, others: Tensor) -> None:
+    if rows.shape[-1] != others.shape[-1]:
+        raise ValueError(
+            f"{name} has d={rows.shape[-1]} features but {other} has d={others.shape[-1]}: "
+            "measures that compare feature by feature need equal widths"
+        )
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return rows / rows.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+
+
+def directions(layers: Layers) -> Directed:
+    """Rows divided by their norms; a row of zeros stays one."""
+    return Directed(layers.names, [_unit(layers.raw(i)) for i in layers])
+
+
+def cosine(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
+    """Mean cosine similarity of paired rows, in [-1, 1]. It depends on the basis of either side."""
+    return torch.stack([(a * b).sum(1).mean() for a, b in left.pairs(right, x, y)]).clamp(-1, 1)
+
+
+def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact mean and standard deviation of the mean cosine over permutations of one side (Hoeffding 1951)."""
+    means, deviations = [], []
+    for a, b in left.pairs(right, x, y):
+        n = len(a)
+        means.append(a.mean(0) @ b.mean(0))
+        deviations.append(((a - a.mean(0)).T @ (b - b.mean(0))).norm() / (n * (n - 1) ** 0.5))
+    return torch.stack(means), torch.stack(deviations)
+
+
+def wasserstein(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
+    """Optimal transport cost between the two clouds of n points of weight 1/n, cosine cost, in [0, 2].
+
+    Exact (Kantorovich 1942): between clouds of one size the best plan is an assignment. Which
+    rows belong together does not matter, and so it has no chance level under permutation.
+    """
+    costs = []
+    for a, b in left.pairs(right, x, y):
+        cost = (1 - a @ b.T).clamp_min(0)
+        rows, columns = linear_sum_assignment(cost.cpu().numpy())
+        costs.append(cost[rows, columns].mean())
+    return torch.stack(costs)
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """Token states of every layer, read when they are compared: all at once they would not fit."""
+
+    layers: Layers
+    order: Tensor
+
+    def permuted(self, order: Tensor) -> "TokenStates":
+        """The same samples in another ``order`` (n,)."""
+        return TokenStates(self.layers, self.order[order])
+
+    def layer(self, i: int) -> tuple[Tensor, Tensor]:
+        """States (n, tokens, d) and which tokens count, (n, tokens)."""
+        states, mask = self.layers.tokens(i)
+        return states[self.order], mask[self.order]
+
+
+def token_states(layers: Layers) -> TokenStates:
+    """The layers' token states in the order in which they came."""
+    return TokenStates(layers, torch.arange(layers.n, device=layers.device))
+
+
+def max_sim_tp(left: TokenStates, right: TokenStates, x: Tensor, y: Tensor) -> Tensor:
+    """Mean over a text's tokens of the largest cosine with a patch of its image, in [-1, 1].
+
+    Yao et al. 2022, eq. 4; the mean over samples of it. X are token states (n, tokens, d), Y patch
+    states (n, patches, d); masks say which count (not padding, not CLS). Features (n, d) are one
+    token a sample.
+    """
+    values = []
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
+        (states, mask), (others, other_mask) = left.layer(a), right.layer(b)
+        _same_width(left.layers.names[a], states, right.layers.names[b], others)
+        parts = zip(*(part.split(CHUNK) for part in (states, mask, others, other_mask)), strict=True)
+        values.append(torch.cat([_best(*part) for part in parts]).mean())
+    return torch.stack(values).clamp(-1, 1)
+
+
+def _best(states: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor) -> Tensor:
+    cosines = _unit(states) @ _unit(others).mT
+    best = cosines.masked_fill(~other_mask[:, None], -torch.inf).amax(2)
+    return (best * mask).sum(1) / mask.sum(1)
+
+
+def max_sim_pt(left: TokenStates, right: TokenStates, x: Tensor, y: Tensor) -> Tensor:
+    """Mean over an image's patches of the largest cosine with a token of its text, in [-1, 1].
+
+    As :func:`max_sim_tp` the other way round: X are still token states and Y patch states.
+    """
+    return max_sim_tp(right, left, y, x)
