@@ -1,12 +1,14 @@
 """Canonical correlations between the leading directions of two layers."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import scipy.linalg
 import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.parallel import each
 from vilbert_lib.metrics.procrustes import nuclear_norm
 
 
@@ -28,9 +30,9 @@ def singular_vectors(layers: Layers, i: int, most: int) -> tuple[Tensor, Tensor]
     Exact: two randomized decompositions of one matrix span two subspaces, and identical inputs
     come out below 1. Values below about 1e-7 of the largest count as 0.
     """
-    features = layers.centred(i)
-    n, d = features.shape
-    symmetric = features.T @ features if d < n else layers.gram(i)
+    n, d = layers.n, layers.width(i)
+    features = layers.centred(i) if d < n else None
+    symmetric = layers.gram(i) if features is None else features.T @ features
     size = len(symmetric)
     if symmetric.device.type == "cpu" and most < size:  # some eigenvectors cost a third of all
         chosen = [size - most, size - 1]
@@ -41,25 +43,29 @@ def singular_vectors(layers: Layers, i: int, most: int) -> tuple[Tensor, Tensor]
     values, vectors = values.flip(0)[:most].clamp_min(0).sqrt(), vectors.flip(1)[:, :most]
     rank = int((values > values[0] * (torch.finfo(torch.float64).eps * max(n, d)) ** 0.5).sum())
     values, vectors = values[:rank], vectors[:, :rank]
-    return (features @ vectors / values if d < n else vectors), values
+    return (vectors if features is None else features @ vectors / values), values
 
 
 def top_directions(layers: Layers) -> Directions:
     """The ``q`` leading directions of every layer, or as many as its rank gives."""
     most = min(layers.settings.q, layers.n - 1)
-    return Directions([singular_vectors(layers, i, most)[0] for i in layers], layers.dtype)
+    return Directions(
+        [vectors for vectors, _ in each(partial(singular_vectors, layers, most=most), layers, layers.device)],
+        layers.dtype,
+    )
 
 
 def variance_directions(layers: Layers) -> Directions:
     """As many leading directions as hold the share ``variance`` of a layer's variance."""
-    bases = []
-    for i in layers:
+
+    def basis(i: int) -> Tensor:
         vectors, values = singular_vectors(layers, i, layers.n - 1)
         shares = values.square().cumsum(0) / values.square().sum()
         # Rounding must not ask for one more direction than there is.
         kept = int((shares < layers.settings.variance - 1e-12).sum()) + 1
-        bases.append(vectors[:, :kept])
-    return Directions(bases, layers.dtype)
+        return vectors[:, :kept]
+
+    return Directions(each(basis, layers, layers.device), layers.dtype)
 
 
 def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
@@ -91,8 +97,10 @@ def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
     Raghu et al. 2017; the sum is divided by the smaller number of directions. Where that is no
     small part of n, chance alone gives values near 1.
     """
-    sums = [
-        nuclear_norm(left.bases[a].T @ right.bases[b], left.dtype)
-        for a, b in zip(x.tolist(), y.tolist(), strict=True)
-    ]
+
+    def total(pair: tuple[int, int]) -> Tensor:
+        a, b = pair
+        return nuclear_norm(left.bases[a].T @ right.bases[b], left.dtype)
+
+    sums = each(total, zip(x.tolist(), y.tolist(), strict=True), x.device)
     return (torch.stack(sums) / _smaller(left, right, x, y)).clamp(0, 1)

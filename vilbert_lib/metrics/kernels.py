@@ -1,15 +1,18 @@
 """Centred kernel alignment: linear, RBF, and unbiased."""
 
+from functools import partial
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
-from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
+from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments, upper_triangle
 
 
 def linear_grams(layers: Layers) -> SymmetricStack:
     """Linear Gram matrices of the centred features."""
-    return SymmetricStack.of((layers.gram(i) for i in layers), len(layers), layers.dtype)
+    return SymmetricStack.of(layers, layers.gram)
 
 
 def rbf_grams(layers: Layers) -> SymmetricStack:
@@ -18,7 +21,7 @@ def rbf_grams(layers: Layers) -> SymmetricStack:
     d^2 are squared distances, m their median over all n^2 entries, the zeros of the diagonal
     included (Kornblith et al. 2019, section 4), and t the ``threshold`` of the settings.
     """
-    return SymmetricStack.of((_rbf(layers, i) for i in layers), len(layers), layers.dtype)
+    return SymmetricStack.of(layers, partial(_rbf, layers))
 
 
 def _rbf(layers: Layers, i: int) -> Tensor:
@@ -38,12 +41,12 @@ def _rbf(layers: Layers, i: int) -> Tensor:
 def _median(symmetric: Tensor) -> Tensor:
     """Median of all entries of a matrix with zeros on its diagonal; the mean of the middle two."""
     n = len(symmetric)
-    above = torch.triu_indices(n, n, offset=1, device=symmetric.device)
-    values = symmetric[above[0], above[1]]
+    values = upper_triangle(symmetric).cpu().numpy()
     # In the sorted entries come n zeros and then each value above the diagonal twice.
-    middle = {(max(p - n, 0) // 2, p < n) for p in ((n * n - 1) // 2, n * n // 2)}
-    found = [torch.zeros_like(values[0]) if zero else values.kthvalue(p + 1).values for p, zero in middle]
-    return torch.stack(found).mean()
+    middle = [p - n for p in ((n * n - 1) // 2, n * n // 2)]
+    places = [p // 2 for p in middle if p >= 0]
+    ordered = np.partition(values, places)
+    return torch.tensor(sum(ordered[p] for p in places) / 2, device=symmetric.device)
 
 
 def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:

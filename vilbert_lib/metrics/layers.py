@@ -101,6 +101,10 @@ class Layers:
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.names)))
 
+    def width(self, i: int) -> int:
+        """Number of features of layer ``i``."""
+        return self._features[i].shape[-1]
+
     def raw(self, i: int) -> Tensor:
         """Layer ``i`` as it came, (n, d), divided by its largest entry.
 

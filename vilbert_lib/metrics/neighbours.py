@@ -11,6 +11,7 @@ from scipy.stats import hypergeom
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
 
@@ -51,7 +52,7 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
-    found = [_nearest(layers.raw(i), k) for i in layers]
+    found = each(lambda i: _nearest(layers.raw(i), k), layers, layers.device)
     return Neighbours(torch.stack([indices for indices, _ in found]), torch.stack([values for _, values in found]))
 
 

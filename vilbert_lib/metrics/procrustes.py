@@ -1,6 +1,7 @@
 """Similarity up to rotation, translation and scale."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.linalg
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.parallel import each
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,14 @@ class Factors:
 
 def gram_factors(layers: Layers) -> Factors:
     """Factors with as few columns as a layer's width, the number of samples and its rank allow."""
-    factors, grams = [], []
-    for i in layers:
-        factor, gram = _factor(layers, i)
-        factors.append(factor)
-        grams.append(gram)
-    return Factors(factors, grams, layers.dtype)
+    factors, grams = zip(*each(partial(_factor, layers), layers, layers.device), strict=True)
+    return Factors(list(factors), list(grams), layers.dtype)
 
 
 def _factor(layers: Layers, i: int) -> tuple[Tensor, Tensor | None]:
-    features, n = layers.centred(i), layers.n
-    if features.shape[1] < n:
+    n = layers.n
+    if layers.width(i) < n:
+        features = layers.centred(i)
         return features / features.norm(), None
     gram = layers.gram(i) / layers.gram(i).trace()
     whole = gram + 1 / n**2
@@ -67,11 +66,8 @@ def nuclear_norm(matrix: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _eigenvalues(matrix: np.ndarray) -> Tensor:
-    """Eigenvalues of a symmetric matrix of which the lower triangle is read, and overwritten."""
-    values = scipy.linalg.eigh(
-        matrix, lower=True, eigvals_only=True, driver="evd", overwrite_a=True, check_finite=False
-    )
-    return torch.from_numpy(values)
+    """Eigenvalues of a symmetric matrix of which the lower triangle is read."""
+    return torch.from_numpy(np.linalg.eigvalsh(matrix))  # scipy's would keep other threads waiting
 
 
 def _root_sum(squares: Tensor) -> Tensor:
@@ -83,11 +79,12 @@ def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
 
     It is the cosine of the smallest angle between the centred clouds over all rotations.
     """
-    values = [_similarity(left, right, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    values = each(partial(_similarity, left, right), zip(x.tolist(), y.tolist(), strict=True), x.device)
     return torch.stack(values).clamp(0, 1)
 
 
-def _similarity(left: Factors, right: Factors, a: int, b: int) -> Tensor:
+def _similarity(left: Factors, right: Factors, pair: tuple[int, int]) -> Tensor:
+    a, b = pair
     factor, other = left.factors[a], right.factors[b]
     both = left.grams[a] is not None and right.grams[b] is not None
     if both and left.dtype == torch.float32 and factor.device.type == "cpu":

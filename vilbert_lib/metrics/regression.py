@@ -1,6 +1,7 @@
 """How well one layer is predicted linearly from another."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -33,8 +34,9 @@ class Regressions:
 
 
 def _stacks(layers: Layers, operator) -> Regressions:
-    operators = SymmetricStack.of((operator(layers, i) for i in layers), len(layers), layers.dtype)
-    return Regressions(operators, SymmetricStack.of((layers.gram(i) for i in layers), len(layers), layers.dtype))
+    return Regressions(
+        SymmetricStack.of(layers, partial(operator, layers)), SymmetricStack.of(layers, layers.gram)
+    )
 
 
 def ridge(layers: Layers) -> Regressions:
@@ -44,22 +46,28 @@ def ridge(layers: Layers) -> Regressions:
 
 def _left_out(layers: Layers, i: int) -> Tensor:
     """(I-H) D^2 (I-H), H the ridge's hat matrix with intercept, D = diag 1/(1-h_ii): (n, n)."""
-    n, features = layers.n, layers.centred(i)
-    total = features.square().sum()
-    penalty = layers.settings.penalty
-    penalty = 0.1 * total / n if penalty is None else penalty / layers.scale(i) ** 2
-    identity = torch.eye(n, dtype=features.dtype, device=features.device)
-    if features.shape[1] < n:
+    n = layers.n
+    if layers.width(i) < n:
+        features = layers.centred(i)
         covariance = features.T @ features
+        penalty = _penalty(layers, i, covariance.trace())
         covariance.diagonal().add_(penalty)
         half = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), features.T, upper=False)
-        residual = identity - half.T @ half
+        residual = -half.T @ half
+        residual.diagonal().add_(1)
     else:
-        factor = torch.linalg.cholesky(layers.gram(i) + penalty * identity)
-        residual = torch.cholesky_inverse(factor) * penalty
+        regular = layers.gram(i).clone()
+        penalty = _penalty(layers, i, regular.trace())
+        regular.diagonal().add_(penalty)
+        residual = torch.cholesky_inverse(torch.linalg.cholesky(regular)) * penalty
     residual -= 1 / n  # the intercept
     scaled = residual / residual.diagonal()[:, None]
     return scaled.T @ scaled
+
+
+def _penalty(layers: Layers, i: int, trace: Tensor) -> Tensor | float:
+    given = layers.settings.penalty
+    return 0.1 * trace / layers.n if given is None else given / layers.scale(i) ** 2
 
 
 def ols(layers: Layers) -> Regressions:

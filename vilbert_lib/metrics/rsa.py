@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
-from vilbert_lib.metrics.stacks import SymmetricStack
+from vilbert_lib.metrics.parallel import each
+from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, upper_triangle
 
 
 def distance_ranks(layers: Layers) -> SymmetricStack:
@@ -14,19 +15,19 @@ def distance_ranks(layers: Layers) -> SymmetricStack:
     The distance of two samples is 1 minus the correlation of their features, taken as they come.
     A layer whose distances are all equal has no order: its ranks are all 0.
     """
-    m = layers.n * (layers.n - 1) // 2
-    upper = torch.empty(m, len(layers), dtype=layers.dtype, device=layers.device)
-    above = torch.triu_indices(layers.n, layers.n, offset=1, device=layers.device)
-    for i in layers:
+    n, m = layers.n, layers.n * (layers.n - 1) // 2
+    upper = torch.empty(len(layers), m, dtype=layers.dtype, device=layers.device)
+
+    def rank(i: int) -> None:
         rows = layers.raw(i)
         rows = rows - rows.mean(1, keepdim=True)
         rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-        ranks = _ranks(1 - (rows @ rows.T)[above[0], above[1]]) - (m - 1) / 2
-        upper[:, i] = (ranks / ranks.norm().clamp_min(torch.finfo(torch.float64).tiny)).to(layers.dtype)
-    squares = 2 * upper.double().square().sum(0)
-    return SymmetricStack(
-        upper, torch.zeros(len(layers), layers.n, dtype=torch.float64, device=layers.device), squares
-    )
+        ranks = _ranks(1 - upper_triangle(rows @ rows.T)) - (m - 1) / 2
+        upper[i] = ranks / ranks.norm().clamp_min(torch.finfo(torch.float64).tiny)
+
+    each(rank, layers, layers.device)
+    squares = 2 * torch.stack([row.double().square().sum() for row in upper])
+    return SymmetricStack(upper, torch.zeros(len(layers), n, dtype=torch.float64, device=layers.device), squares)
 
 
 def _ranks(distances: Tensor) -> Tensor:
@@ -80,7 +81,8 @@ def rsa_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tenso
 def _row_sums(stack: SymmetricStack) -> Tensor:
     """Sums of the entries of each row off the diagonal, (L, n)."""
     n = stack.n
-    above = torch.triu_indices(n, n, offset=1, device=stack.upper.device)
-    sums = torch.zeros(n, stack.upper.shape[1], dtype=torch.float64, device=stack.upper.device)
-    values = stack.upper.double()
-    return sums.index_add_(0, above[0], values).index_add_(0, above[1], values).T
+    rows, columns = above_diagonal(n, stack.upper.device)
+    sums = torch.zeros(len(stack.upper), n, dtype=torch.float64, device=stack.upper.device)
+    for total, values in zip(sums, stack.upper, strict=True):
+        total.index_add_(0, rows, values.double()).index_add_(0, columns, values.double())
+    return sums

@@ -1,17 +1,33 @@
 """Symmetric n x n matrices of many layers, packed so that all pairs are one matrix product."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
+from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.parallel import each
+
 COLUMNS = 2**12  # terms that are summed in one go: longer sums in float32 would lose digits
+
+
+@cache
+def above_diagonal(n: int, device: torch.device) -> Tensor:
+    """Rows and columns of the entries above the diagonal of an (n, n) matrix, (2, n(n-1)/2)."""
+    return torch.triu_indices(n, n, offset=1, device=device)
+
+
+def upper_triangle(matrix: Tensor) -> Tensor:
+    """Entries of ``matrix`` (n, n) above its diagonal, row by row."""
+    rows, columns = above_diagonal(len(matrix), matrix.device)
+    return matrix.flatten().index_select(0, rows * len(matrix) + columns)
 
 
 @dataclass(frozen=True)
 class SymmetricStack:
-    """One symmetric matrix a layer: entries above the diagonal (m, L), m = n(n-1)/2, and diagonals (L, n).
+    """One symmetric matrix a layer: entries above the diagonal (L, n(n-1)/2), and diagonals (L, n).
 
     The diagonal is apart because the unbiased estimators leave it out: a difference of large
     numbers would lose what is left.
@@ -22,20 +38,21 @@ class SymmetricStack:
     squares: Tensor  # (L,) sums of the squared entries off the diagonal
 
     @classmethod
-    def of(cls, matrices: Iterable[Tensor], layers: int, dtype: torch.dtype) -> "SymmetricStack":
-        """Pack ``layers`` float64 matrices (n, n); entries above the diagonal are kept in ``dtype``."""
-        upper, diagonals, squares = None, [], []
-        for i, matrix in enumerate(matrices):
-            if upper is None:
-                n = len(matrix)
-                above = torch.triu_indices(n, n, offset=1, device=matrix.device)
-                place = above[0] * n + above[1]
-                upper = torch.empty(len(place), layers, dtype=dtype, device=matrix.device)
-            column = matrix.flatten()[place].to(dtype)
-            upper[:, i] = column
-            squares.append(2 * column.double().square().sum())
-            diagonals.append(matrix.diagonal().clone())
-        return cls(upper, torch.stack(diagonals), torch.stack(squares))
+    def of(cls, layers: Layers, matrix: Callable[[int], Tensor]) -> "SymmetricStack":
+        """Pack the float64 ``matrix(i)`` (n, n) of every layer i; what is off the diagonal as ``layers.dtype``."""
+        n, count = layers.n, len(layers)
+        upper = torch.empty(count, n * (n - 1) // 2, dtype=layers.dtype, device=layers.device)
+        diagonal = torch.empty(count, n, dtype=torch.float64, device=layers.device)
+        squares = torch.empty(count, dtype=torch.float64, device=layers.device)
+
+        def pack(i: int) -> None:
+            full = matrix(i)
+            upper[i] = upper_triangle(full)
+            diagonal[i] = full.diagonal()
+            squares[i] = 2 * sum(part.double().square().sum() for part in upper[i].split(2**20))
+
+        each(pack, layers, layers.device)
+        return cls(upper, diagonal, squares)
 
     @property
     def n(self) -> int:
@@ -45,19 +62,16 @@ class SymmetricStack:
     def permuted(self, order: Tensor) -> "SymmetricStack":
         """The same matrices with rows and columns in another ``order`` (n,)."""
         n = self.n
-        above = torch.triu_indices(n, n, offset=1, device=order.device)
-        a, b = order[above[0]], order[above[1]]
+        a, b = order[above_diagonal(n, order.device)]
         low, high = torch.minimum(a, b), torch.maximum(a, b)
         place = low * (2 * n - low - 1) // 2 + high - low - 1
-        return SymmetricStack(self.upper.index_select(0, place), self.diagonal[:, order], self.squares)
+        return SymmetricStack(self.upper.index_select(1, place), self.diagonal[:, order], self.squares)
 
     def off_diagonal(self, other: "SymmetricStack") -> Tensor:
         """Inner products <A, B> of every matrix here with every one there, diagonals left out: (L, L')."""
-        total = torch.zeros(
-            self.upper.shape[1], other.upper.shape[1], dtype=torch.float64, device=self.upper.device
-        )
-        for a, b in zip(self.upper.split(COLUMNS), other.upper.split(COLUMNS), strict=True):
-            total += a.T @ b
+        total = torch.zeros(len(self.upper), len(other.upper), dtype=torch.float64, device=self.upper.device)
+        for a, b in zip(self.upper.split(COLUMNS, 1), other.upper.split(COLUMNS, 1), strict=True):
+            total += a @ b.T
         return 2 * total
 
     def products(self, other: "SymmetricStack") -> Tensor:
