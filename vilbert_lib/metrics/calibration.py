@@ -1,6 +1,6 @@
 """What a value means beside chance: exact moments, permutation nulls, and the maximum over pairs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -84,10 +84,3 @@ def _share(values: np.ndarray, tau: np.ndarray, best: float) -> np.ndarray:
     room = best - tau
     share = np.divide(values - tau, room, out=np.zeros_like(values), where=~(room <= 0))
     return np.maximum(share, 0)
-
-
-def permuted_values(
-    compare: Callable, left, right, x: Tensor, y: Tensor, orders: Iterator[Tensor], device: torch.device
-) -> np.ndarray:
-    """Values (K, P) with the right side's samples in other orders, the same ones for all layers."""
-    return np.stack([compare(left, right.permuted(o.to(device)), x, y).cpu().numpy() for o in orders])

@@ -1,6 +1,6 @@
 """A whole grid of layers against layers, each layer's own work done once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +12,8 @@ from tqdm import tqdm
 from vilbert_lib.metrics import calibration
 from vilbert_lib.metrics.layers import Layers, Settings
 from vilbert_lib.metrics.registry import MEASURES, Measure
+
+STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond it layers go block by block
 
 
 def alignment_grid(
@@ -71,15 +73,17 @@ def alignment_grid(
     if null == "permutation":
         orders = list(calibration.permutations(layers.n, permutations, seed, blocks))
 
-    frames, states = [], {}
-    for done, measure in enumerate(chosen):
-        if measure.prepare not in states:
-            states[measure.prepare] = measure.prepare(layers)
-        columns = _columns(measure, states[measure.prepare], places, null, orders, alpha)
-        names = {"x": [a for a, _ in pairs], "y": [b for _, b in pairs], "measure": measure.name}
-        frames.append(pd.DataFrame(names | columns))
-        if measure.prepare not in {later.prepare for later in chosen[done + 1 :]}:
-            del states[measure.prepare]
+    values = {measure.name: {} for measure in chosen}
+    for part, rows, local in _blocks(layers, places):
+        for measure, columns in _of_block(chosen, part, local, null, orders):
+            for name, column in columns.items():
+                whole = values[measure.name].setdefault(name, np.empty((*column.shape[:-1], len(places))))
+                whole[..., rows] = column
+    x, y = ([pair[side] for pair in pairs] for side in (0, 1))
+    frames = []
+    for measure in chosen:
+        columns = _calibrated(measure, values[measure.name], alpha)
+        frames.append(pd.DataFrame({"x": x, "y": y, "measure": measure.name} | columns))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -100,22 +104,53 @@ def _known(measures: Iterable[str], null: str | None) -> list[Measure]:
     return [MEASURES[name] for name in measures]
 
 
-def _columns(
-    measure: Measure, state, places: Tensor, null: str | None, orders: list[Tensor] | None, alpha: float
-) -> dict[str, np.ndarray]:
-    """``value`` of every pair, and what the null adds; a symmetric measure does each pair once."""
-    wanted = places.sort(dim=1).values if measure.symmetric else places
-    unique, back = wanted.unique(dim=0, return_inverse=True)
-    x, y = unique.T
-    back = back.cpu().numpy()
-    values = measure.compare(state, state, x, y).cpu().numpy()
-    columns = {"value": values}
+def _blocks(layers: Layers, places: Tensor) -> Iterator[tuple[Layers, np.ndarray, Tensor]]:
+    """Parts of the layers whose n x n matrices fit in ``STACK_BYTES``, with the pairs within each part.
+
+    Gives the layers of the part, which rows of ``places`` (P, 2) it answers, and those in its own numbers.
+    """
+    fit = max(2, STACK_BYTES // (4 * layers.n**2))  # two stacks of half a matrix, 4 bytes an entry
+    if len(layers) <= fit:
+        yield layers, np.arange(len(places)), places
+        return
+    group = places // (fit // 2)
+    for first, second in group.sort(dim=1).values.unique(dim=0).tolist():
+        within = (
+            ((group == first) | (group == second)).all(1) & (group.amin(1) == first) & (group.amax(1) == second)
+        )
+        members, local = places[within].unique(return_inverse=True)
+        yield layers.some(members.tolist()), torch.nonzero(within)[:, 0].cpu().numpy(), local
+
+
+def _of_block(
+    chosen: list[Measure], layers: Layers, places: Tensor, null: str | None, orders: list[Tensor] | None
+) -> Iterator[tuple[Measure, dict[str, np.ndarray]]]:
+    """For every measure ``value`` (P,), and what the null needs; a symmetric measure does each pair once."""
+    states = {}
+    for done, measure in enumerate(chosen):
+        if measure.prepare not in states:
+            states[measure.prepare] = measure.prepare(layers)
+        state = states[measure.prepare]
+        wanted = places.sort(dim=1).values if measure.symmetric else places
+        unique, back = wanted.unique(dim=0, return_inverse=True)
+        x, y = unique.T
+        columns = {"value": measure.compare(state, state, x, y)}
+        if null == "exact":
+            columns["mean"], columns["deviation"] = measure.moments(state, state, x, y)
+        elif null == "permutation":
+            shown = tqdm(orders, desc=f"{measure.name}: permutations", leave=False, disable=None)
+            permuted = [measure.compare(state, state.permuted(o.to(layers.device)), x, y) for o in shown]
+            columns["null"] = torch.stack(permuted)
+        yield measure, {name: column[..., back].cpu().numpy() for name, column in columns.items()}
+        if measure.prepare not in {later.prepare for later in chosen[done + 1 :]}:
+            del states[measure.prepare]
+
+
+def _calibrated(measure: Measure, columns: dict[str, np.ndarray], alpha: float) -> dict[str, np.ndarray]:
+    values = columns["value"]
     against = {"best": measure.best, "distance": measure.direction == "distance", "alpha": alpha}
-    if null == "exact":
-        mean, deviation = (part.cpu().numpy() for part in measure.moments(state, state, x, y))
-        columns |= calibration.by_moments(values, mean, deviation, **against)
-    elif null == "permutation":
-        shown = tqdm(orders, desc=f"{measure.name}: permutations", leave=False, disable=None)
-        found = calibration.permuted_values(measure.compare, state, state, x, y, shown, places.device)
-        columns |= calibration.by_permutation(values, found, **against)
-    return {name: column[back] for name, column in columns.items()}
+    if "null" in columns:
+        return {"value": values} | calibration.by_permutation(values, columns["null"], **against)
+    if "mean" in columns:
+        return {"value": values} | calibration.by_moments(values, columns["mean"], columns["deviation"], **against)
+    return {"value": values}

@@ -1,6 +1,7 @@
 """Checked features of many layers, and what several measures need of one layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -93,7 +94,14 @@ class Layers:
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
         self._grams: dict[int, Tensor] = {}
-        self._keeps_grams = 8 * len(self.names) * self.n**2 <= CACHED_BYTES
+
+    def some(self, indices: Sequence[int]) -> "Layers":
+        """The layers ``indices``, in that order."""
+        part = copy(self)
+        part.names = [self.names[i] for i in indices]
+        part._features = [self._features[i] for i in indices]
+        part._grams = {new: self._grams[old] for new, old in enumerate(indices) if old in self._grams}
+        return part
 
     def __len__(self) -> int:
         return len(self.names)
@@ -141,7 +149,7 @@ class Layers:
             return self._grams[i]
         x = self.centred(i)
         gram = x @ x.T
-        if self._keeps_grams:
+        if 8 * len(self) * self.n**2 <= CACHED_BYTES:
             self._grams[i] = gram
         return gram
 

@@ -100,14 +100,14 @@ def mknn(ranks: Tensor) -> Tensor:
 
 @_of_shared
 def jaccard(ranks: Tensor) -> Tensor:
-    """Mean Jaccard index o / (2k - o) of the neighbour sets, in [0, 1] (Hamilton et al. 2016)."""
+    """Mean Jaccard index o / (2k - o) of the neighbour sets, in [0, 1] (Klabunde et al. 2025)."""
     common = (ranks > 0).sum(2).double()
     return common / (2 * ranks.shape[2] - common)
 
 
 @_of_shared
 def rank(ranks: Tensor) -> Tensor:
-    """Rank similarity: how alike the ranks of the common neighbours are, in [0, 1] (Wang et al. 2022, eq. 4).
+    """Rank similarity: how alike the ranks of the common neighbours are, in [0, 1] (Klabunde et al. 2025).
 
     Over the common neighbours of ranks r and r', sum of 2 / ((1 + |r - r'|) (r + r')), divided by
     the harmonic number of their count; 0 for a sample without any.

@@ -57,7 +57,9 @@ def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tup
     for a, b in left.pairs(right, x, y):
         n = len(a)
         means.append(a.mean(0) @ b.mean(0))
-        deviations.append(((a - a.mean(0)).T @ (b - b.mean(0))).norm() / (n * (n - 1) ** 0.5))
+        covariances = [(side - side.mean(0)).T @ (side - side.mean(0)) for side in (a, b)]
+        # The norm of the n x n matrix of centred cosines.
+        deviations.append((covariances[0] * covariances[1]).sum().clamp_min(0).sqrt() / (n * (n - 1) ** 0.5))
     return torch.stack(means), torch.stack(deviations)
 
 
