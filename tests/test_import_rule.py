@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "runs": LEARNING,
     "analysis": {"config", "data", "metrics", "runs"},
     "figures": {"config", "metrics"},
+    "features": {"metrics", "figures"},
     "studies": LEARNING | {"runs", "analysis", "figures"},
-    "__main__": {"studies"},
+    "__main__": {"features", "metrics", "studies"},
     "__init__": set(),
 }
 MODULES = sorted(LIBRARY.rglob("*.py"))

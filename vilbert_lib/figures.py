@@ -130,6 +130,23 @@ def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "archi
     return figure
 
 
+def pair_heatmaps(table: pd.DataFrame) -> Figure:
+    """Values of every pair of layers, columns ``x`` against columns ``y``, one panel a measure."""
+    measures = list(dict.fromkeys(table.measure))
+    figure, axes = _panels(len(measures), height=3.2)
+    for axis, name in zip(axes, measures, strict=True):
+        rows = table[table.measure == name]
+        values = rows.pivot(index="x", columns="y", values="value").loc[rows.x.unique(), rows.y.unique()]
+        image = axis.imshow(values, cmap="cividis", aspect="auto")
+        step = max(1, -(-max(values.shape) // 12))  # more names than that would overlap
+        axis.set_xticks(range(0, values.shape[1], step), values.columns[::step], rotation=90, fontsize=8)
+        axis.set_yticks(range(0, values.shape[0], step), values.index[::step], fontsize=8)
+        axis.set(title=MEASURES[name].title, xlabel="layer (y)", ylabel="layer (x)")
+        axis.grid(False)
+        figure.colorbar(image, ax=axis, shrink=0.8)
+    return figure
+
+
 def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: list[str]) -> Figure:
     """Each measure (columns) against each target (rows); a point is a run, a marker an architecture.
 

@@ -66,6 +66,15 @@ def checked(name: str, features) -> Tensor:
     return x
 
 
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device={str(name)!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
 class Layers:
     """Features of L layers on the same n samples.
 
@@ -90,7 +99,7 @@ class Layers:
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
         self.n = len(self._features[0])
-        self.device = torch.device(device) if device is not None else self._features[0].device
+        self.device = self._features[0].device if device is None else _device(device)
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
         self._grams: dict[int, Tensor] = {}

@@ -1,0 +1,228 @@
+"""How long the measures take, stage by stage, how time and memory grow, and what other packages take.
+
+    python benchmarks/measures.py                      # everything, about 15 minutes on 2 cores
+    python benchmarks/measures.py --parts grid stages  # some parts
+
+Everything is timed on the same features in one run: L layers of n samples that share a
+32-dimensional part, float32. Writes ``benchmarks/results/measures_*.csv``, which the book shows. The
+other packages are those of ``benchmarks/requirements.txt``; what is not installed is left out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import peers
+import torch
+
+from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.runs import device_name
+
+RESULTS = Path(__file__).parent / "results"
+ELEVEN = [
+    "mknn",
+    "cka",
+    "cka_rbf",
+    "unbiased_cka",
+    "svcca",
+    "cknna",
+    "cycle_knn",
+    "jaccard",
+    "rsa",
+    "r2",
+    "procrustes",
+]
+SIZES = (256, 512, 1024, 1536, 2048, 4096)
+NULLS = ("cka", "cka_rbf", "unbiased_cka", "mknn")
+
+
+def features(n: int, d: int, layers: int) -> dict[str, np.ndarray]:
+    """Layers (n, d) float32 that share a 32-dimensional part."""
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal((n, 32))
+    return {
+        f"layer {i}": (common @ rng.standard_normal((32, d)) / 32**0.5 + 0.5 * rng.standard_normal((n, d))).astype(
+            np.float32
+        )
+        for i in range(layers)
+    }
+
+
+def seconds(function: Callable, device: str, repeats: int = 3) -> float:
+    """The shortest of some calls, the work on a GPU awaited."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def stages(a: argparse.Namespace) -> pd.DataFrame:
+    """What is done once a layer, and what for all pairs, of each measure alone."""
+    data, rows = features(a.n, a.d, a.layers), []
+    every = torch.cartesian_prod(torch.arange(a.layers), torch.arange(a.layers)).to(a.device)
+    layers = Layers(data, device=a.device)
+
+    def grams() -> None:
+        layers._grams.clear()
+        for i in layers:
+            layers.gram(i)
+
+    rows.append({"stage": "Gram matrices, shared", "layers_s": seconds(grams, a.device), "pairs_s": 0.0})
+    for name in a.measures:
+        measure = MEASURES[name]
+        pairs = every[every[:, 0] <= every[:, 1]] if measure.symmetric else every
+        state = measure.prepare(layers)
+        rows.append(
+            {
+                "stage": name,
+                "layers_s": seconds(lambda m=measure: m.prepare(layers), a.device),
+                "pairs_s": seconds(lambda m=measure, s=state, p=pairs: m.compare(s, s, *p.T), a.device),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def grid(a: argparse.Namespace) -> pd.DataFrame:
+    """Whole grids of all ordered pairs, and the permutation null with K = 200."""
+    data, rows = features(a.n, a.d, a.layers), []
+    pairs = list(product(data, data))
+    without = [name for name in a.measures if name != "procrustes"]
+    for what, names in ((f"{len(a.measures)} measures", a.measures), ("without Procrustes", without)):
+        taken = seconds(lambda n=names: alignment_grid(data, n, pairs=pairs, device=a.device), a.device)
+        rows.append({"what": what, "pairs": len(pairs), "seconds": taken})
+    for names in ([name] for name in NULLS):
+        taken = seconds(
+            lambda n=names: alignment_grid(data, n, pairs=pairs, null="permutation", device=a.device), a.device, 1
+        )
+        rows.append({"what": f"null of {names[0]}, K = 200", "pairs": len(pairs), "seconds": taken})
+    return pd.DataFrame(rows)
+
+
+def growth(a: argparse.Namespace) -> pd.DataFrame:
+    """Time and peak memory of the whole grid as n grows, each size in a process of its own."""
+    rows = []
+    for n in a.sizes:
+        command = [sys.executable, __file__, "--one", str(n), "--d", str(a.d), "--layers", str(a.layers)]
+        command += ["--device", a.device, "--measures", *a.measures]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows.append(json.loads(answer.splitlines()[-1]))
+        print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def one_size(a: argparse.Namespace) -> None:
+    """Print time and peak memory of the grid at one n, as JSON: with Procrustes up to n = 2048."""
+    data, row = features(a.one, a.d, a.layers), {"n": a.one}
+    alignment_grid({name: x[:64] for name, x in data.items()}, a.measures, device=a.device)
+    without = [name for name in a.measures if name != "procrustes"]
+    for what, names in (("without_procrustes_s", without), ("all_s", a.measures)):
+        if names == a.measures and a.one > 2048:
+            continue
+        row[what] = seconds(lambda n=names: alignment_grid(data, n, device=a.device), a.device, 1)
+        row["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        if a.device != "cpu":
+            row["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
+    print(json.dumps(row))
+
+
+def other_packages(a: argparse.Namespace) -> pd.DataFrame:
+    """Other packages on the same features: the time for all ordered pairs beside this library's.
+
+    Functions of one pair are timed on a few pairs, and that is multiplied.
+    """
+    data, rows = features(a.n, a.d, a.layers), []
+    names, pairs = list(data), list(product(data, data))
+
+    def ours(measure: str) -> float:
+        return seconds(lambda: alignment_grid(data, [measure], pairs=pairs, device=a.device), a.device)
+
+    def row(measure: str, package: str, taken: float, timed: int, difference: float) -> dict:
+        own = ours(measure)
+        return {
+            "measure": measure,
+            "package": f"{package} {peers.installed(package)}",
+            "timed_pairs": timed,
+            "package_s": taken,
+            "ours_s": own,
+            "ratio": taken / own,
+            "difference": difference,
+        }
+
+    for measure, (package, make) in peers.pairwise().items():
+        if not peers.installed(package):
+            continue
+        function, chosen = make(), [(names[i], names[-1 - i]) for i in range(a.pairs)]
+        function(data[names[0]], data[names[1]])
+        start = time.perf_counter()
+        values = [function(data[x], data[y]) for x, y in chosen]
+        taken = (time.perf_counter() - start) / len(chosen) * len(pairs)
+        own = alignment_grid(data, [measure], pairs=chosen, device=a.device).value
+        rows.append(row(measure, package, taken, len(chosen), float(np.abs(own - values).max())))
+        print(rows[-1], flush=True)
+    for measure, (package, function) in peers.whole(list(data.values())).items():
+        if not peers.installed(package):
+            continue
+        values = function()
+        own = alignment_grid(data, [measure], pairs=pairs, device=a.device).value.to_numpy()
+        difference = float(np.abs(own - values.ravel()).max())
+        rows.append(row(measure, package, seconds(function, "cpu", 1), len(pairs), difference))
+        print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+PARTS = {"stages": stages, "grid": grid, "growth": growth, "peers": other_packages}
+
+
+def main() -> None:
+    """Time the parts that are asked for and write their tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--n", type=int, default=512, help="samples")
+    parser.add_argument("--d", type=int, default=768, help="features of a layer")
+    parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--pairs", type=int, default=6, help="pairs on which functions of one pair are timed")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--measures", nargs="+", default=ELEVEN)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    if a.one:
+        one_size(a)
+        return
+    RESULTS.mkdir(exist_ok=True)
+    suffix = "" if a.device == "cpu" else f"_{a.device}"
+    alignment_grid({name: x[:64] for name, x in features(64, a.d, 2).items()}, a.measures, device=a.device)
+    for part in a.parts:
+        table = PARTS[part](a)
+        table.round(4).to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False)
+        print(f"\n{part}\n{table.round(3).to_string(index=False)}", flush=True)
+    where = {
+        "device": device_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "setting": f"n={a.n}, d={a.d}, {a.layers} layers, float32",
+    }
+    pd.DataFrame(where.items(), columns=["what", "value"]).to_csv(
+        RESULTS / f"measures_machine{suffix}.csv", index=False
+    )
+
+
+if __name__ == "__main__":
+    main()

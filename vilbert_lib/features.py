@@ -1,0 +1,100 @@
+"""Alignment of features that somebody else has made: files of arrays in, a table and a heat map out."""
+
+import zipfile
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vilbert_lib import figures
+from vilbert_lib.metrics import MEASURES, alignment_grid
+
+TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")  # endings that can be written
+DEFAULT_MEASURES = ("cka", "unbiased_cka", "mknn")
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name. A ValueError names the file, and the array, that cannot be read."""
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not an .npz file; numpy.savez writes one")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {}
+        for name in archive.files:
+            try:
+                arrays[name] = archive[name]
+            except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+                raise ValueError(f"{path}: array {name!r} cannot be read: {error}") from error
+            if arrays[name].dtype.kind not in "fiub":
+                raise ValueError(f"{path}: array {name!r} holds {arrays[name].dtype}: numbers are needed")
+    if not arrays:
+        raise ValueError(f"{path}: holds no arrays")
+    return arrays
+
+
+def align(first: Path, second: Path | None, measures: list[str], **options) -> pd.DataFrame:
+    """Alignment of every layer of ``first`` with every one of ``second``, or of ``first`` with one another.
+
+    Columns as of :func:`vilbert_lib.metrics.alignment_grid`, to which ``options`` go.
+    """
+
+    def named(path: Path) -> dict[str, np.ndarray]:
+        # Names in errors tell the file.
+        arrays = read(path)
+        plain.update({f"{path}: {name}": name for name in arrays})
+        return {f"{path}: {name}": x for name, x in arrays.items()}
+
+    plain: dict[str, str] = {}
+    layers = named(first)
+    pairs = list(combinations(layers, 2))
+    if second is not None:
+        others = named(second)
+        pairs = [(x, y) for x in layers for y in others]
+        layers |= others
+    elif not pairs:
+        raise ValueError(f"{first}: holds one array: a second file, or a second array, is needed")
+    table = alignment_grid(layers, measures, pairs=pairs, **options)
+    return table.assign(x=table.x.map(plain), y=table.y.map(plain))
+
+
+def writable(path: Path, endings: tuple[str, ...]) -> None:
+    """Raise a ValueError where the name of ``path`` has none of the ``endings``; make its folder."""
+    if path.suffix not in endings:
+        raise ValueError(f"{path}: the name must end in {' or '.join(endings)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write ``table`` as CSV or Parquet, as the name of ``path`` says."""
+    writable(path, TABLES)
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path, index=False)
+
+
+def heat_map(table: pd.DataFrame, path: Path, caption: str) -> None:
+    """Draw one panel a measure, the layers of either side on the axes."""
+    writable(path, PICTURES)
+    figures.caption(figures.pair_heatmaps(table), caption).savefig(path, dpi=150)
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """The table for a terminal: values of each measure, x by y, and its best pair beside chance."""
+    parts = []
+    for name, rows in table.groupby("measure", sort=False):
+        measure = MEASURES[name]
+        values = rows.pivot(index="x", columns="y", values="value")
+        values = values.loc[rows.x.unique(), rows.y.unique()].rename_axis(index=None, columns=None)
+        shown = values.to_string(float_format="{:.3f}".format, na_rep="")
+        best = rows.loc[rows.value.idxmin() if measure.direction == "distance" else rows.value.idxmax()]
+        line = f"most alike: {best.x} and {best.y}, {best.value:.3f}"
+        if "chance" in rows:
+            line += f"; by chance {best.chance:.3f}"
+            line += f" (standard deviation {best.chance_sd:.3f}, p {best.p:.2g})" if best.p == best.p else ""
+        if "p_max" in rows:
+            line += f"; p of a maximum over these {len(rows)} pairs {best.p_max:.2g}"
+        parts.append(f"{measure.title} ({name})\n{shown}\n{line}")
+    return "\n\n".join(parts)
