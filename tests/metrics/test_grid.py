@@ -1,101 +1,222 @@
-"""The grid of layers: the same numbers as one pair at a time."""
+"""The grid of layers: the same numbers as one pair at a time, whatever the layers are."""
 
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from made_features import NEED_EQUAL_WIDTHS, tokens
 
-from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.metrics import MEASURES, alignment_grid, grid, layers
 
 ALL = list(MEASURES)
+ANY_WIDTH = [name for name in ALL if name not in NEED_EQUAL_WIDTHS]
+PAIRED = [name for name in ALL if MEASURES[name].paired]
+SETTINGS = {"k": 4, "q": 3, "variance": 0.9, "threshold": 0.7, "penalty": 0.5}
 
 
-@pytest.fixture(scope="module")
-def features():
-    """Four layers of different widths that share a part."""
+def made(widths: dict[str, int], n: int = 24) -> dict[str, np.ndarray]:
+    """Layers of the given widths that share a part."""
     rng = np.random.default_rng(0)
-    common = rng.standard_normal((24, 4))
-    widths = {"t0": 6, "t1": 9, "v0": 30, "v1": 5}
+    common = rng.standard_normal((n, 4))
     return {
-        name: common @ rng.standard_normal((4, width)) + rng.standard_normal((24, width))
+        name: common @ rng.standard_normal((4, width)) + rng.standard_normal((n, width))
         for name, width in widths.items()
     }
 
 
-def test_a_grid_equals_single_calls(features):
-    frame = alignment_grid(features, ALL, k=4, q=3)
+@pytest.fixture(scope="module")
+def features():
+    """Four layers of different widths."""
+    return made({"t0": 6, "t1": 9, "v0": 30, "v1": 5})
+
+
+@pytest.fixture(scope="module")
+def equal():
+    """Five layers of one width, which every measure takes."""
+    return made(dict.fromkeys(("a", "b", "c", "d", "e"), 6))
+
+
+def pairs_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame.x, frame.y, strict=True))
+
+
+# What is measured
+
+
+def check_rows(frame: pd.DataFrame, features: dict) -> None:
+    for row in frame.itertuples():
+        wanted = MEASURES[row.measure](features[row.x], features[row.y], **SETTINGS)
+        tolerance = 1e-6 if row.measure == "procrustes_distance" else 1e-10
+        assert row.value == pytest.approx(wanted, rel=1e-9, abs=tolerance)
+
+
+def test_a_grid_equals_single_calls(equal):
+    frame = alignment_grid(equal, ALL, **SETTINGS)
     assert list(frame.columns) == ["x", "y", "measure", "value"]
     assert list(zip(frame.measure, frame.x, frame.y, strict=True)) == [
-        (measure, x, y) for measure in ALL for x, y in combinations(features, 2)
+        (measure, x, y) for measure in ALL for x, y in combinations(equal, 2)
     ]
+    check_rows(frame, equal)
+
+
+def test_widths_may_differ(features):
+    check_rows(alignment_grid(features, ANY_WIDTH, **SETTINGS), features)
+
+
+def test_the_pairs_that_were_asked_in_their_order(equal):
+    """Both directions, a layer with itself, and a pair twice."""
+    pairs = [("d", "a"), ("a", "c"), ("b", "b"), ("a", "d"), ("a", "c")]
+    frame = alignment_grid(equal, ALL, pairs=pairs, **SETTINGS)
+    assert pairs_of(frame) == pairs * len(ALL)
+    check_rows(frame, equal)
+    value = frame.set_index("measure").value
+    differ = [name for name in ALL if abs(value[name].iloc[0] - value[name].iloc[3]) > 1e-9]
+    assert differ == [name for name in ALL if not MEASURES[name].symmetric and not name.startswith("max_sim")]
+
+
+def test_token_states_and_masks():
+    X, Y, x_mask, y_mask = tokens(0)
+    Z, _, z_mask, _ = tokens(1, texts=3)
+    states, masks = {"x": X, "y": Y, "z": Z}, {"x": x_mask, "y": y_mask, "z": z_mask}
+    pairs = [("x", "y"), ("y", "x"), ("z", "y")]
+    names = ["max_sim_tp", "max_sim_pt"]
+    frame = alignment_grid(states, names, pairs=pairs, masks=masks)
     for row in frame.itertuples():
-        assert row.value == pytest.approx(
-            MEASURES[row.measure](features[row.x], features[row.y], k=4, q=3), abs=1e-10
-        )
+        wanted = MEASURES[row.measure](states[row.x], states[row.y], x_mask=masks[row.x], y_mask=masks[row.y])
+        assert row.value == pytest.approx(wanted, abs=1e-12)
+    some = alignment_grid(states, names, pairs=pairs, masks={"y": y_mask})
+    assert (some.value - frame.value).abs().min() > 1e-3
+    tp, pt = (frame[frame.measure == name].value.tolist() for name in names)
+    assert tp[:2] == pt[1::-1]
 
 
-def test_only_the_pairs_that_were_asked_in_their_order(features):
-    pairs = [("v1", "t0"), ("t0", "v0"), ("t1", "t1")]
-    frame = alignment_grid(features, ["cka", "mknn"], k=4, pairs=pairs)
-    assert list(zip(frame.x, frame.y, strict=True)) == pairs * 2
-    whole = alignment_grid(features, ["cka"], k=4).set_index(["x", "y"]).value
-    assert frame.value[:3].tolist() == pytest.approx([whole["t0", "v1"], whole["t0", "v0"], 1])
-
-
-def test_pairs_may_be_an_iterator(features):
+def test_layers_and_measures_may_come_one_at_a_time(features):
     frame = alignment_grid(features, iter(["cka", "rsa"]), pairs=iter([("t0", "v0")]))
-    assert frame.measure.tolist() == ["cka", "rsa"]
+    assert frame.equals(alignment_grid(features, ["cka", "rsa"], pairs=[("t0", "v0")]))
 
 
-def test_values_depend_on_no_other_layer(features):
-    alone = alignment_grid({name: features[name] for name in ("t0", "v0")}, ALL, k=4)
-    among = alignment_grid(features, ALL, k=4, pairs=[("t0", "v0")])
-    np.testing.assert_allclose(alone.value, among.value, atol=1e-12)
+def test_values_depend_on_no_other_layer_and_no_other_measure(equal):
+    alone = [alignment_grid({"a": equal["a"], "d": equal["d"]}, [name], **SETTINGS).value[0] for name in ALL]
+    among = alignment_grid(equal, ALL, pairs=[("a", "d")], **SETTINGS)
+    np.testing.assert_allclose(among.value, alone, atol=1e-12)
 
 
-def test_tensors_and_arrays_may_be_mixed(features):
-    mixed = {name: torch.from_numpy(x) if name[0] == "t" else x for name, x in features.items()}
-    assert alignment_grid(mixed, ALL).equals(alignment_grid(features, ALL))
+@pytest.mark.parametrize("name", ANY_WIDTH)
+def test_settings_reach_the_measures_that_use_them(features, name):
+    others = {"k": 9, "q": 2, "variance": 0.5, "threshold": 2.0, "penalty": 5.0}
+    plain = alignment_grid(features, [name], **SETTINGS)
+    for setting, other in others.items():
+        changed = alignment_grid(features, [name], **SETTINGS | {setting: other})
+        assert changed.equals(plain) == (setting not in MEASURES[name].uses)
 
 
-def test_k_reaches_the_neighbours(features):
-    few, many = (alignment_grid(features, ["mknn"], k=k).value for k in (2, 23))
-    assert (many == 1).all() and (few < 1).all()
+# What the layers may be
 
 
-def test_an_unknown_measure_is_named_and_the_known_ones_listed(features):
-    with pytest.raises(ValueError, match=r"unknown measure 'ckaa'; known: cka, "):
-        alignment_grid(features, ["cka", "ckaa"])
+def test_tensors_and_arrays_may_be_mixed(equal):
+    mixed = {name: torch.from_numpy(x) if name in "ac" else x for name, x in equal.items()}
+    assert alignment_grid(mixed, ALL).equals(alignment_grid(equal, ALL))
 
 
-def test_an_unknown_layer_is_named_and_the_known_ones_listed(features):
-    with pytest.raises(ValueError, match=r"unknown layer 't9'; known: t0, t1, v0, v1"):
-        alignment_grid(features, ["cka"], pairs=[("t0", "v0"), ("t9", "v0")])
+def test_float32_is_kept_only_where_all_layers_came_in_it(equal):
+    low = {name: x.astype(np.float32) for name, x in equal.items()}
+    exact = alignment_grid({name: x.astype(float) for name, x in low.items()}, ALL)
+    assert alignment_grid(low | {"c": low["c"].astype(float)}, ALL).equals(exact)
+    shown = alignment_grid(low, ALL)
+    assert not shown.equals(exact)
+    np.testing.assert_allclose(shown.value, exact.value, atol=1e-5)
+    assert layers.Layers(low).dtype == torch.float32 and layers.Layers(equal).dtype == torch.float64
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_is_measured_as_float32(equal, kind):
+    low = {name: torch.tensor(x, dtype=kind, requires_grad=True) for name, x in equal.items()}
+    as_float = {name: x.detach().float() for name, x in low.items()}
+    assert alignment_grid(low, ALL).equals(alignment_grid(as_float, ALL))
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    "change",
     [
-        (lambda x: x[:-1], "v0 has n=23 samples but t0 has n=24"),
-        (lambda x: x * np.nan, "v0 holds nan at row 0, column 0"),
-        (lambda x: x * 0, "v0 is constant"),
-        (lambda x: x[:, 0], "v0 has 1 dimension"),
+        lambda x: x.tolist(),
+        lambda x: x.astype(">f8"),
+        lambda x: np.asfortranarray(x),
+        lambda x: x[::-1].copy()[::-1],
+        lambda x: np.repeat(x, 2, 1)[:, ::2],
     ],
+    ids=["list", "big-endian", "column-major", "reversed", "strided"],
 )
-def test_a_layer_that_cannot_be_measured_is_named(features, change, named):
-    with pytest.raises(ValueError, match=named):
-        alignment_grid(features | {"v0": change(features["v0"])}, ["cka"])
+def test_other_forms_of_the_same_numbers(equal, change):
+    wanted = alignment_grid(equal, ALL, k=4)
+    assert alignment_grid({name: change(x) for name, x in equal.items()}, ALL, k=4).equals(wanted)
 
 
-def test_an_impossible_k_is_named(features):
-    with pytest.raises(ValueError, match="k=24"):
-        alignment_grid(features, ["mknn"], k=24)
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint8"])
+def test_whole_numbers_are_measured_as_float64(equal, dtype):
+    whole = {name: np.abs(10 * x).round() for name, x in equal.items()}
+    counted = {name: x.astype(dtype) for name, x in whole.items()}
+    assert alignment_grid(counted, ALL, k=4).equals(alignment_grid(whole, ALL, k=4))
 
 
-@pytest.mark.parametrize(
-    ("empty", "named"), [({"features": {}}, "features"), ({"measures": []}, "measures"), ({"pairs": []}, "pairs")]
-)
-def test_nothing_to_measure_is_named(features, empty, named):
-    with pytest.raises(ValueError, match=named):
-        alignment_grid(**{"features": features, "measures": ["cka"]} | empty)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_input_is_not_changed(equal, dtype):
+    given = {name: x.astype(dtype) for name, x in equal.items()}
+    kept = {name: x.copy() for name, x in given.items()}
+    alignment_grid(given, PAIRED, null="permutation", permutations=2)
+    for name in ALL:
+        MEASURES[name](given["a"], given["b"])
+    assert all((given[name] == kept[name]).all() for name in given)
+
+
+# Where the work is done
+
+
+@pytest.mark.parametrize("null", [None, "permutation"])
+def test_layers_that_do_not_fit_go_in_blocks(equal, null, monkeypatch):
+    options = {"null": null, "permutations": 3, **SETTINGS}
+    pairs = [*combinations(equal, 2), ("e", "a"), ("c", "c"), ("b", "a")]
+    names = PAIRED if null else ALL
+    whole = alignment_grid(equal, names, pairs=pairs, **options)
+    for room in (10, 4 * 24**2 * 4):
+        monkeypatch.setattr(grid, "STACK_BYTES", room)
+        parts = alignment_grid(equal, names, pairs=pairs, **options)
+        pd.testing.assert_frame_equal(parts, whole, rtol=1e-9, atol=1e-9)
+
+
+def test_blocks_give_the_same_exact_null(equal, monkeypatch):
+    names = [name for name in ALL if MEASURES[name].moments]
+    whole = alignment_grid(equal, names, null="exact", k=4)
+    monkeypatch.setattr(grid, "STACK_BYTES", 10)
+    pd.testing.assert_frame_equal(alignment_grid(equal, names, null="exact", k=4), whole, rtol=1e-9, atol=1e-9)
+
+
+def test_the_blocks_are_small(equal, monkeypatch):
+    """The test above would pass without blocks."""
+    monkeypatch.setattr(grid, "STACK_BYTES", 10)
+    places = torch.tensor([*combinations(range(5), 2), (3, 3)])
+    parts = list(grid._blocks(layers.Layers(equal), places))
+    assert max(len(part) for part, *_ in parts) == 2
+    assert sorted(row for _, rows, _ in parts for row in rows) == list(range(11))
+
+
+def test_gram_matrices_that_are_not_kept_are_made_again(equal, monkeypatch):
+    whole = alignment_grid(equal, ALL)
+    monkeypatch.setattr(layers, "CACHED_BYTES", 0)
+    assert alignment_grid(equal, ALL).equals(whole)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_twice_and_on_any_number_of_threads(dtype):
+    given = {name: x.astype(dtype) for name, x in made(dict.fromkeys("abcdefg", 40), n=64).items()}
+    threads = torch.get_num_threads()
+    frames = []
+    try:
+        for count in (1, 1, 2, 3):
+            torch.set_num_threads(count)
+            frames.append(alignment_grid(given, PAIRED, null="permutation", permutations=2))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert all(frame.equals(frames[0]) for frame in frames[1:])

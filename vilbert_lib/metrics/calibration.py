@@ -8,6 +8,8 @@ from torch import Tensor
 
 # Shape legend: P pairs of layers, K permutations.
 
+ROUNDING = 1e-6  # values that differ by less are equal: float32 features leave no more digits
+
 
 def permutations(n: int, count: int, seed: int, blocks=None) -> Iterator[Tensor]:
     """``count`` random orders of n samples; with ``blocks`` (n,) whole blocks of equal labels change places.
@@ -47,8 +49,7 @@ def by_permutation(values: np.ndarray, null: np.ndarray, *, best: float, distanc
         count = len(of_null)
         ordered = np.sort(np.vstack([values, of_null]), axis=0)
         tau = ordered[int(np.ceil((1 - alpha) * (count + 1))) - 1]
-        # Equal up to rounding counts as reached.
-        reached = (of_null >= values - 1e-9).sum(0)
+        reached = (of_null >= values - ROUNDING).sum(0)
         columns |= {
             f"chance{name}": sign * of_null.mean(0),
             f"chance{name}_sd": of_null.std(0, ddof=1),
@@ -70,7 +71,7 @@ def by_moments(
     sign = -1 if distance else 1
     above = sign * (values - mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(above > 0, above / deviation, 0)
+        z = np.where(above > ROUNDING, above / deviation, 0)
     tau = sign * mean + deviation * np.sqrt(1 / alpha - 1)
     return {
         "chance": mean,
@@ -81,6 +82,6 @@ def by_moments(
 
 
 def _share(values: np.ndarray, tau: np.ndarray, best: float) -> np.ndarray:
-    room = best - tau
-    share = np.divide(values - tau, room, out=np.zeros_like(values), where=~(room <= 0))
-    return np.maximum(share, 0)
+    gain, room = values - tau, best - tau
+    share = np.divide(gain, room, out=np.zeros_like(values), where=~((gain <= ROUNDING) | (room <= 0)))
+    return share.clip(0, 1)

@@ -12,7 +12,8 @@ def cknna(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
     Huh et al. 2024, appendix A. Divided by the root of the product of each side's own, which is
     restricted to that side's neighbours; 0 where one of those is not positive. With k = n-1 it is the
     unbiased CKA of the features divided by their norms. The masked matrices are not symmetric, and
-    so the published estimator is not: exchanging the sides changes the third or fourth digit.
+    so the published estimator is not: exchanging the sides changes the fourth or fifth digit. Its
+    three terms see different neighbours, and so nothing bounds it: with n of a few k it can leave [-1, 1].
     """
     mutual_left, mutual_right = _mutual(left), _mutual(right)
     values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)
@@ -44,7 +45,7 @@ def _own(neighbours: Neighbours, mutual: Tensor) -> Tensor:
 
 
 def _hsic(indices: Tensor, k_values: Tensor, l_values: Tensor, back: Tensor) -> Tensor:
-    """n(n-3) times the unbiased HSIC (Song et al. 2012, eq. 4) of masked matrices K and L, (pairs,).
+    """n(n-3) times the unbiased HSIC (Song et al. 2012, eq. 5) of masked matrices K and L, (pairs,).
 
     Both have their entries (pairs, n, k) at the columns ``indices``, and 0 elsewhere; ``back`` says
     whether the mirrored entry stands as well.

@@ -45,7 +45,7 @@ def alignment_grid(
         ``chance``, ``chance_sd``, ``p`` and ``calibrated`` from moments in closed form
         (:func:`vilbert_lib.metrics.calibration.by_moments`).
     ``"permutation"``
-        the same from ``permutations`` orders of the samples of ``y``, drawn with ``seed`` and shared
+        the same from ``permutations`` orders of the samples of one side, drawn with ``seed`` and shared
         by all pairs, whole ``blocks`` at a time where given; and the same once more, ending in
         ``_max``, for the best of all pairs (:func:`vilbert_lib.metrics.calibration.by_permutation`).
 
@@ -57,8 +57,10 @@ def alignment_grid(
     (:func:`vilbert_lib.metrics.layers.checked`).
     """
     chosen = _known(measures, null)
-    if null == "permutation" and permutations < 1:
-        raise ValueError(f"permutations={permutations} must be at least 1")
+    if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 1):
+        raise ValueError(f"permutations={permutations!r} must be a whole number from 1 on")
+    if blocks is not None and null != "permutation":
+        raise ValueError(f"blocks are kept together by null='permutation', not by null={null!r}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha} must lie in (0, 1)")
     layers = Layers(features, Settings(**settings), masks=masks, device=device)
@@ -98,7 +100,7 @@ def _known(measures: Iterable[str], null: str | None) -> list[Measure]:
             raise ValueError(f"unknown measure {name!r}; known: {', '.join(MEASURES)}")
         if null == "exact" and MEASURES[name].moments is None:
             known = ", ".join(m.name for m in MEASURES.values() if m.moments)
-            raise ValueError(f"null='exact': {name} has no closed form; null='permutation' does. Closed: {known}")
+            raise ValueError(f"null='exact': {name} has no closed form; those that have one: {known}")
         if null == "permutation" and not MEASURES[name].paired:
             raise ValueError(f"null='permutation': {name} does not depend on which samples belong together")
     return [MEASURES[name] for name in measures]

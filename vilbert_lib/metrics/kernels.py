@@ -19,7 +19,7 @@ def rbf_grams(layers: Layers) -> SymmetricStack:
     """Centred Gram matrices of the kernel exp(-d^2 / (2 t^2 m)).
 
     d^2 are squared distances, m their median over all n^2 entries, the zeros of the diagonal
-    included (Kornblith et al. 2019, section 4), and t the ``threshold`` of the settings.
+    included, as in the demonstration of Kornblith et al. 2019, and t the ``threshold`` of the settings.
     """
     return SymmetricStack.of(layers, partial(_rbf, layers))
 
@@ -31,9 +31,10 @@ def _rbf(layers: Layers, i: int) -> Tensor:
     # Rounding would tell duplicates apart.
     squared[squared < 1e-13 * norms.max()] = 0
     squared.fill_diagonal_(0)
+    threshold = layers.settings.threshold
     # More than half of the pairs may be duplicates: then only those are alike at all.
-    median = _median(squared).clamp_min(torch.finfo(torch.float64).tiny)
-    kernel = squared.div_(-2 * layers.settings.threshold**2 * median).exp_()
+    rate = (0.5 / _median(squared) / threshold / threshold).clamp_max(torch.finfo(torch.float64).max)
+    kernel = squared.mul_(-rate).exp_()
     rows = kernel.mean(1)
     return kernel.sub_(rows[:, None]).sub_(rows).add_(rows.mean())
 
@@ -56,36 +57,36 @@ def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Te
 
 def cka_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Exact mean and standard deviation of CKA over permutations of one side."""
-    scale = left.norms()[:, None] * right.norms()
-    mean, deviation = permutation_moments(left, right)
-    return (mean / scale)[x, y], (deviation / scale)[x, y]
+    mean, deviation = (_ratio(part, left.norms(), right.norms()) for part in permutation_moments(left, right))
+    return mean[x, y], deviation[x, y]
 
 
 def unbiased_cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
     """CKA from the unbiased HSIC, the cosine of the U-centred Gram matrices, in [-1, 1].
 
-    Song et al. 2012, eq. 4; Szekely and Rizzo 2014, section 3.
+    Song et al. 2012, eq. 5; Szekely and Rizzo 2014, section 3.
     """
-    values = _unbiased_hsic(left.off_diagonal(right), left, right)
-    norms = []
-    for stack in (left, right):
-        square = stack.squares + _diagonal_terms(stack, stack).diagonal()
-        # Samples that all lie equally far apart, or all but one, leave nothing but rounding: 0.
-        noise = stack.n * torch.finfo(stack.upper.dtype).eps * stack.squares
-        norms.append(torch.where(square > noise, square, 0).sqrt())
-    return _ratio(values, *norms)[x, y].clamp(-1, 1)
+    values = left.off_diagonal(right) + _diagonal_terms(left, right)
+    return _ratio(values, _unbiased_norms(left), _unbiased_norms(right))[x, y].clamp(-1, 1)
 
 
 def unbiased_cka_moments(
     left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Exact mean 0 and standard deviation sqrt(2 / (n (n-3))), whatever the kernel (Szekely and Rizzo 2013)."""
-    mean = torch.zeros(len(x), dtype=torch.float64, device=left.diagonal.device)
-    return mean, torch.full_like(mean, (2 / (left.n * (left.n - 3))) ** 0.5)
+    """Exact mean 0 and standard deviation sqrt(2 / (n (n-3))), whatever the kernel.
+
+    They are :func:`permutation_moments` of matrices without a diagonal; cf. Szekely and Rizzo 2013.
+    """
+    known = (_unbiased_norms(left)[x] > 0) & (_unbiased_norms(right)[y] > 0)
+    deviation = known.double() * (2 / (left.n * (left.n - 3))) ** 0.5
+    return torch.zeros_like(deviation), deviation
 
 
-def _unbiased_hsic(off_diagonal: Tensor, left: SymmetricStack, right: SymmetricStack) -> Tensor:
-    return off_diagonal + _diagonal_terms(left, right)
+def _unbiased_norms(stack: SymmetricStack) -> Tensor:
+    square = stack.squares + _diagonal_terms(stack, stack).diagonal()
+    # Samples that all lie equally far apart, or all but one, leave nothing but rounding: 0.
+    noise = stack.n * torch.finfo(stack.upper.dtype).eps * stack.squares
+    return torch.where(square > noise, square, 0).sqrt()
 
 
 def _diagonal_terms(left: SymmetricStack, right: SymmetricStack) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 # Shape legend: L layers, n samples, d features (may differ between layers), k neighbours.
 
-CACHED_BYTES = 2**29  # Gram matrices are kept as long as all of them together take less than this
+SPREAD = 1e-30  # rows that differ by less beside the largest entry are equal: powers of it would be 0
+CACHED_BYTES = 2**28  # Gram matrices are kept as long as all of them together take less than this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Settings:
 
 def checked(name: str, features) -> Tensor:
     """``features`` (n, d), or (n, tokens, d), as a float tensor; a ValueError names what cannot be measured."""
-    x = features.detach() if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
+    x = features.detach() if isinstance(features, Tensor) else _as_tensor(name, features)
     if x.ndim not in (2, 3):
         raise ValueError(f"{name} has {x.ndim} dimension(s), shape {tuple(x.shape)}: (n, d) is needed")
     if x.shape[0] < 4:
@@ -61,9 +62,25 @@ def checked(name: str, features) -> Tensor:
         axes = ("row", "column") if x.ndim == 2 else ("row", "token", "column")
         where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=True))
         raise ValueError(f"{name} holds {x[tuple(place)].item()} at {where}")
-    if bool((x == x[:1]).all()):
+    if bool((x - x[:1]).abs_().amax() <= SPREAD * x.abs().amax()):
         raise ValueError(f"{name} is constant: all {x.shape[0]} rows are equal")
     return x
+
+
+def _as_tensor(name: str, features) -> Tensor:
+    try:
+        array = np.ascontiguousarray(features)
+        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no array of numbers: {error}") from error
+
+
+def unit(rows: Tensor) -> Tensor:
+    """``rows`` (..., d) divided by their norms; a row of zeros stays one."""
+    tiny = torch.finfo(rows.dtype).tiny
+    # Squares of a row that is small beside others would leave the range of a float.
+    rows = rows / rows.abs().amax(-1, keepdim=True).clamp_min(tiny)
+    return rows / rows.norm(dim=-1, keepdim=True).clamp_min(tiny)
 
 
 def _device(name: str | torch.device) -> torch.device:

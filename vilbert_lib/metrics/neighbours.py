@@ -10,7 +10,7 @@ from rapidfuzz.distance import LCSseq, Levenshtein
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.layers import Layers, unit
 from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
@@ -18,10 +18,15 @@ TIE = 12  # decimals to which cosines are compared: what differs by less is a ti
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The k nearest other samples of every sample, nearest first, and their cosines: (L, n, k) each."""
+    """The k nearest other samples of every sample, nearest first, and their cosines: (L, n, k) each.
+
+    ``ties`` holds for every layer which rows have ties among their nearest, and their rounded
+    cosines with all samples.
+    """
 
     indices: Tensor
     cosines: Tensor
+    ties: tuple[tuple[Tensor, Tensor], ...]
 
     @property
     def n(self) -> int:
@@ -35,7 +40,13 @@ class Neighbours:
 
     def permuted(self, order: Tensor) -> "Neighbours":
         """The lists of the same samples in another ``order`` (n,)."""
-        return Neighbours(order.argsort()[self.indices[:, order]], self.cosines[:, order])
+        place = order.argsort()
+        indices = place[self.indices[:, order]]
+        ties = tuple((place[rows], rounded[:, order]) for rows, rounded in self.ties)
+        for layer, (rows, rounded) in enumerate(ties):
+            if len(rows):  # another sample comes first now
+                indices[layer, rows] = _in_order(rounded)[:, : self.k]
+        return Neighbours(indices, self.cosines[:, order], ties)
 
     def ranks(self, layer: int) -> Tensor:
         """Rank, from 1, of sample j among the neighbours of sample i, 0 where it is none: (n, n)."""
@@ -47,25 +58,33 @@ class Neighbours:
 def nearest_neighbours(layers: Layers) -> Neighbours:
     """Neighbours by cosine similarity of the features as they come: neighbours are defined without centring.
 
-    A row of zeros has no direction and cosine 0 with all. Ties go to the sample that comes first.
+    A row of zeros has no direction and cosine 0 with all. Ties go to the sample that comes first:
+    layers with many ties share neighbours by that alone. Permutations show how many; the closed
+    forms do not, they are those of lists without ties.
     """
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
     found = each(lambda i: _nearest(layers.raw(i), k), layers, layers.device)
-    return Neighbours(torch.stack([indices for indices, _ in found]), torch.stack([values for _, values in found]))
+    indices, cosines, ties = zip(*found, strict=True)
+    return Neighbours(torch.stack(indices), torch.stack(cosines), ties)
 
 
-def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    unit = x / x.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-    cosines = (unit @ unit.T).fill_diagonal_(-torch.inf)
+def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    directions = unit(x)
+    cosines = (directions @ directions.T).fill_diagonal_(-torch.inf)
     values, indices = cosines.topk(k + 1, dim=1)  # one more shows a tie at the edge
     rounded = values.round(decimals=TIE)
     tied = torch.nonzero((rounded[:, 1:] == rounded[:, :-1]).any(1))[:, 0]
+    rounded = cosines[tied].round(decimals=TIE)
     if len(tied):
-        order = cosines[tied].round(decimals=TIE).sort(dim=1, descending=True, stable=True).indices[:, : k + 1]
+        order = _in_order(rounded)[:, : k + 1]
         indices[tied], values[tied] = order, cosines[tied].gather(1, order)
-    return indices[:, :k], values[:, :k]
+    return indices[:, :k], values[:, :k], (tied, rounded)
+
+
+def _in_order(cosines: Tensor) -> Tensor:
+    return cosines.sort(dim=1, descending=True, stable=True).indices
 
 
 def _shared(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -94,7 +113,7 @@ def _of_shared(score: Callable[[Tensor], Tensor]) -> Callable[[Neighbours, Neigh
 
 @_of_shared
 def mknn(ranks: Tensor) -> Tensor:
-    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, eq. 2), in [0, 1]."""
+    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, appendix A), in [0, 1]."""
     return (ranks > 0).sum(2).double() / ranks.shape[2]
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
 
+ALIKE = 0.9999  # beyond it the distance, a root of what is missing to 1, would show the rounding
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -75,7 +77,7 @@ def _root_sum(squares: Tensor) -> Tensor:
 
 
 def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
-    """Procrustes similarity s = |Xc' Yc|_* / (|Xc| |Yc|), in [0, 1] (Williams et al. 2021, eq. 2).
+    """Procrustes similarity s = |Xc' Yc|_* / (|Xc| |Yc|), in [0, 1] (Williams et al. 2021).
 
     It is the cosine of the smallest angle between the centred clouds over all rotations.
     """
@@ -94,6 +96,8 @@ def _similarity(left: Factors, right: Factors, pair: tuple[int, int]) -> Tensor:
         total = _root_sum(_eigenvalues(product))
     else:
         total = nuclear_norm(factor.T @ other, left.dtype)
+    if left.dtype == torch.float32 and total > ALIKE:
+        total = nuclear_norm(factor.T @ other, torch.float64)
     return total - 1 / left.factors[a].shape[0] if both else total
 
 

@@ -42,8 +42,8 @@ class Measure:
 
     @property
     def best(self) -> float:
-        """The end of the range that means wholly alike."""
-        return self.range[0] if self.direction == "distance" else self.range[1]
+        """The value that means wholly alike."""
+        return self.range[1] if self.identical is None else self.identical
 
     @property
     def uses_k(self) -> bool:
@@ -133,7 +133,14 @@ MEASURES: dict[str, Measure] = {
             source="Raghu et al. 2017",
         ),
         _nearest("mknn", "mutual kNN", neighbours.mknn, "Huh et al. 2024", moments=neighbours.mknn_moments),
-        _nearest("cknna", "CKNNA", cknna.cknna, "Huh et al. 2024", range=(-1.0, 1.0), symmetric=False),
+        _nearest(
+            "cknna",
+            "CKNNA",
+            cknna.cknna,
+            "Huh et al. 2024",
+            range=(float("-inf"), float("inf")),
+            symmetric=False,
+        ),
         _nearest(
             "cycle_knn",
             "cycle kNN",

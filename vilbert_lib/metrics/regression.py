@@ -47,27 +47,40 @@ def ridge(layers: Layers) -> Regressions:
 def _left_out(layers: Layers, i: int) -> Tensor:
     """(I-H) D^2 (I-H), H the ridge's hat matrix with intercept, D = diag 1/(1-h_ii): (n, n)."""
     n = layers.n
-    if layers.width(i) < n:
+    if layers.width(i) < n - 1:
         features = layers.centred(i)
         covariance = features.T @ features
         penalty = _penalty(layers, i, covariance.trace())
         covariance.diagonal().add_(penalty)
-        half = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), features.T, upper=False)
-        residual = -half.T @ half
-        residual.diagonal().add_(1)
-    else:
-        regular = layers.gram(i).clone()
-        penalty = _penalty(layers, i, regular.trace())
-        regular.diagonal().add_(penalty)
-        residual = torch.cholesky_inverse(torch.linalg.cholesky(regular)) * penalty
-    residual -= 1 / n  # the intercept
+        half = torch.linalg.solve_triangular(_cholesky(layers, i, covariance), features.T, upper=False)
+        # H = W W' is of rank d+1, the intercept included: all products are those of narrow matrices.
+        hat = torch.cat([half.T, torch.full((n, 1), n**-0.5, dtype=half.dtype, device=half.device)], 1)
+        squared = (1 - hat.square().sum(1)) ** -2
+        weighted = squared[:, None] * hat
+        product = (hat @ (hat.T @ weighted) - weighted) @ hat.T - hat @ weighted.T
+        product.diagonal().add_(squared)
+        return product
+    regular = layers.gram(i).clone()
+    penalty = _penalty(layers, i, regular.trace())
+    # Centred features leave the direction of the intercept empty: filled, it takes no digits.
+    filling = regular.trace() / n
+    regular += filling / n
+    regular.diagonal().add_(penalty)
+    residual = torch.cholesky_inverse(_cholesky(layers, i, regular)) - 1 / (n * (filling + penalty))
     scaled = residual / residual.diagonal()[:, None]
     return scaled.T @ scaled
 
 
 def _penalty(layers: Layers, i: int, trace: Tensor) -> Tensor | float:
     given = layers.settings.penalty
-    return 0.1 * trace / layers.n if given is None else given / layers.scale(i) ** 2
+    return 0.1 * trace / layers.n if given is None else min(given / layers.scale(i) / layers.scale(i), 1e200)
+
+
+def _cholesky(layers: Layers, i: int, regular: Tensor) -> Tensor:
+    root, failed = torch.linalg.cholesky_ex(regular)
+    if failed or root.diagonal().min() ** 2 < 1e-13 * regular.diagonal().max():
+        raise ValueError(f"penalty={layers.settings.penalty!r} is too small for {layers.names[i]}")
+    return root
 
 
 def ols(layers: Layers) -> Regressions:

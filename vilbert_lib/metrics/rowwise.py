@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.layers import Layers, unit
 
 CHUNK = 64  # samples whose tokens are compared in one go
 
@@ -37,13 +37,9 @@ def _same_width(name: str, rows: Tensor, other: str, others: Tensor) -> None:
         )
 
 
-def _unit(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-
-
 def directions(layers: Layers) -> Directed:
     """Rows divided by their norms; a row of zeros stays one."""
-    return Directed(layers.names, [_unit(layers.raw(i)) for i in layers])
+    return Directed(layers.names, [unit(layers.raw(i)) for i in layers])
 
 
 def cosine(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
@@ -57,9 +53,8 @@ def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tup
     for a, b in left.pairs(right, x, y):
         n = len(a)
         means.append(a.mean(0) @ b.mean(0))
-        covariances = [(side - side.mean(0)).T @ (side - side.mean(0)) for side in (a, b)]
-        # The norm of the n x n matrix of centred cosines.
-        deviations.append((covariances[0] * covariances[1]).sum().clamp_min(0).sqrt() / (n * (n - 1) ** 0.5))
+        centred = (a - a.mean(0)) @ (b - b.mean(0)).T  # the doubly centred cosines, (n, n)
+        deviations.append(centred.norm() / (n * (n - 1) ** 0.5))
     return torch.stack(means), torch.stack(deviations)
 
 
@@ -102,7 +97,7 @@ def token_states(layers: Layers) -> TokenStates:
 def max_sim_tp(left: TokenStates, right: TokenStates, x: Tensor, y: Tensor) -> Tensor:
     """Mean over a text's tokens of the largest cosine with a patch of its image, in [-1, 1].
 
-    Yao et al. 2022, eq. 4; the mean over samples of it. X are token states (n, tokens, d), Y patch
+    Yao et al. 2022; the mean over samples of it. X are token states (n, tokens, d), Y patch
     states (n, patches, d); masks say which count (not padding, not CLS). Features (n, d) are one
     token a sample.
     """
@@ -116,7 +111,7 @@ def max_sim_tp(left: TokenStates, right: TokenStates, x: Tensor, y: Tensor) -> T
 
 
 def _best(states: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor) -> Tensor:
-    cosines = _unit(states) @ _unit(others).mT
+    cosines = unit(states) @ unit(others).mT
     best = cosines.masked_fill(~other_mask[:, None], -torch.inf).amax(2)
     return (best * mask).sum(1) / mask.sum(1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.layers import Layers, unit
 from vilbert_lib.metrics.parallel import each
 from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, upper_triangle
 
@@ -13,15 +13,17 @@ def distance_ranks(layers: Layers) -> SymmetricStack:
     """Ranks of the samples' correlation distances, with mean 0 and norm 1 above the diagonal.
 
     The distance of two samples is 1 minus the correlation of their features, taken as they come.
+    A sample whose features are all equal has correlation 0 with every other.
     A layer whose distances are all equal has no order: its ranks are all 0.
     """
     n, m = layers.n, layers.n * (layers.n - 1) // 2
     upper = torch.empty(len(layers), m, dtype=layers.dtype, device=layers.device)
 
     def rank(i: int) -> None:
-        rows = layers.raw(i)
-        rows = rows - rows.mean(1, keepdim=True)
-        rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        raw = unit(layers.raw(i))
+        rows = raw - raw.mean(1, keepdim=True)
+        rows[rows.abs().amax(1) < 1e-13] = 0  # rounding must not give equal features a profile
+        rows = unit(rows)
         ranks = _ranks(1 - upper_triangle(rows @ rows.T)) - (m - 1) / 2
         upper[i] = ranks / ranks.norm().clamp_min(torch.finfo(torch.float64).tiny)
 

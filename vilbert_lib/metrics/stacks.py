@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from vilbert_lib.metrics.parallel import each
 COLUMNS = 2**12  # terms that are summed in one go: longer sums in float32 would lose digits
 
 
-@cache
+@lru_cache(maxsize=2)
 def above_diagonal(n: int, device: torch.device) -> Tensor:
     """Rows and columns of the entries above the diagonal of an (n, n) matrix, (2, n(n-1)/2)."""
     return torch.triu_indices(n, n, offset=1, device=device)
@@ -21,8 +21,13 @@ def above_diagonal(n: int, device: torch.device) -> Tensor:
 
 def upper_triangle(matrix: Tensor) -> Tensor:
     """Entries of ``matrix`` (n, n) above its diagonal, row by row."""
-    rows, columns = above_diagonal(len(matrix), matrix.device)
-    return matrix.flatten().index_select(0, rows * len(matrix) + columns)
+    return matrix.flatten().index_select(0, _places(len(matrix), matrix.device))
+
+
+@lru_cache(maxsize=2)
+def _places(n: int, device: torch.device) -> Tensor:
+    rows, columns = above_diagonal(n, device)
+    return rows * n + columns
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,241 @@
+"""Chance levels: exact moments against all permutations, and p and calibrated values worked out by hand."""
+
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from made_features import pair
+
+from vilbert_lib.metrics import MEASURES, alignment_grid, calibration
+from vilbert_lib.metrics.layers import Layers, Settings
+
+CLOSED = [name for name in MEASURES if MEASURES[name].moments]
+MEAN_ONLY = ("jaccard", "cycle_knn")
+PAIRED = [name for name in MEASURES if MEASURES[name].paired]
+SIGN = {name: -1 if MEASURES[name].direction == "distance" else 1 for name in MEASURES}
+
+
+def three_layers(n: int = 12, d: int = 4) -> dict[str, np.ndarray]:
+    return {"x": pair(5, n, d, d)[0], "y": pair(5, n, d, d)[1], "z": pair(6, n, d, d)[0]}
+
+
+def codes(n: int = 12, d: int = 4) -> dict[str, np.ndarray]:
+    """Layers of ones and zeros, with equal rows and many ties."""
+    return {name: (x > 0.3).astype(float) for name, x in three_layers(n, d).items()}
+
+
+def features_of(kind: str, name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Widths differ where a measure allows it."""
+    X, Y = pair(3, n, 3, 3 if name == "cosine" else 6)
+    if kind == "uneven":
+        X[1] *= 8
+        Y[:, 0] *= 5
+    else:
+        X[1], Y[3] = X[0], Y[2]
+    return X, Y
+
+
+# Moments in closed form
+
+
+CASES = [
+    (name, n, k, kind)
+    for name in CLOSED
+    for n, k in ((4, 2), (5, 2), (5, 4))
+    for kind in ("uneven", "equal rows")
+    # Only neighbours depend on k, and their closed forms are those of lists without ties.
+    if (kind == "uneven" if MEASURES[name].uses_k else k == 2)
+]
+
+
+@pytest.mark.parametrize(("name", "n", "k", "kind"), CASES)
+def test_exact_moments_are_those_of_all_permutations(name, n, k, kind):
+    X, Y = features_of(kind, name, n)
+    for first, second in ((X, Y),) if MEASURES[name].symmetric else ((X, Y), (Y, X)):
+        orders = [list(order) for order in permutations(range(n))]
+        values = np.array([MEASURES[name](first, second[order], k=k) for order in orders])
+        row = alignment_grid({"first": first, "second": second}, [name], null="exact", k=k).iloc[0]
+        assert row.chance == pytest.approx(values.mean(), abs=1e-9)
+        if name in MEAN_ONLY:
+            assert np.isnan([row.chance_sd, row.p, row.calibrated]).all()
+        else:
+            # A root of a rounding where all permutations give one value.
+            assert row.chance_sd == pytest.approx(values.std(), rel=1e-7, abs=1e-7)
+
+
+def of_all_orders(name: str, features: dict, **settings) -> tuple[np.ndarray, float, float]:
+    """Values of the first two layers in all orders of the second, by what was prepared once, and the moments."""
+    measure = MEASURES[name]
+    state = measure.prepare(Layers(features, Settings(**settings)))
+    x, y = torch.tensor([[0], [1]])
+    orders = [torch.tensor(order) for order in permutations(range(len(next(iter(features.values())))))]
+    values = torch.cat([measure.compare(state, state.permuted(order), x, y) for order in orders]).numpy()
+    return values, *(float(moment) for moment in measure.moments(state, state, x, y))
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_exact_moments_of_six_samples(name):
+    """Another n shows a wrong power of n."""
+    X, Y = features_of("uneven", name, 6)
+    values, mean, deviation = of_all_orders(name, {"X": X, "Y": Y}, k=3)
+    assert mean == pytest.approx(values.mean(), abs=1e-9)
+    if name not in MEAN_ONLY:
+        assert deviation == pytest.approx(values.std(), rel=1e-7)
+
+
+def test_levels_that_are_known_by_heart():
+    n, k = 12, 3
+    table = alignment_grid(three_layers(n), CLOSED, null="exact", k=k).set_index("measure")
+    assert table.chance["mknn"].to_numpy() == pytest.approx(k / (n - 1))
+    assert table.chance["unbiased_cka"].to_numpy() == pytest.approx(0)
+    assert table.chance_sd["unbiased_cka"].to_numpy() == pytest.approx((2 / (n * (n - 3))) ** 0.5)
+    assert table.chance["rsa"].to_numpy() == pytest.approx(0)
+    assert table.chance["r2_ols"].to_numpy() == pytest.approx(4 / (n - 1))
+
+
+@pytest.mark.parametrize("name", [name for name in CLOSED if name not in MEAN_ONLY])
+def test_p_of_the_moments_is_a_bound_on_the_share_of_permutations(name):
+    for seed in range(4):
+        X, Y = pair(seed, 5, 3, 3)
+        row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", k=2).iloc[0]
+        values, mean, deviation = of_all_orders(name, {"X": X, "Y": Y}, k=2)
+        assert (values >= row.value - 1e-9).mean() <= row.p + 1e-9
+        assert row.p == pytest.approx(1 / (1 + max(0, (row.value - mean) / deviation) ** 2))
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+@pytest.mark.parametrize("name", [name for name in CLOSED if name not in MEAN_ONLY])
+def test_the_value_calibrated_by_moments(name, alpha):
+    X = pair(1, 40, 4, 4)[0]
+    Y = X + 0.1 * pair(2, 40, 4, 4)[0]
+    row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", alpha=alpha).iloc[0]
+    tau = row.chance + row.chance_sd * np.sqrt((1 - alpha) / alpha)
+    assert row.calibrated == pytest.approx((row.value - tau) / (1 - tau))
+    assert 0 < row.calibrated < 1
+    apart = alignment_grid(
+        {"X": X, "Y": np.random.default_rng(0).permutation(Y)}, [name], null="exact", alpha=alpha
+    )
+    assert apart.calibrated[0] == 0
+
+
+# Permutations
+
+
+@pytest.mark.parametrize(("make", "alpha"), [(three_layers, 0.1), (three_layers, 0.3), (codes, 0.3)])
+@pytest.mark.parametrize("name", PAIRED)
+def test_the_permutation_null_by_hand(name, make, alpha):
+    """As STATISTICS.md defines it, from single calls with the very same orders; a distance is mirrored."""
+    features, pairs = make(), [("x", "y"), ("y", "x"), ("x", "z"), ("z", "z")]
+    count, best, sign = 9, MEASURES[name].best, SIGN[name]
+    frame = alignment_grid(
+        features, [name], pairs=pairs, null="permutation", permutations=count, alpha=alpha, seed=4, k=3
+    )
+    # Of a symmetric measure the layer that comes later is permuted.
+    sides = [sorted(pair) if MEASURES[name].symmetric else pair for pair in pairs]
+    orders = [order.numpy() for order in calibration.permutations(12, count, seed=4)]
+    null = sign * np.array([[MEASURES[name](features[x], features[y][o], k=3) for x, y in sides] for o in orders])
+    best_null = np.repeat(null.max(1)[:, None], len(pairs), 1)
+    for end, of_null in (("", null), ("_max", best_null)):
+        for i, (x, y) in enumerate(pairs):
+            row, level = frame.iloc[i], of_null[:, i]
+            value = sign * MEASURES[name](features[x], features[y], k=3)
+            assert row[f"chance{end}"] == pytest.approx(sign * level.mean(), abs=1e-6)
+            assert row[f"chance{end}_sd"] == pytest.approx(level.std(ddof=1), abs=1e-6)
+            assert row[f"p{end}"] == (1 + (level >= value - 1e-6).sum()) / (count + 1)
+            tau = np.sort([value, *level])[int(np.ceil((1 - alpha) * (count + 1))) - 1]
+            share = 0 if value - tau < 1e-6 else (value - tau) / (sign * best - tau)
+            assert row[f"calibrated{end}"] == pytest.approx(min(max(0, share), 1), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRED if name not in ("cycle_knn", "r2")])
+def test_identical_layers_are_calibrated_to_one(name):
+    options = {"null": "permutation", "permutations": 39, "k": 3}
+    frame = alignment_grid(three_layers(), [name], pairs=[("x", "x"), ("x", "z")], **options)
+    assert frame.calibrated[0] == pytest.approx(1, abs=1e-5)
+    assert frame.p[0] == 1 / 40
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_chance_explains_the_best_of_many_more_easily(name):
+    frame = alignment_grid(three_layers(), [name], null="permutation", permutations=39, k=3)
+    assert (frame.p_max >= frame.p).all() and (frame.p_max > frame.p).any()
+    assert (frame.calibrated_max <= frame.calibrated + 1e-9).all()
+    assert frame.chance_max.nunique() == 1
+    assert (SIGN[name] * (frame.chance_max - frame.chance) >= 0).all()
+
+
+def test_the_permutation_null_agrees_with_the_moments():
+    closed = [name for name in CLOSED if name not in MEAN_ONLY]
+    exact, drawn = (
+        alignment_grid(three_layers(), closed, null=null, permutations=2000, k=3)
+        for null in ("exact", "permutation")
+    )
+    error = (drawn.chance - exact.chance).abs() / (exact.chance_sd / 2000**0.5)
+    assert error.max() < 4
+    np.testing.assert_allclose(drawn.chance_sd, exact.chance_sd, rtol=0.12)
+
+
+def test_a_seed_fixes_the_permutations_and_all_layers_share_them():
+    options = {"null": "permutation", "permutations": 19, "k": 3}
+    first = alignment_grid(three_layers(), ["cka", "mknn"], **options)
+    assert first.equals(alignment_grid(three_layers(), ["cka", "mknn"], **options))
+    assert not first.equals(alignment_grid(three_layers(), ["cka", "mknn"], seed=1, **options))
+    fewer = alignment_grid(three_layers(), ["mknn"], pairs=[("x", "z")], **options)
+    row = first[(first.measure == "mknn") & (first.y == "z") & (first.x == "x")]
+    columns = ["x", "y", "measure", "value", "chance", "chance_sd", "p", "calibrated"]
+    pd.testing.assert_frame_equal(fewer[columns], row[columns].reset_index(drop=True))
+
+
+# Orders
+
+
+def test_orders_are_permutations_and_all_come():
+    orders = [tuple(order.tolist()) for order in calibration.permutations(4, 600, seed=0)]
+    assert len(orders) == 600 and set(orders) == set(permutations(range(4)))
+    counts = pd.Series(orders).value_counts()
+    assert ((counts - 25) ** 2 / 25).sum() < 49.7  # chi-square, 23 degrees of freedom, p = .001
+
+
+@pytest.mark.parametrize(
+    "blocks", [np.repeat(range(5), 4), np.random.default_rng(0).permutation(np.repeat(list("vwxyz"), 4))], ids=str
+)
+def test_blocks_change_places_as_wholes(blocks):
+    rows = {label: np.flatnonzero(blocks == label) for label in blocks}
+    sources = set()
+    for order in calibration.permutations(20, 30, seed=0, blocks=blocks):
+        order = order.numpy()
+        taken = {label: blocks[order[places]][0] for label, places in rows.items()}
+        assert all((order[places] == rows[taken[label]]).all() for label, places in rows.items())
+        assert sorted(taken.values()) == sorted(rows)
+        sources.add(tuple(taken.values()))
+    assert len(sources) > 20
+
+
+def test_blocks_of_one_row_are_plain_permutations():
+    plain, blocked = (
+        list(calibration.permutations(6, 5, seed=0, blocks=blocks)) for blocks in (None, np.arange(6))
+    )
+    assert all((a == b).all() for a, b in zip(plain, blocked, strict=True))
+
+
+# Where no permutation changes anything
+
+
+@pytest.mark.parametrize("null", ["exact", "permutation"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_no_evidence(dtype, null):
+    """OLS with more features than samples, and features that are all equally far apart."""
+    wide = three_layers(12, 32)
+    code = {"code": 3.7 * np.eye(12), "other": 0.3 * np.eye(12)[:, :11]} | three_layers()
+    for features, measures, pairs in (
+        (wide, ["r2_ols", "mknn"], None),
+        (code, ["cka", "cka_rbf", "unbiased_cka", "rsa", "r2"], [("code", "x"), ("code", "other"), ("code", "y")]),
+    ):
+        given = {name: x.astype(dtype) for name, x in features.items()}
+        frame = alignment_grid(given, measures, pairs=pairs, null=null, permutations=39, k=11)
+        assert frame.p.min() > 0.99
+        assert frame.calibrated.max() == 0
+        assert frame.chance_sd.max() < 1e-4
+        np.testing.assert_allclose(frame.value, frame.chance, atol=1e-5)
