@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "representations": BASE | {"data", "model", "metrics"},
     "training": LEARNING,
     "runs": LEARNING,
-    "analysis": {"config", "data", "metrics", "runs"},
+    "analysis": {"config", "paths", "data", "metrics", "runs"},
     "figures": {"config", "metrics"},
     "features": {"metrics", "figures"},
     "studies": LEARNING | {"runs", "analysis", "figures"},

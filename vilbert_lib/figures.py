@@ -228,6 +228,28 @@ def lines(
     return figure
 
 
+def bands(
+    table: pd.DataFrame, *, x: str, y: str, panel: str, xlabel: str, ylabel: str, level: float | None = None
+) -> Figure:
+    """``y`` against ``x`` on a logarithmic axis with its interval (``low``, ``high``).
+
+    One panel a value of ``panel``; ``level`` draws a dashed line.
+    """
+    names = list(dict.fromkeys(table[panel]))
+    figure, axes = _panels(len(names), sharex=True, sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        rows = table[table[panel] == name].sort_values(x)
+        axis.plot(rows[x], rows[y], marker="o", ms=4, color=COLOURS[0])
+        axis.fill_between(rows[x], rows.low, rows.high, color=COLOURS[0], alpha=0.2, lw=0)
+        if level is not None:
+            axis.axhline(level, color="0.3", lw=1, ls="--")
+        axis.set_xscale("log", base=2)
+        axis.set(title=str(name), xlabel=xlabel, ylabel=ylabel)
+        axis.set_xticks(sorted(table[x].unique()), [f"{value:g}" for value in sorted(table[x].unique())])
+        axis.tick_params(labelbottom=True, labelsize=8.5)
+    return figure
+
+
 def samples(images: list[np.ndarray], titles: list[str]) -> Figure:
     """A row of images (H, W, 3) uint8 with the text that belongs to each."""
     figure, axes = _panels(len(images), columns=4, height=2.6)

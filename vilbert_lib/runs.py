@@ -143,9 +143,14 @@ def alignments(runs: list[Run]) -> pd.DataFrame:
 # How runs are trained --------------------------------------------------------------------------
 
 
-def dataset(config: RunConfig, data_root: Path, split: str, *, analysis: bool = False) -> PairDataset:
-    """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``."""
-    records = formats.task(config.task).splits(data_root)[split]
+def dataset(
+    config: RunConfig, data_root: Path, split: str, *, analysis: bool = False, samples_of: Path | None = None
+) -> PairDataset:
+    """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``.
+
+    ``samples_of`` names another root to take the samples from: the words stay those of ``data_root``.
+    """
+    records = formats.task(config.task).splits(samples_of or data_root)[split]
     if not config.objectives and (missing := [r.id for r in records if r.label is None]):
         raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
     words = _tokenizer(config.model.text_weights, data_root)

@@ -1,10 +1,12 @@
 """What the measures say where the answer is known."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from vilbert_lib.analysis import thesis_log
 from vilbert_lib.metrics import MEASURES, alignment_grid
 
 
@@ -41,16 +43,76 @@ def known_values(measures: Iterable[str], n: int, d: int, k: int = 10) -> pd.Dat
 
 
 def chance_levels(
-    measures: Iterable[str], sizes: Iterable[int], widths: Iterable[int], k: int = 10, draws: int = 3
+    measures: Iterable[str], sizes: Iterable[int], widths: Iterable[int], ks: Iterable[int] = (10,), draws: int = 3
 ) -> pd.DataFrame:
-    """Values on independent Gaussian pairs: columns ``measure``, ``n``, ``d``, ``draw``, ``value``."""
+    """Values on independent Gaussian pairs: columns ``measure``, ``n``, ``d``, ``k``, ``draw``, ``value``."""
     rows = []
-    for n in sizes:
-        for d in widths:
-            for draw in range(draws):
-                found = values(measures, *known_pair("independent", n, d, seed=draw), k=k)
-                rows += [{"measure": m, "n": n, "d": d, "draw": draw, "value": v} for m, v in found.items()]
+    for n, d, k, draw in product(sizes, widths, ks, range(draws)):
+        if k < n:
+            found = values(measures, *known_pair("independent", n, d, seed=draw), k=k)
+            rows += [{"measure": m, "n": n, "d": d, "k": k, "draw": draw, "value": v} for m, v in found.items()]
     return pd.DataFrame(rows)
+
+
+def closed_forms(n: int, d: int, k: int, permutations: int) -> pd.DataFrame:
+    """Exact mean and deviation over permutations beside those of ``permutations`` random ones."""
+    measures = [m.name for m in MEASURES.values() if m.moments]
+    X, Y = known_pair("independent", n, d)
+    exact, drawn = (
+        alignment_grid({"X": X, "Y": Y}, measures, k=k, null=null, permutations=permutations)
+        for null in ("exact", "permutation")
+    )
+    return pd.DataFrame(
+        {
+            "measure": measures,
+            "exact mean": exact.chance,
+            "mean": drawn.chance,
+            "exact deviation": exact.chance_sd,
+            "deviation": drawn.chance_sd,
+        }
+    )
+
+
+def several_texts(
+    images: int, texts: int, d: int, k: int, permutations: int = 199, noise: float = 0.5
+) -> pd.DataFrame:
+    """Independent layers with ``texts`` rows an image that are alike: values and p by rows and by whole images."""
+    rng = np.random.default_rng(0)
+    X, Y = (
+        np.repeat(rng.standard_normal((images, d)), texts, 0) + noise * rng.standard_normal((images * texts, d))
+        for _ in range(2)
+    )
+    image = np.repeat(np.arange(images), texts)
+    options = {"k": k, "null": "permutation", "permutations": permutations}
+    measures = ["unbiased_cka", "mknn", "cknna"]
+    by_row = alignment_grid({"X": X, "Y": Y}, measures, **options)
+    by_image = alignment_grid({"X": X, "Y": Y}, measures, blocks=image, **options)
+    return pd.DataFrame(
+        {
+            "measure": measures,
+            "value": by_row.value,
+            "chance, rows permuted": by_row.chance,
+            "p, rows permuted": by_row.p,
+            "chance, images permuted": by_image.chance,
+            "p, images permuted": by_image.p,
+        }
+    )
+
+
+def beside_thesis(n: int, d: int, k: int) -> pd.DataFrame:
+    """The thesis' table of identical and random inputs beside ours at a setting of one's choice."""
+    thesis = thesis_log.read("measure_sanity")
+    names = [m for m in thesis.measure if m in MEASURES]
+    ours = known_values(names, n, d, k).set_index("measure")
+    return pd.DataFrame(
+        {
+            "measure": thesis.measure,
+            "thesis, identical": thesis.identical,
+            "ours, identical": [ours.identical.get(m, np.nan) for m in thesis.measure],
+            "thesis, random": thesis.random,
+            "ours, random": [ours.independent.get(m, np.nan) for m in thesis.measure],
+        }
+    )
 
 
 def transformed(X: np.ndarray, how: str, seed: int = 0) -> np.ndarray:

@@ -15,6 +15,20 @@ def proportion_interval(share: float, n: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def mean_interval(
+    table: pd.DataFrame, value: str, *, cluster: str = "architecture", draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Approximate 95 % interval of a mean by a two-stage bootstrap: clusters, then rows within each."""
+    groups = [group[value].to_numpy(float) for _, group in table.groupby(cluster, sort=True)]
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(draws):
+        drawn = [groups[i] for i in rng.integers(len(groups), size=len(groups))]
+        means.append(np.concatenate([rng.choice(group, size=len(group)) for group in drawn]).mean())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
 def correlation(
     table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 2000, seed: int = 0
 ) -> dict[str, float]:

@@ -21,9 +21,10 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many samples each split has, from the number of training samples."""
+    """How many samples each split has, from the number of training samples unless ``tests`` is given."""
 
     train: int
+    tests: int = 0
 
     @property
     def val(self) -> int:
@@ -31,7 +32,7 @@ class Sizes:
 
     @property
     def test(self) -> int:
-        return max(self.train // 2, 8)
+        return self.tests or max(self.train // 2, 8)
 
 
 def _generator(seed: int, *where: str) -> np.random.Generator:
@@ -81,8 +82,10 @@ def _write_captions(folder: Path, sizes: Sizes, seed: int) -> None:
         (folder / name).write_text("".join(lines))
 
 
-def make_root(root: Path, *, n_train: int, seed: int = 0) -> Path:
-    """Write a synthetic data root with about ``n_train`` training samples a task.
+def make_root(root: Path, *, n_train: int, n_test: int = 0, seed: int = 0) -> Path:
+    """Write a synthetic data root with about ``n_train`` training samples a task, and half as many test samples.
+
+    ``n_test`` asks for another number of test samples.
 
     The root appears whole or not at all; its files are the same on every machine. Where it
     exists already it is left as it is, after a check that it is the one that was asked for.
@@ -96,6 +99,8 @@ def make_root(root: Path, *, n_train: int, seed: int = 0) -> Path:
         "best_possible_accuracy": {"hateful_memes": worlds.meme_bayes(), "easy_vqa": worlds.question_bayes()},
         "label_noise": {"hateful_memes": worlds.MEME_NOISE, "easy_vqa": 0.0},
     }
+    if n_test:
+        manifest["n_test"] = n_test
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):
         if root.is_dir():
@@ -106,7 +111,7 @@ def make_root(root: Path, *, n_train: int, seed: int = 0) -> Path:
             return root
         unfinished = root.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        sizes = Sizes(n_train)
+        sizes = Sizes(n_train, n_test)
         _write_memes(unfinished / "hateful_memes", sizes, seed)
         _write_questions(unfinished / "easy_vqa", sizes, seed)
         _write_captions(unfinished / "conceptual_captions", sizes, seed)
@@ -134,6 +139,20 @@ def root_of(profile: Profile, data_root: str = "") -> Path:
         )
     name = f"synthetic-v{VERSION}-n{profile.synthetic_samples}-s0"
     return make_root(paths.datasets() / name, n_train=profile.synthetic_samples)
+
+
+def unseen_root(root: Path, n_test: int) -> Path:
+    """Where to find test samples that no model has seen: ``root`` itself, or beside a synthetic one a new one.
+
+    The new root has ``n_test`` test samples a task of the same kind, drawn with the next seed.
+    """
+    manifest = read_manifest(root)
+    if manifest is None:
+        return root
+    seed = manifest["seed"] + 1
+    return make_root(
+        root.parent / f"synthetic-v{VERSION}-test{n_test}-s{seed}", n_train=8, n_test=n_test, seed=seed
+    )
 
 
 def describe(root: Path) -> str:

@@ -1,0 +1,117 @@
+"""Files of features in, a table and a heat map out: the book's example, and what cannot be read."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vilbert_lib import __main__, features
+from vilbert_lib.metrics import alignment_grid
+from vilbert_lib.paths import REPOSITORY
+
+PAGE = (REPOSITORY / "book" / "method" / "features.md").read_text()
+
+
+def block(kind: str) -> str:
+    return re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The example's two files, in the folder in which the command runs."""
+    monkeypatch.chdir(tmp_path)
+    exec(block("python"), {})
+    return tmp_path
+
+
+def run(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["vilbert_lib", "align", *arguments])
+    __main__.main()
+
+
+def test_the_book_s_example_prints_what_the_book_says(files):
+    command = block("bash").split()
+    assert command[0] == "python"
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=True, cwd=files)
+    assert done.stdout == block("text")
+    table = pd.read_csv(files / "alignment.csv")
+    assert len(table) == 3 * 2 * 3 and {"chance", "chance_sd", "p", "calibrated"} <= set(table)
+    assert (files / "alignment.png").stat().st_size > 10_000
+
+
+def test_the_table_is_that_of_the_grid(files):
+    table = features.align(files / "text.npz", files / "vision.npz", ["rsa", "mknn"], k=7)
+    layers = features.read(files / "text.npz") | features.read(files / "vision.npz")
+    wanted = alignment_grid(layers, ["rsa", "mknn"], k=7, pairs=list(zip(table.x[:6], table.y[:6], strict=True)))
+    pd.testing.assert_frame_equal(table, wanted)
+
+
+def test_one_file_is_measured_with_itself(files, monkeypatch, capsys):
+    run(
+        monkeypatch,
+        "text.npz",
+        "--measures",
+        "procrustes_distance",
+        "--null",
+        "permutation",
+        "--permutations",
+        "9",
+    )
+    shown = capsys.readouterr().out
+    assert "Procrustes distance (procrustes_distance)" in shown
+    assert "most alike: text 0 and text 1" in shown and "p of a maximum over these 3 pairs" in shown
+
+
+def test_measures_without_closed_form_come_without_chance(files, monkeypatch, capsys):
+    run(monkeypatch, "text.npz", "vision.npz", "--measures", "svcca", "--out", "new/table.parquet")
+    assert "by chance" not in capsys.readouterr().out
+    assert list(pd.read_parquet("new/table.parquet")) == ["x", "y", "measure", "value"]
+
+
+def write_bad(folder):
+    np.savez(folder / "objects.npz", layer=np.array([{}], dtype=object))
+    np.savez(folder / "words.npz", layer=np.array([["a"]] * 300))
+    np.savez(folder / "short.npz", layer=np.random.default_rng(0).standard_normal((299, 3)))
+    np.savez(folder / "gap.npz", layer=np.where(np.arange(900).reshape(300, 3) == 7, np.nan, 1.0))
+    np.savez(folder / "none.npz")
+    (folder / "cut.npz").write_bytes((folder / "text.npz").read_bytes()[:500])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("text.npz missing.npz", "missing.npz: there is no such file"),
+        ("text.npz cut.npz", "cut.npz: not an .npz file"),
+        ("text.npz objects.npz", "objects.npz: array 'layer' cannot be read"),
+        ("text.npz words.npz", "words.npz: array 'layer' holds <U1"),
+        ("text.npz none.npz", "none.npz: holds no arrays"),
+        ("short.npz", "short.npz: holds one array"),
+        ("text.npz short.npz", "short.npz: layer has n=299"),
+        ("text.npz gap.npz", "gap.npz: layer holds nan at row 2, column 1"),
+        ("text.npz vision.npz --measures ckaa", "unknown measure 'ckaa'"),
+        ("text.npz vision.npz --k 300", "k=300"),
+        ("text.npz vision.npz --measures svcca --null exact", "svcca has no closed form"),
+        ("text.npz vision.npz --out table.xls", "table.xls: the name must end in .csv or .parquet"),
+        ("text.npz vision.npz --figure map", "map: the name must end in .png"),
+        ("text.npz vision.npz --device nowhere", "device='nowhere'"),
+    ],
+)
+def test_what_cannot_be_done_is_named_in_one_line(files, monkeypatch, arguments, named):
+    write_bad(files)
+    before = set(files.iterdir())
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, *arguments.split())
+    assert named in str(stopped.value) and str(stopped.value).startswith("align: ")
+    assert "\n" not in str(stopped.value)
+    assert set(files.iterdir()) == before
+
+
+def test_a_damaged_array_is_named(files):
+    text = bytearray((files / "text.npz").read_bytes())
+    text[5000] ^= 0xFF
+    (files / "damaged.npz").write_bytes(text)
+    with pytest.raises(ValueError, match=r"damaged.npz: array 'text 0' cannot be read"):
+        features.read(files / "damaged.npz")
