@@ -214,9 +214,9 @@ def r2(X, Y, penalty=None, **_):
 
 
 def r2_ols(X, Y, **_):
-    with_intercept = np.column_stack([np.ones(len(X)), centred(X)])
-    weights = np.linalg.lstsq(with_intercept, centred(Y), rcond=1e-9)[0]
-    return 1 - ((centred(Y) - with_intercept @ weights) ** 2).sum() / (centred(Y) ** 2).sum()
+    vectors, values, _ = np.linalg.svd(centred(X), full_matrices=False)
+    vectors = vectors[:, values > 1e-7 * values[0]]
+    return ((vectors.T @ centred(Y)) ** 2).sum() / (centred(Y) ** 2).sum()
 
 
 # Feature by feature

@@ -201,5 +201,7 @@ def test_what_a_grid_refuses(wrong, message):
 
 @pytest.mark.parametrize("name", [name for name in MEASURES if MEASURES[name].moments is None])
 def test_an_exact_null_without_a_closed_form_names_the_measures_with_one(name):
-    with refused(f"null='exact': {name} has no closed form; those that have one: cka, cka_rbf, unbiased_cka, mknn"):
+    with refused(
+        f"null='exact': {name} has no closed form; those that have one: cka, cka_rbf, unbiased_cka, mknn"
+    ):
         alignment_grid({"a": GOOD, "b": GOOD}, [name], null="exact", k=2)
