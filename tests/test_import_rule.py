@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "figures": {"config", "metrics"},
     "features": {"metrics", "figures"},
     "studies": LEARNING | {"runs", "analysis", "figures"},
-    "__main__": {"features", "metrics", "studies"},
+    "commands": {"data", "features", "metrics", "studies"},
+    "__main__": {"commands"},
     "__init__": set(),
 }
 MODULES = sorted(LIBRARY.rglob("*.py"))
