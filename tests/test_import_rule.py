@@ -7,11 +7,12 @@ import pytest
 from vilbert_lib.paths import REPOSITORY
 
 LIBRARY = REPOSITORY / "vilbert_lib"
-BASE = {"config", "paths"}
+BASE = {"config", "paths", "weights"}
 LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
 MAY_IMPORT = {
     "config": set(),
     "paths": set(),
+    "weights": {"paths"},
     "data": BASE,
     "model": BASE,
     "metrics": set(),

@@ -26,9 +26,23 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "second_half_fusion": ((6, 7, 8, 9, 10, 11), (6, 7, 8, 9, 10, 11)),
 }
 
+#: What the placements are compared with, as the fields of :class:`ModelConfig` in which they differ.
+BASELINES: dict[str, dict] = {
+    "text_only": {"streams": "text"},
+    "image_only": {"streams": "image"},
+    "single_stream": {"streams": "single"},
+    "linear_probe": {"fusion": "concat", "pooler": "none", "frozen_layers": -1},
+}
+
 Fusion = Literal["hadamard", "sum", "concat"]
+Streams = Literal["both", "text", "image", "single"]
+Pooling = Literal["cls", "mean"]
+Pooler = Literal["linear", "none"]
+Interpolation = Literal["bicubic", "bilinear", "nearest"]
 Precision = Literal["fp32", "bf16"]
-Objective = Literal["mlm", "ap"]
+Objective = Literal["mlm", "ap", "mim"]
+MimPositions = Literal["masked", "unmasked"]
+Balance = Literal["none", "weights", "sampling"]
 
 
 def choose(kind: str, name: str, known) -> Any:
@@ -50,9 +64,15 @@ def _settle(config) -> None:
 class ModelConfig:
     """The two streams, where they meet, and how their pooled states are fused.
 
-    With ``text_weights`` and ``vision_weights`` (names of a hub or local folders) the streams are
-    the pretrained ones and their sizes follow from the weights; otherwise they start from noise
-    at the sizes given here.
+    With ``text_weights`` and ``vision_weights`` (see :mod:`vilbert_lib.weights`) the streams are
+    the pretrained ones, and their sizes and the vision transform follow from the weights; otherwise
+    they start from noise at the sizes given here.
+
+    ``streams`` says what the label is read from: ``both`` streams, ``text`` or ``image`` alone, or a
+    ``single`` stream over words and patches together. ``pooling`` takes the first token of a stream or
+    the mean of its others; ``pooler`` puts a linear layer with ReLU behind it, or nothing. Of the
+    encoders' own weights ``frozen_layers`` keeps the embeddings and so many layers of each as they are
+    (-1: all of them).
     """
 
     t_biattention_ids: tuple[int, ...] = ()
@@ -69,8 +89,15 @@ class ModelConfig:
     pooled_width: int = 64
     fusion: Fusion = "hadamard"
     dropout: float = 0.1
+    streams: Streams = "both"
+    pooling: Pooling = "cls"
+    pooler: Pooler = "linear"
+    frozen_layers: int = 0
     text_weights: str = ""
     vision_weights: str = ""
+    pixel_mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    pixel_std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    interpolation: Interpolation = "bicubic"
 
     def __post_init__(self):
         _settle(self)
@@ -96,7 +123,18 @@ class ModelConfig:
                 raise ValueError(f"{name} {list(ids)}: each id must lie in 0..{self.num_layers - 1}")
             if list(ids) != sorted(set(ids)):
                 raise ValueError(f"{name} {list(ids)}: ids must increase, each at most once")
-        choose("fusion", self.fusion, get_args(Fusion))
+        for name, known in (
+            ("fusion", Fusion),
+            ("streams", Streams),
+            ("pooling", Pooling),
+            ("pooler", Pooler),
+            ("interpolation", Interpolation),
+        ):
+            choose(name, getattr(self, name), get_args(known))
+        if t_ids and self.streams != "both":
+            raise ValueError(f"t_biattention_ids {list(t_ids)}: streams {self.streams!r} leave nothing to meet")
+        if self.frozen_layers < -1:
+            raise ValueError(f"frozen_layers {self.frozen_layers}: -1 (all), 0 (none) or a number of layers")
         for name, total, part in (
             ("width", self.width, self.heads),
             ("coattention_width", self.coattention_width, self.coattention_heads),
@@ -118,6 +156,11 @@ class TrainConfig:
 
     ``threads`` is the number of CPU threads: it decides in which order sums are taken, so the
     last bits of a result depend on it, and it is part of what a run is.
+
+    The loss is the sum of its terms, each times its weight. The contrastive term tells the pairs of
+    a batch apart at ``temperature``, which the masked-image term uses as well; ``mim_positions`` says
+    at which patches the latter compares. ``balance`` meets rare labels by ``weights`` of the loss, by
+    ``sampling`` them more often, or not at all.
     """
 
     epochs: int = 10
@@ -130,13 +173,27 @@ class TrainConfig:
     floor_fraction: float = 0.05
     clip_norm: float = 1.0
     precision: Precision = "fp32"
+    gradient_checkpointing: bool = False
+    mlm_weight: float = 1.0
+    ap_weight: float = 1.0
+    mim_weight: float = 1.0
+    mim_positions: MimPositions = "masked"
+    contrastive_weight: float = 0.0
+    temperature: float = 0.07
+    balance: Balance = "none"
     threads: int = 1
     n_train: int = 0  # 0: all samples
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
 
     def __post_init__(self):
         _settle(self)
-        choose("precision", self.precision, get_args(Precision))
+        for name, known in (("precision", Precision), ("mim_positions", MimPositions), ("balance", Balance)):
+            choose(name, getattr(self, name), get_args(known))
+        for name in ("mlm_weight", "ap_weight", "mim_weight", "contrastive_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} {getattr(self, name)} must be a number from 0 on")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature {self.temperature} must be positive")
         for name in ("epochs", "batch_size", "accumulation", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
@@ -252,10 +309,12 @@ def profile(name: str) -> Profile:
     return choose("profile", name, PROFILES)
 
 
-def place_coattention(model: ModelConfig, architecture: str) -> ModelConfig:
-    """``model`` with co-attention where the named architecture has it."""
-    t_ids, v_ids = choose("architecture", architecture, ARCHITECTURES)
-    return dataclasses.replace(model, t_biattention_ids=t_ids, v_biattention_ids=v_ids)
+def arrange(model: ModelConfig, architecture: str) -> ModelConfig:
+    """``model`` with co-attention where the named architecture has it, or as the named baseline."""
+    if architecture in BASELINES:
+        return dataclasses.replace(model, **BASELINES[architecture])
+    known = choose("architecture", architecture, ARCHITECTURES | dict.fromkeys(BASELINES))
+    return dataclasses.replace(model, t_biattention_ids=known[0], v_biattention_ids=known[1])
 
 
 def to_dict(config) -> dict:

@@ -8,7 +8,7 @@ from torch import Tensor
 from vilbert_lib.config import AlignmentConfig, choose
 from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
 from vilbert_lib.metrics import MEASURES, alignment_grid
-from vilbert_lib.model.vilbert import ViLBERT
+from vilbert_lib.model.streams import Streams, pool
 
 COLUMNS = [
     "epoch",
@@ -38,7 +38,7 @@ def sample_rows(data: PairDataset, n: int) -> np.ndarray:
 
 @torch.no_grad()
 def layer_features(
-    model: ViLBERT, data: PairDataset, rows: np.ndarray, pooling: str = "cls", batch_size: int = 128
+    model: Streams, data: PairDataset, rows: np.ndarray, pooling: str = "cls", batch_size: int = 128
 ) -> dict[str, Tensor]:
     """Features (n, width) of the samples ``rows`` after every layer: ``t0`` ... and ``v0`` ...
 
@@ -55,22 +55,13 @@ def layer_features(
         output = model(batch["input_ids"].to(device), mask, batch["pixel_values"].to(device))
         for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
             for layer, state in enumerate(states[1:]):
-                collected.setdefault(f"{stream}{layer}", []).append(_pool(state, content, pooling).float().cpu())
+                collected.setdefault(f"{stream}{layer}", []).append(pool(state, content, pooling).float().cpu())
     model.train(training)
     return {name: torch.cat(parts) for name, parts in collected.items()}
 
 
-def _pool(state: Tensor, content: Tensor | None, pooling: str) -> Tensor:
-    if pooling == "cls":
-        return state[:, 0]
-    if content is None:
-        return state[:, 1:].mean(1)
-    weights = content[:, 1:, None].to(state.dtype)
-    return (state[:, 1:] * weights).sum(1) / weights.sum(1)
-
-
 def measure_alignment(
-    model: ViLBERT, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str, whole_grid: bool
+    model: Streams, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str, whole_grid: bool
 ) -> pd.DataFrame:
     """Alignment between the layers of ``model`` on ``data``, a row a pair and measure.
 

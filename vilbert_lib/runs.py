@@ -16,11 +16,12 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from vilbert_lib import paths
-from vilbert_lib.config import Profile, RunConfig, from_dict, place_coattention, to_dict
+from vilbert_lib import paths, weights
+from vilbert_lib.config import ModelConfig, Profile, RunConfig, arrange, from_dict, to_dict
 from vilbert_lib.data import formats, tokenizer
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
-from vilbert_lib.model.vilbert import Classifier, PretrainingModel
+from vilbert_lib.model import pretrained
+from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint
 from vilbert_lib.training.finetune import finetune
 from vilbert_lib.training.loop import Report
@@ -53,9 +54,9 @@ def configure(
         raise ValueError(f"pretraining objectives {list(objectives)} need captions; task {task!r} is {kind}")
     if not objectives and kind == "captions":
         raise ValueError(f"task {task!r} has no labels to fine-tune on: name objectives to pretrain on it")
-    words = _tokenizer(profile.model.text_weights, data_root)
-    settings = place_coattention(profile.model, architecture)
-    settings = dataclasses.replace(settings, vocab_size=words.vocab_size, **(model or {}))
+    settings = _model(profile.model, architecture, model or {})
+    words = _tokenizer(settings.text_weights, data_root)
+    settings = dataclasses.replace(settings, vocab_size=words.vocab_size)
     training = profile.pretrain if objectives else profile.finetune
     return RunConfig(
         task=task,
@@ -68,6 +69,16 @@ def configure(
         train=dataclasses.replace(training, **(train or {})),
         alignment=profile.alignment,
     )
+
+
+def _model(base: ModelConfig, architecture: str, changes: dict) -> ModelConfig:
+    settings = dataclasses.replace(arrange(base, architecture), **changes)
+    settings = dataclasses.replace(
+        settings,
+        text_weights=weights.identify(settings.text_weights),
+        vision_weights=weights.identify(settings.vision_weights),
+    )
+    return pretrained.described(settings, keep=tuple(changes))
 
 
 def _tokenizer(text_weights: str, data_root: Path) -> tokenizer.Tokenizer:

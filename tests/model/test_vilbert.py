@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from transformers import BertModel
 
-from vilbert_lib.config import ARCHITECTURES, ModelConfig, place_coattention, profile
+from vilbert_lib.config import ARCHITECTURES, ModelConfig, arrange, profile
 from vilbert_lib.model.coattention import CoAttentionBlock, schedule
+from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.model.pretrained import text_stream, vision_stream
-from vilbert_lib.model.vilbert import Classifier, PretrainingModel, ViLBERT
+from vilbert_lib.model.vilbert import ViLBERT
 
 SMALL = ModelConfig(
     width=32, heads=2, coattention_width=48, coattention_heads=4, pooled_width=24, patch_size=32, vocab_size=50
@@ -27,7 +28,7 @@ def inputs(batch=3, tokens=7, lengths=None, seed=0):
 def model_of(architecture="asymmetric_fusion", **changes):
     torch.manual_seed(0)
     base = ModelConfig(**{**SMALL.__dict__, **changes})
-    return ViLBERT(place_coattention(base, architecture)).eval()
+    return ViLBERT(arrange(base, architecture)).eval()
 
 
 @pytest.mark.parametrize("lengths", [None, [7, 3, 1]], ids=["full", "padded"])
@@ -149,7 +150,7 @@ def test_fusion(fusion, width):
 
 def test_streams_of_different_widths_meet():
     torch.manual_seed(0)
-    config = place_coattention(SMALL, "middle_fusion")
+    config = arrange(SMALL, "middle_fusion")
     model = ViLBERT(config)
     narrow = ModelConfig(**{**config.__dict__, "width": 16, "t_biattention_ids": (), "v_biattention_ids": ()})
     block = CoAttentionBlock(32, 16, 48, 4, 0.0)
@@ -161,7 +162,7 @@ def test_streams_of_different_widths_meet():
 
 
 def test_gradients_reach_every_parameter():
-    model = Classifier(place_coattention(SMALL, "late_fusion"), 5)
+    model = Classifier(arrange(SMALL, "late_fusion"), 5)
     logits, _ = model(*inputs())
     logits.sum().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]

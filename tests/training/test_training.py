@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from vilbert_lib import runs
-from vilbert_lib.config import TrainConfig, place_coattention
+from vilbert_lib.config import TrainConfig, arrange
 from vilbert_lib.data.datasets import PairDataset, batches
 from vilbert_lib.data.masking import IGNORED
-from vilbert_lib.model.vilbert import Classifier, PretrainingModel
+from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint, losses
 from vilbert_lib.training.loop import learning_rate, optimizer_of
 
@@ -27,7 +27,7 @@ def test_a_tiny_model_overfits_32_pairs(tiny_root, tiny_profile):
     model = Classifier(config.model, 2)
     optimizer = optimizer_of(model, TrainConfig(lr=2e-3))
     for _ in range(150):
-        loss, sums = losses.classification(model, batch)
+        loss, sums = losses.classification(TrainConfig())(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -44,7 +44,7 @@ def test_learning_rate_warms_up_and_falls_to_its_floor():
 
 
 def test_biases_and_norms_are_not_decayed(tiny_profile):
-    model = Classifier(place_coattention(tiny_profile.model, "middle_fusion"), 2)
+    model = Classifier(arrange(tiny_profile.model, "middle_fusion"), 2)
     decayed, free = optimizer_of(model, TrainConfig(weight_decay=0.01)).param_groups
     assert decayed["weight_decay"] == 0.01 and free["weight_decay"] == 0.0
     assert all(p.ndim > 1 for p in decayed["params"]) and all(p.ndim <= 1 for p in free["params"])
@@ -55,7 +55,7 @@ def test_a_batch_without_masked_words_has_a_loss_of_zero(tiny_root, tiny_profile
     config = runs.configure(tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("mlm",))
     batch = whole_batch(runs.dataset(config, tiny_root, "val"))
     batch["mlm_targets"] = torch.full_like(batch["mlm_targets"], IGNORED)
-    loss, sums = losses.pretraining(("mlm",))(PretrainingModel(config.model), batch)
+    loss, sums = losses.pretraining(("mlm",), TrainConfig())(PretrainingModel(config.model), batch)
     loss.backward()
     assert float(loss) == 0.0 and losses.means(sums, "val")["val_mlm_loss"] == 0.0
 
@@ -71,7 +71,7 @@ def test_masked_words_loss_equals_the_dense_one(tiny_root, tiny_profile):
     )
     batch = whole_batch(runs.dataset(config, tiny_root, "val"))
     model = PretrainingModel(config.model)
-    total, sums = losses.pretraining(("mlm", "ap"))(model, batch)
+    total, sums = losses.pretraining(("mlm", "ap"), TrainConfig())(model, batch)
     ap, output = losses.forward(model, batch)
     words = model.predict_words(output.text_states[-1].flatten(0, 1))
     mlm = torch.nn.functional.cross_entropy(words, batch["mlm_targets"].flatten(), ignore_index=IGNORED)
@@ -124,7 +124,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 
 def test_weights_of_another_architecture_are_an_error_that_names_the_file(tiny_profile, tmp_path):
-    early, late = (Classifier(place_coattention(tiny_profile.model, a), 2) for a in ("early_fusion", "optuna1"))
+    early, late = (Classifier(arrange(tiny_profile.model, a), 2) for a in ("early_fusion", "optuna1"))
     checkpoint.write_weights(tmp_path / "weights.safetensors", early)
     with pytest.raises(ValueError, match=r"weights\.safetensors holds another architecture"):
         checkpoint.read_weights(tmp_path / "weights.safetensors", late)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as WordPieces
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from vilbert_lib import paths
+from vilbert_lib import paths, weights
 from vilbert_lib.data.formats import TASKS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -64,15 +64,12 @@ def train_wordpieces(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFa
 
 
 def of_weights(name: str) -> Tokenizer:
-    """The tokenizer that published weights expect (a hub name or a local folder)."""
+    """The tokenizer of published weights, named as :func:`vilbert_lib.weights.identify` names them."""
+    folder = weights.folder(name)
     try:
-        return Tokenizer(AutoTokenizer.from_pretrained(name), name)
-    except OSError as error:
-        raise OSError(
-            f"the tokenizer of {name!r} could not be loaded: neither a local folder, nor in the cache, nor to"
-            " be had from the hub. Give the path of a folder that holds it, or fill the cache on a machine with"
-            " a network and copy it (HF_HOME says where it lies)"
-        ) from error
+        return Tokenizer(AutoTokenizer.from_pretrained(folder), name)
+    except (OSError, ValueError) as error:
+        raise OSError(f"weights {name}: no tokenizer of theirs lies in {folder} ({error})") from error
 
 
 def of_root(data_root: Path, vocab_size: int = 2000) -> Tokenizer:

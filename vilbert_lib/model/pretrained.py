@@ -1,21 +1,33 @@
 """The streams themselves: from published weights, or from noise at the configured size."""
 
-import timm
-from torch import nn
-from transformers import BertConfig, BertModel
+import dataclasses
+import json
+from pathlib import Path
 
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.data import resolve_data_config
+from timm.models import vision_transformer
+from torch import nn
+from transformers import AutoConfig, AutoModel, BertConfig, BertModel, PreTrainedModel
+
+from vilbert_lib import weights
 from vilbert_lib.config import ModelConfig
 
+# What published checkpoints hold beside the encoder.
+VISION_HEADS = ("head.", "head_dist.")
+TEXT_HEADS = ("cls.", "pooler.", "lm_head.", "classifier.", "qa_outputs.", "discriminator_predictions.")
 
-def text_stream(config: ModelConfig) -> BertModel:
-    """BERT without its pooler; ``config.text_weights`` is a hub name or a local folder, or empty."""
+
+def text_stream(config: ModelConfig) -> PreTrainedModel:
+    """BERT, or a model that is built like it, without its pooler.
+
+    ``config.text_weights`` is empty or what :func:`vilbert_lib.weights.identify` gave. A ValueError
+    lists weights that are missing, unexpected or of another shape.
+    """
     if config.text_weights:
-        return _load(
-            config.text_weights,
-            lambda: BertModel.from_pretrained(
-                config.text_weights, add_pooling_layer=False, attn_implementation="sdpa"
-            ),
-        )
+        return _published_text(config)
     return BertModel(
         BertConfig(
             vocab_size=config.vocab_size,
@@ -33,12 +45,9 @@ def text_stream(config: ModelConfig) -> BertModel:
 
 
 def vision_stream(config: ModelConfig) -> nn.Module:
-    """timm's ViT without its head; ``config.vision_weights`` is a timm name, or empty."""
+    """timm's ViT without its head; ``config.vision_weights`` as :func:`text_stream` takes it, or a timm name."""
     if config.vision_weights:
-        return _load(
-            config.vision_weights,
-            lambda: timm.create_model(config.vision_weights, pretrained=True, num_classes=0),
-        )
+        return _published_vision(config)
     return timm.models.VisionTransformer(
         img_size=config.image_size,
         patch_size=config.patch_size,
@@ -51,13 +60,111 @@ def vision_stream(config: ModelConfig) -> nn.Module:
     )
 
 
-def _load(name: str, load):
-    """Run ``load``; where the weights cannot be had, say what to do instead."""
+def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
+    """``config`` with what the published weights say of themselves: size, mean, deviation, interpolation.
+
+    Fields in ``keep`` stay as they are. Raises ValueError where the placement of the co-attention
+    blocks or the length of the texts does not fit the weights.
+    """
+    values = {}
+    if name := config.vision_weights:
+        with torch.device("meta"):  # its shape, without its numbers
+            model = _vision_model(name, {})
+        transform = resolve_data_config(pretrained_cfg=model.pretrained_cfg)
+        values = {
+            "image_size": transform["input_size"][-1],
+            "patch_size": model.patch_embed.patch_size[0],
+            "pixel_mean": tuple(transform["mean"]),
+            "pixel_std": tuple(transform["std"]),
+            "interpolation": transform["interpolation"],
+        }
+        _check_ids("vision", config.v_biattention_ids, len(model.blocks), name)
+    if name := config.text_weights:
+        text = AutoConfig.from_pretrained(weights.folder(name))
+        _check_ids("text", config.t_biattention_ids, text.num_hidden_layers, name)
+        if config.max_tokens > text.max_position_embeddings:
+            raise ValueError(
+                f"max_tokens {config.max_tokens}: {name} has {text.max_position_embeddings} positions"
+            )
+    return dataclasses.replace(config, **{name: value for name, value in values.items() if name not in keep})
+
+
+def vision_folder(name: str) -> Path:
+    """Folder of vision weights: a timm name, a hub name, or what :func:`vilbert_lib.weights.identify` gave."""
+    if "/" in name:
+        return weights.folder(name)
+    known = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name) else None
+    if known is None or not known.hf_hub_id:
+        near = timm.list_pretrained(f"*{name.split('.')[0]}*")[:5] or timm.list_pretrained("vit_base*")[:5]
+        raise ValueError(f"vision_weights {name!r}: timm has no such weights; some that it has: {', '.join(near)}")
+    return weights.folder(known.hf_hub_id)
+
+
+def _published_text(config: ModelConfig) -> PreTrainedModel:
+    model, report = AutoModel.from_pretrained(
+        weights.folder(config.text_weights),
+        attn_implementation="sdpa",
+        dtype=torch.float32,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        ignore_mismatched_sizes=True,  # so that they are listed with the others
+        output_loading_info=True,
+    )
+    if not (hasattr(model, "embeddings") and hasattr(getattr(model, "encoder", None), "layer")):
+        raise ValueError(f"weights {config.text_weights}: {type(model).__name__} is not built like BERT")
+    prefix = f"{model.base_model_prefix}."
+    strange = [key for key in report["unexpected_keys"] if not key.removeprefix(prefix).startswith(TEXT_HEADS)]
+    lacking = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+    _complain(config.text_weights, lacking, strange, [key for key, *_ in report["mismatched_keys"]])
+    if hasattr(model, "pooler"):
+        model.pooler = None
+    return model
+
+
+def _published_vision(config: ModelConfig) -> nn.Module:
+    model = _vision_model(
+        config.vision_weights,
+        {"img_size": config.image_size, "proj_drop_rate": config.dropout, "attn_drop_rate": config.dropout},
+    )
+    file = weights.file_in(vision_folder(config.vision_weights))
+    found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    found = vision_transformer.checkpoint_filter_fn(found, model)  # other namings, another image size
+    found = {name: tensor for name, tensor in found.items() if not name.startswith(VISION_HEADS)}
+    own = model.state_dict()
+    _complain(
+        config.vision_weights,
+        own.keys() - found.keys(),
+        found.keys() - own.keys(),
+        [name for name in own.keys() & found.keys() if own[name].shape != found[name].shape],
+    )
+    model.load_state_dict(found)
+    return model
+
+
+def _vision_model(name: str, options: dict) -> nn.Module:
+    """The vision transformer that the folder of weights ``name`` describes, from noise."""
+    folder = vision_folder(name)
     try:
-        return load()
-    except (OSError, RuntimeError) as error:
-        raise OSError(
-            f"weights {name!r} could not be loaded: neither a local folder, nor in the cache, nor to be had"
-            " from the hub. Give the path of a folder that holds them, or fill the cache on a machine with"
-            " a network and copy it (HF_HOME says where it lies)"
-        ) from error
+        model = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=0, **options)
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder / 'config.json'}: not the configuration of a timm model ({error!r})") from error
+    except TypeError as error:
+        raise ValueError(f"weights {name}: not those of a vision transformer ({error})") from error
+    if getattr(model, "num_prefix_tokens", 0) != 1 or not hasattr(model, "blocks"):
+        raise ValueError(f"weights {name}: {type(model).__name__} is no ViT with a class token alone")
+    return model
+
+
+def _check_ids(stream: str, ids: tuple[int, ...], layers: int, name: str) -> None:
+    if any(i >= layers for i in ids):
+        raise ValueError(f"{stream} ids {list(ids)}: {name} has {layers} layers, 0..{layers - 1}")
+
+
+def _complain(name: str, missing, unexpected, mismatched) -> None:
+    problems = [
+        f"{len(keys)} {what}: {', '.join(sorted(map(str, keys)))}"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
+        if keys
+    ]
+    if problems:
+        raise ValueError(f"weights {name} do not fit: {'; '.join(problems)}")

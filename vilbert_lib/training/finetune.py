@@ -10,7 +10,7 @@ from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 from vilbert_lib.config import RunConfig
 from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
-from vilbert_lib.model.vilbert import Classifier
+from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses
 from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
@@ -66,7 +66,7 @@ def finetune(
     loop = Loop(
         model,
         data["train"],
-        losses.classification,
+        losses.classification(config.train),
         after_epoch,
         config.train,
         seed=config.seed,

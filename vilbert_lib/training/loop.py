@@ -83,6 +83,7 @@ class Loop:
         self.model, self.data, self.objective, self.evaluate = model, data, objective, evaluate
         self.config, self.seed, self.select, self.folder = config, seed, select, Path(folder)
         self.device, self.report, self.checkpoint_seconds = device, report, checkpoint_seconds
+        model.vilbert.gradient_checkpointing = config.gradient_checkpointing
         self.optimizer = optimizer_of(model, config)
         self.position = Position()
         n = min(len(data), config.n_train or len(data))

@@ -1,12 +1,16 @@
-"""What is minimised: classification, masked words, alignment prediction."""
+"""What is minimised: classification, masked words and patches, alignment prediction, contrast."""
+
+import dataclasses
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vilbert_lib.config import TrainConfig
 from vilbert_lib.data.datasets import Batch
 from vilbert_lib.data.masking import IGNORED
-from vilbert_lib.model.vilbert import Classifier, Output, PretrainingModel
+from vilbert_lib.model.heads import Classifier, PretrainingModel
+from vilbert_lib.model.streams import Output
 
 #: Named sums over a batch; a name ending in ``_n`` counts, the others are divided by a count.
 Sums = dict[str, Tensor]
@@ -17,14 +21,68 @@ def forward(model: Classifier | PretrainingModel, batch: Batch) -> tuple[Tensor,
     return model(batch["input_ids"], batch["attention_mask"], batch["pixel_values"])
 
 
-def classification(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
-    """Cross-entropy of the label, and the sums for its mean and the accuracy."""
-    logits, _ = forward(model, batch)
-    loss = F.cross_entropy(logits, batch["label"])
-    with torch.no_grad():
-        right = (logits.argmax(1) == batch["label"]).sum()
-    count = torch.tensor(float(len(logits)))
-    return loss, {"loss": loss.detach() * count, "accuracy": right, "n": count}
+def classification(config: TrainConfig, class_weights: Tensor | None = None):
+    """The loss of a labelled task: cross-entropy of the label, and the contrastive term if it has a weight.
+
+    ``class_weights`` (C,) weigh each sample's cross-entropy by its label.
+    """
+
+    def loss(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
+        logits, output = forward(model, batch)
+        weights = None if class_weights is None else class_weights.to(logits)
+        terms = {"label": F.cross_entropy(logits.float(), batch["label"], weight=weights)}
+        with torch.no_grad():
+            right = (logits.argmax(1) == batch["label"]).sum()
+        count = torch.tensor(float(len(logits)))
+        sums = {"accuracy": right, "n": count}
+        if config.contrastive_weight:
+            same = (batch["input_ids"][:, None] == batch["input_ids"]).all(2)
+            terms["contrastive"], told = contrastive(output, config.temperature, same=same)
+            sums |= {
+                "contrastive_loss": terms["contrastive"].detach() * count,
+                "contrastive_accuracy": told * count,
+            }
+        total = weighted(terms, {"label": 1.0, "contrastive": config.contrastive_weight})
+        return total, sums | {"loss": total.detach() * count}
+
+    return loss
+
+
+def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The one loss of every trainer: the sum of its terms, each times its weight."""
+    return sum(weights[name] * term for name, term in terms.items())
+
+
+def info_nce(queries: Tensor, keys: Tensor, wanted: Tensor, temperature: float, never: Tensor | None = None):
+    """Mean InfoNCE (van den Oord et al. 2018) and the share of queries whose nearest key is the wanted one.
+
+    ``queries`` (M, D) and ``keys`` (N, D) are unit vectors, ``wanted`` (M,) the key of each query;
+    ``never`` (M, N) bool are keys that are no negatives of a query. No queries give a loss of zero.
+    """
+    logits = (queries @ keys.T).float() / temperature
+    if never is not None:
+        logits = logits.masked_fill(never, -torch.inf)
+    total = F.cross_entropy(logits, wanted, reduction="sum")
+    right = (logits.detach().argmax(1) == wanted).sum() if len(keys) else wanted.new_zeros(())
+    count = max(len(queries), 1)
+    return total / count, right / count
+
+
+def contrastive(output: Output, temperature: float, same: Tensor) -> tuple[Tensor, Tensor]:
+    """InfoNCE between the pooled streams of a batch's pairs, both ways (Radford et al. 2021, CLIP).
+
+    ``same`` (B, B) bool says which samples have one and the same text: the image of one is no
+    negative of the other. Returns the mean loss and the share of pairs that are told apart.
+    """
+    text, vision = (F.normalize(pooled.float(), dim=-1) for pooled in output.pooled)
+    if text.shape != vision.shape:
+        raise ValueError(
+            f"the contrastive term needs pooled states of one width: {text.shape[1]} and {vision.shape[1]}"
+        )
+    own = torch.arange(len(text), device=text.device)
+    never = same & (own[:, None] != own)
+    ways = [info_nce(text, vision, own, temperature, never), info_nce(vision, text, own, temperature, never.T)]
+    return sum(loss for loss, _ in ways) / 2, sum(right for _, right in ways) / 2
 
 
 def masked_words(model: PretrainingModel, output: Output, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,25 +100,39 @@ def masked_words(model: PretrainingModel, output: Output, targets: Tensor) -> tu
     )
 
 
-def pretraining(objectives: tuple[str, ...]):
-    """The loss of the chosen ``objectives``: the sum of each one's mean.
+def pretraining(objectives: tuple[str, ...], config: TrainConfig):
+    """The loss of the chosen ``objectives``: the mean of each, weighted as ``config`` says.
 
-    A batch without masked words has a masked-word loss of zero, not NaN.
+    A batch without masked words has a masked-word loss of zero, not NaN. The contrastive term sees
+    aligned pairs only.
     """
+    weights = {name: getattr(config, f"{name}_weight") for name in ("mlm", "ap", "mim", "contrastive")}
 
     def loss(model: PretrainingModel, batch: Batch) -> tuple[Tensor, Sums]:
         ap_logits, output = forward(model, batch)
         count = torch.tensor(float(len(ap_logits)))
-        total, sums = ap_logits.new_zeros(()), {"n": count}
+        terms, sums = {}, {"n": count}
         if "mlm" in objectives:
             words, right, masked = masked_words(model, output, batch["mlm_targets"])
-            total = total + words / masked.clamp_min(1)
+            terms["mlm"] = words / masked.clamp_min(1)
             sums |= {"mlm_loss": words.detach(), "mlm_accuracy": right, "mlm_n": masked}
         if "ap" in objectives:
-            alignment = F.cross_entropy(ap_logits, batch["aligned"])
-            total = total + alignment
+            terms["ap"] = F.cross_entropy(ap_logits.float(), batch["aligned"])
             right = (ap_logits.argmax(1) == batch["aligned"]).sum()
-            sums |= {"ap_loss": alignment.detach() * count, "ap_accuracy": right, "ap_n": count}
+            sums |= {"ap_loss": terms["ap"].detach() * count, "ap_accuracy": right, "ap_n": count}
+        if config.contrastive_weight:
+            pairs = torch.nonzero(batch["aligned"])[:, 0]
+            texts = batch["input_ids"][pairs]
+            chosen = dataclasses.replace(output, pooled=tuple(pooled[pairs] for pooled in output.pooled))
+            same = (texts[:, None] == texts).all(2)
+            terms["contrastive"], told = contrastive(chosen, config.temperature, same=same)
+            found = torch.tensor(float(len(pairs)))
+            sums |= {
+                "contrastive_loss": terms["contrastive"].detach() * found,
+                "contrastive_accuracy": told * found,
+                "contrastive_n": found,
+            }
+        total = weighted(terms, weights)
         return total, sums | {"loss": total.detach() * count}
 
     return loss

@@ -7,19 +7,17 @@ import torch
 
 from vilbert_lib.config import RunConfig
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
-from vilbert_lib.model.vilbert import PretrainingModel
+from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses
 from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
 
 
 @torch.no_grad()
-def evaluate(
-    model: PretrainingModel, data: PretrainingDataset, objectives: tuple[str, ...], n: int = 0
-) -> dict[str, float]:
+def evaluate(model: PretrainingModel, data: PretrainingDataset, config: RunConfig, n: int = 0) -> dict[str, float]:
     """Mean loss and accuracy of each objective, on corruptions that are the same every time."""
     device = next(model.parameters()).device
-    objective, sums = losses.pretraining(objectives), {}
+    objective, sums = losses.pretraining(config.objectives, config.train), {}
     model.eval()
     for batch in evaluation_batches(data, n, 128, device):
         for name, value in objective(model, batch)[1].items():
@@ -49,13 +47,13 @@ def pretrain(
         )
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
-        figures = evaluate(model, data["val"], config.objectives, config.train.n_eval)
+        figures = evaluate(model, data["val"], config, config.train.n_eval)
         return figures, align(epoch, whole_grid=epoch == 0)
 
     loop = Loop(
         model,
         data["train"],
-        losses.pretraining(config.objectives),
+        losses.pretraining(config.objectives, config.train),
         after_epoch,
         config.train,
         seed=config.seed,
@@ -69,7 +67,7 @@ def pretrain(
     replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     return {
         "best_epoch": best.best_epoch,
-        **evaluate(model, data["val"], config.objectives),
+        **evaluate(model, data["val"], config),
         "n_train": len(loop.samples),
         "n_val": len(data["val"]),
     }

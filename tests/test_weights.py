@@ -1,0 +1,91 @@
+"""Weights are named by what they are, and what cannot be had is said at once."""
+
+import time
+
+import pytest
+from huggingface_hub import constants
+
+from vilbert_lib import weights
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with weights in name only, and a cache of the test's own."""
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"numbers")
+    return folder
+
+
+def test_a_hub_name_stays_what_it_is():
+    assert weights.identify("bert-base-uncased") == "bert-base-uncased"
+    assert weights.identify("") == ""
+    assert weights.identify("local/mine-01234567") == "local/mine-01234567"
+
+
+def test_a_folder_is_named_by_its_content(place, tmp_path):
+    first = weights.identify(str(place))
+    assert first.startswith("local/mine-")
+    moved = place.rename(tmp_path / "elsewhere")
+    assert weights.identify(str(moved)).split("-")[1] == first.split("-")[1]
+    (moved / "model.safetensors").write_bytes(b"others!")
+    assert weights.identify(str(moved)).split("-")[1] != first.split("-")[1]
+
+
+def test_the_named_folder_is_found_again(place):
+    found = weights.folder(weights.identify(str(place)))
+    assert (found / "model.safetensors").read_bytes() == b"numbers"
+    assert (found / "config.json").read_text() == "{}"
+
+
+def test_a_file_is_found_under_the_name_that_libraries_look_for(place):
+    file = (place / "model.safetensors").rename(place / "step-1000.safetensors")
+    identity = weights.identify(str(file))
+    assert identity.startswith("local/step-1000-")
+    assert (weights.folder(identity) / "model.safetensors").read_bytes() == b"numbers"
+
+
+def test_weights_that_are_not_there_are_an_error_that_names_them(place, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: there is no such file"):
+        weights.identify(str(tmp_path / "nowhere"))
+    (place / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
+        weights.identify(str(place))
+    (place / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"mine: neither model\.safetensors nor pytorch_model\.bin"):
+        weights.identify(str(place))
+    with pytest.raises(FileNotFoundError, match="not known on this machine"):
+        weights.folder("local/mine-01234567")
+
+
+def test_without_a_network_a_hub_name_fails_within_seconds_and_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    weights.reachable.cache_clear()
+    started = time.monotonic()
+    with pytest.raises(
+        OSError, match=r"'bert-base-uncased' could not be loaded.*cannot be reached.*folder.*HF_HOME"
+    ):
+        weights.folder("bert-base-uncased")
+    assert time.monotonic() - started < 10
+    weights.reachable.cache_clear()
+
+
+def test_a_filled_cache_serves_without_a_network(tmp_path, monkeypatch):
+    """Laid out as the hub's own library leaves it."""
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--someone--tiny"
+    snapshot = repository / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision)
+    for name in ("config.json", "model.safetensors"):
+        (snapshot / name).write_text("{}")
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    weights.reachable.cache_clear()
+    assert weights.folder("someone/tiny") == snapshot
+    assert weights.folder(f"someone/tiny@{revision}") == snapshot
+    weights.reachable.cache_clear()
