@@ -9,7 +9,7 @@ from transformers import BertModel
 from vilbert_lib.config import ARCHITECTURES, ModelConfig, arrange, profile
 from vilbert_lib.model.coattention import CoAttentionBlock, schedule
 from vilbert_lib.model.heads import Classifier, PretrainingModel
-from vilbert_lib.model.pretrained import text_stream, vision_stream
+from vilbert_lib.model.pretrained import vision_stream
 from vilbert_lib.model.vilbert import ViLBERT
 
 SMALL = ModelConfig(
@@ -173,20 +173,6 @@ def test_the_vocabulary_decoder_is_the_word_embedding():
     model = PretrainingModel(SMALL)
     assert model.predict_words(torch.randn(4, 32)).shape == (4, 50)
     assert not any(p.shape == (50, 32) for n, p in model.named_parameters() if "word_embeddings" not in n)
-
-
-def test_published_weights_are_loaded_from_a_local_folder(tmp_path):
-    bert = text_stream(SMALL)
-    bert.save_pretrained(tmp_path / "bert")
-    loaded = text_stream(ModelConfig(**{**SMALL.__dict__, "text_weights": str(tmp_path / "bert")})).eval()
-    ids, mask, _ = inputs()
-    expected = bert.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
-    assert torch.equal(loaded(input_ids=ids, attention_mask=mask).last_hidden_state, expected)
-
-
-def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(OSError, match=r"weights .*nowhere.* could not be loaded"):
-        text_stream(ModelConfig(**{**SMALL.__dict__, "text_weights": str(tmp_path / "nowhere")}))
 
 
 def test_base_size_follows_from_the_published_configurations():

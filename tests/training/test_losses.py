@@ -1,0 +1,99 @@
+"""Each term of the loss against its formula, and what an empty one gives."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vilbert_lib.config import TrainConfig
+from vilbert_lib.model.streams import Output
+from vilbert_lib.training import losses
+
+
+def unit(*shape, seed=0):
+    return F.normalize(
+        torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=-1
+    )
+
+
+def output_of(text, vision):
+    return Output((), (), (text, vision), text)
+
+
+def plain_info_nce(queries, keys, wanted, temperature, never):
+    total = 0.0
+    for i, query in enumerate(queries):
+        scores = [float(query @ key) / temperature for key in keys]
+        kept = [math.exp(s) for j, s in enumerate(scores) if j == wanted[i] or not never[i][j]]
+        total -= scores[wanted[i]] - math.log(sum(kept))
+    return total / len(queries)
+
+
+def test_info_nce_is_the_formula():
+    queries, keys, wanted = unit(5, 8), unit(9, 8, seed=1), torch.tensor([0, 3, 8, 2, 2])
+    never = torch.zeros(5, 9, dtype=torch.bool)
+    never[0, 4] = never[3, 7] = True
+    loss, right = losses.info_nce(queries, keys, wanted, 0.2, never)
+    assert float(loss) == pytest.approx(plain_info_nce(queries, keys, wanted, 0.2, never), rel=1e-5)
+    nearest = (queries @ keys.T).masked_fill(never, -2).argmax(1)
+    assert float(right) == pytest.approx((nearest == wanted).double().mean())
+
+
+def test_info_nce_of_nothing_is_zero_and_has_a_gradient():
+    queries = torch.zeros(0, 8, requires_grad=True)
+    loss, right = losses.info_nce(queries, unit(4, 8).float(), torch.zeros(0, dtype=torch.long), 0.1)
+    loss.backward()
+    assert float(loss) == float(right) == 0 and queries.grad.shape == (0, 8)
+
+
+def test_the_contrastive_term_goes_both_ways():
+    text, vision = unit(6, 4) * 3, unit(6, 4, seed=1) * 0.1  # lengths do not count
+    same = torch.eye(6, dtype=torch.bool)
+    never = torch.zeros(6, 6, dtype=torch.bool)
+    own = list(range(6))
+    wanted = (
+        plain_info_nce(unit(6, 4), unit(6, 4, seed=1), own, 0.07, never)
+        + plain_info_nce(unit(6, 4, seed=1), unit(6, 4), own, 0.07, never)
+    ) / 2
+    assert float(losses.contrastive(output_of(text, vision), 0.07, same)[0]) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_samples_with_one_text_are_no_negatives_of_each_other():
+    text = unit(4, 4)
+    text[1] = text[0]
+    vision = text.clone()
+    apart = torch.eye(4, dtype=torch.bool)
+    same = apart.clone()
+    same[0, 1] = same[1, 0] = True
+    told_apart, told = (losses.contrastive(output_of(text, vision), 0.01, s)[0] for s in (apart, same))
+    assert float(told_apart) > 0.3 > 0.01 > float(told)
+
+
+def test_pooled_states_of_two_widths_cannot_be_contrasted():
+    with pytest.raises(ValueError, match="one width: 4 and 6"):
+        losses.contrastive(output_of(unit(3, 4), unit(3, 6)), 0.1, torch.eye(3, dtype=torch.bool))
+
+
+def test_gradients_of_the_contrastive_term_are_those_of_its_values():
+    same = torch.eye(4, dtype=torch.bool)
+
+    def loss(text, vision):
+        text, vision = (F.normalize(x, dim=-1) for x in (text, vision))
+        return losses.info_nce(text, vision, torch.arange(4), 0.5, ~same & False)[0]
+
+    text, vision = (unit(4, 3, seed=s).requires_grad_() for s in (2, 3))
+    assert torch.autograd.gradcheck(loss, (text, vision), eps=1e-3, atol=2e-3)  # logits are float32
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms():
+    terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0)}
+    assert float(losses.weighted(terms, {"a": 0.5, "b": 2.0, "c": 9.0})) == 7.0
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("mlm_weight", -1), ("contrastive_weight", float("nan")), ("temperature", 0), ("temperature", float("nan")),
+])  # fmt: skip
+def test_weights_and_temperatures_that_mean_nothing_are_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        TrainConfig(**{field: value})
