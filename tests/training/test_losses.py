@@ -35,7 +35,7 @@ def test_info_nce_is_the_formula():
     never = torch.zeros(5, 9, dtype=torch.bool)
     never[0, 4] = never[3, 7] = True
     loss, right = losses.info_nce(queries, keys, wanted, 0.2, never)
-    assert float(loss) == pytest.approx(plain_info_nce(queries, keys, wanted, 0.2, never), rel=1e-5)
+    assert float(loss) == pytest.approx(plain_info_nce(queries, keys, wanted, 0.2, never), rel=1e-9)
     nearest = (queries @ keys.T).masked_fill(never, -2).argmax(1)
     assert float(right) == pytest.approx((nearest == wanted).double().mean())
 
@@ -56,7 +56,7 @@ def test_the_contrastive_term_goes_both_ways():
         plain_info_nce(unit(6, 4), unit(6, 4, seed=1), own, 0.07, never)
         + plain_info_nce(unit(6, 4, seed=1), unit(6, 4), own, 0.07, never)
     ) / 2
-    assert float(losses.contrastive(output_of(text, vision), 0.07, same)[0]) == pytest.approx(wanted, rel=1e-5)
+    assert float(losses.contrastive(output_of(text, vision), 0.07, same)[0]) == pytest.approx(wanted, rel=1e-9)
 
 
 def test_samples_with_one_text_are_no_negatives_of_each_other():
@@ -83,7 +83,7 @@ def test_gradients_of_the_contrastive_term_are_those_of_its_values():
         return losses.info_nce(text, vision, torch.arange(4), 0.5, ~same & False)[0]
 
     text, vision = (unit(4, 3, seed=s).requires_grad_() for s in (2, 3))
-    assert torch.autograd.gradcheck(loss, (text, vision), eps=1e-3, atol=2e-3)  # logits are float32
+    assert torch.autograd.gradcheck(loss, (text, vision))
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():

@@ -59,7 +59,8 @@ def info_nce(queries: Tensor, keys: Tensor, wanted: Tensor, temperature: float, 
     ``queries`` (M, D) and ``keys`` (N, D) are unit vectors, ``wanted`` (M,) the key of each query;
     ``never`` (M, N) bool are keys that are no negatives of a query. No queries give a loss of zero.
     """
-    logits = (queries @ keys.T).float() / temperature
+    logits = queries @ keys.T
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     if never is not None:
         logits = logits.masked_fill(never, -torch.inf)
     total = F.cross_entropy(logits, wanted, reduction="sum")
@@ -74,7 +75,7 @@ def contrastive(output: Output, temperature: float, same: Tensor) -> tuple[Tenso
     ``same`` (B, B) bool says which samples have one and the same text: the image of one is no
     negative of the other. Returns the mean loss and the share of pairs that are told apart.
     """
-    text, vision = (F.normalize(pooled.float(), dim=-1) for pooled in output.pooled)
+    text, vision = (F.normalize(pooled, dim=-1) for pooled in output.pooled)
     if text.shape != vision.shape:
         raise ValueError(
             f"the contrastive term needs pooled states of one width: {text.shape[1]} and {vision.shape[1]}"
