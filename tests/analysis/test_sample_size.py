@@ -145,3 +145,22 @@ def test_the_thesis_times_stand_beside_the_benchmark_s():
     table = running_times().set_index("n")
     assert table["thesis, s"].to_dict() == {512: 14.12, 1536: 42.64}
     assert (table["here without Procrustes, s"] < table["here, s"]).all()
+
+
+def test_a_subset_agrees_with_the_whole_though_separate_samples_do_not():
+    """The page's caution: these layers are equally aligned and differ by chance alone."""
+    generator = torch.Generator().manual_seed(0)
+    of_whole, apart = [], []
+    for _ in range(15):
+        readouts, layers = torch.randn(2, 4, 16, generator=generator), {}
+        for i in range(12):
+            common = torch.randn(256, 4, generator=generator)
+            for stream, readout in zip("tv", readouts, strict=True):
+                layers[f"{stream}{i}"] = common @ readout + 3 * torch.randn(256, 16, generator=generator)
+        whole, others = ({name: x[part] for name, x in layers.items()} for part in (slice(128), slice(128, 256)))
+        profiles = profiles_over_n(whole, ["unbiased_cka"], [64, 128], k=3, draws=1)
+        of_whole.append(within_models(profiles.assign(model="a", architecture="a"), "n").pearson.item())
+        other = layer_profile(others, ["unbiased_cka"], 3).value
+        apart.append(np.corrcoef(other, profiles[profiles.n == 128].value)[0, 1])
+    assert np.mean(of_whole) > 0.5
+    assert abs(np.mean(apart)) < 0.25
