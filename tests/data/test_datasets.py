@@ -88,10 +88,10 @@ def test_a_missing_label_is_minus_one(pairs, words):
 def test_an_image_with_several_questions_is_decoded_once(tiny_root, words):
     records = formats.task("easy_vqa").splits(tiny_root)["train"]
     data = PairDataset(records, words, 32, 32)
-    assert len(data.images.pixels) == len({r.img for r in records}) < len(records)
+    assert len(data.pixels) == len({r.img for r in records}) < len(records)
     assert (data.image_of[0] == data.image_of[1]) == (records[0].img == records[1].img)
     for index in (0, 1, len(records) - 1):
-        assert (data.images.pixels[data.image_of[index]] == decode(records[index].img, 32)).all()
+        assert (data.pixels[data.image_of[index]] == decode(records[index].img, 32)).all()
 
 
 def test_records_of_broken_images_are_left_out_where_that_is_asked(tiny_root, words, tmp_path):

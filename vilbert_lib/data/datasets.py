@@ -66,6 +66,11 @@ class PairDataset(Dataset):
         self.scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
         self.shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
 
+    @property
+    def pixels(self) -> np.ndarray:
+        """The decoded images, (images, size, size, 3) uint8; sample i shows image ``image_of[i]``."""
+        return self.images.pixels
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -93,7 +98,7 @@ class PairDataset(Dataset):
         }
 
     def _pixel_values(self, indices: np.ndarray) -> Tensor:
-        decoded = torch.from_numpy(self.images.pixels[self.image_of[indices]]).permute(0, 3, 1, 2)
+        decoded = torch.from_numpy(self.pixels[self.image_of[indices]]).permute(0, 3, 1, 2)
         # Arithmetic on the permuted layout takes several times as long as this copy.
         pixels = decoded.to(torch.float32, memory_format=torch.contiguous_format)
         if self.policy:
@@ -130,7 +135,7 @@ class PretrainingDataset(PairDataset):
         self.special[self.tokenizer.special_ids] = True
         self.words = np.flatnonzero(~self.special)
         self.swaps = Swaps(self.ids) if "ap" in objectives else None
-        size = self.images.pixels.shape[1]
+        size = self.pixels.shape[1]
         if "mim" in objectives and (patch_size < 1 or size % patch_size):
             raise ValueError(f"patch_size {patch_size} does not divide images of {size} pixels")
         self.patch_size = patch_size
