@@ -20,7 +20,7 @@ numbers_of = st.lists(st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_siz
 
 
 def images(count: int = 4, side: int = 64) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, size=(count, 3, side, side))).float()
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8))
 
 
 def numbers(count: int, seed: int = 0) -> np.ndarray:
@@ -28,18 +28,28 @@ def numbers(count: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("side", [32, 64, 224])
-def test_shape_type_and_range_stay(side):
+def test_shape_and_type_stay_and_the_given_images_too(side):
     before = images(3, side)
-    after = augment(before.clone(), POLICY, numbers(3))
-    assert after.shape == before.shape and after.dtype == torch.float32
-    assert after.min() >= 0 and after.max() <= 255
-    assert not torch.equal(after, before)
+    kept = before.clone()
+    after = augment(before, POLICY, numbers(3))
+    assert after.shape == before.shape and after.dtype == torch.uint8
+    assert torch.equal(before, kept) and not torch.equal(after, before)
 
 
 def test_numbers_in_the_middle_change_nothing_but_the_size():
-    nothing = dataclasses.replace(POLICY, shrink=0.0)
-    before = images()
-    torch.testing.assert_close(augment(before, nothing, np.full((4, DRAWS), 0.5)), before, atol=1e-3, rtol=0)
+    same_size = dataclasses.replace(POLICY, shrink=0.0)
+    assert torch.equal(augment(images(), same_size, np.full((4, DRAWS), 0.5)), images())
+
+
+@pytest.mark.parametrize("place", [3, 4], ids=["brightness", "contrast"])
+def test_what_would_be_too_bright_or_too_dark_is_clipped_and_not_wrapped(place):
+    """Bytes that overflow would turn white into black."""
+    ends = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 8, 8)
+    for extreme in (0.0, 0.999):
+        drawn = np.full((2, DRAWS), 0.5)
+        drawn[:, 0], drawn[:, place] = 0.0, extreme
+        black, white = augment(ends, POLICIES["binary"], drawn).float().mean((1, 2, 3))
+        assert black < 60 and white > 195
 
 
 def test_an_image_is_changed_the_same_whatever_its_batch():
@@ -54,29 +64,29 @@ def test_an_image_is_changed_the_same_whatever_its_batch():
 def test_nothing_leaves_the_picture_or_crosses_its_middle(drawn, kind, row, column):
     """A bright square anywhere, borders included, keeps its area but for the shrinking, and its side."""
     policy = POLICIES[kind]
-    picture = torch.full((1, 3, 64, 64), 127.5)
-    picture[:, :, row : row + 4, column : column + 4] = 227.5
-    after = augment(picture, policy, np.array([drawn]))[0, 0]
-    extra = (after - after.median()).clamp(min=0)
-    scale = 1 - policy.shrink * drawn[0]
+    picture = torch.full((1, 3, 64, 64), 127, dtype=torch.uint8)
+    picture[:, :, row : row + 4, column : column + 4] = 207
+    drawn[3] = 0.5  # the ground stays grey, and can be told from the square
+    after = augment(picture, policy, np.array([drawn]))[0, 0].float()
+    extra = (after - 127).clamp(min=0)
+    scale = round(64 * (1 - policy.shrink * drawn[0])) / 64
     gain = 1 + policy.contrast * (2 * drawn[4] - 1)
-    assert float(extra.sum()) == pytest.approx(16 * 100 * gain * scale**2, rel=0.12)
+    assert float(extra.sum()) == pytest.approx(16 * 80 * gain * scale**2, rel=0.15)
     places = torch.arange(64) - 31.5
-    for before, found in (
-        (row + 1.5 - 31.5, (extra.sum(1) * places).sum() / extra.sum()),
-        (column + 1.5 - 31.5, (extra.sum(0) * places).sum() / extra.sum()),
-    ):
-        assert abs(float(found) - scale * before) <= (1 - scale) * 32 + 0.6
-        if abs(before) > 32 * policy.shrink / (1 - policy.shrink) + 0.6:
-            assert float(found) * before > 0
+    for before, mass in ((row + 1.5 - 31.5, extra.sum(1)), (column + 1.5 - 31.5, extra.sum(0))):
+        found = float((mass * places).sum() / mass.sum())
+        assert abs(found - scale * before) <= (1 - scale) * 32 + 0.5
+        if abs(before) > 32 * policy.shrink / (1 - policy.shrink) + 0.5:
+            assert found * before > 0
 
 
 @given(numbers_of)
 @settings(deadline=None, max_examples=30)
 def test_hues_stay(drawn):
-    colours = torch.tensor([[200, 60, 60], [60, 150, 80], [70, 90, 190], [190, 170, 70]]).float()
+    colours = torch.tensor([[200, 60, 60], [60, 150, 80], [70, 90, 190], [190, 170, 70]], dtype=torch.uint8)
+    drawn[0] = 0.0  # no strip of grey
     after = augment(colours[:, :, None, None].expand(-1, 3, 16, 16), POLICY, np.tile(drawn, (4, 1)))[:, :, 8, 8]
-    before, after = (c - c.mean(1, keepdim=True) for c in (colours, after))
+    before, after = (c.float() - c.float().mean(1, keepdim=True) for c in (colours, after))
     assert (torch.cosine_similarity(before, after) > 0.999).all()
 
 
@@ -117,22 +127,25 @@ def nearest_colour(colour: np.ndarray) -> str:
     return max(COLOURS, key=lambda name: -np.linalg.norm(tint(colour) - tint(COLOURS[name])))
 
 
+def extent(shape: np.ndarray) -> np.ndarray:
+    """Height and width of the box around what is drawn."""
+    return np.array([np.ptp(places) + 1 for places in np.nonzero(shape)])
+
+
 def test_the_drawn_shape_stays_in_the_picture_in_its_quadrant_and_in_its_colour(captions):
-    before = torch.from_numpy(np.stack([decode(r.img, 64) for r in captions])).permute(0, 3, 1, 2).float()
-    shown = {record.text: 0 for record in captions}
+    before = torch.from_numpy(np.stack([decode(r.img, 64) for r in captions])).permute(0, 3, 1, 2)
     for seed in range(4):
-        after = augment(before, POLICY, numbers(len(captions), seed)).numpy()
-        for record, old, new in zip(captions, before.numpy(), after, strict=True):
+        drawn = numbers(len(captions), seed)
+        after = augment(before, POLICY, drawn).numpy().astype(int)
+        scales = 1 - POLICY.shrink * drawn[:, 0]
+        for record, old, new, scale in zip(captions, before.numpy().astype(int), after, scales, strict=True):
             colour = next(name for name in COLOURS if name in record.text)
             shape, moved = drawn_pixels(old, colour), drawn_pixels(new, colour)
-            smallest = (1 - POLICY.shrink) ** 2
-            assert moved.sum() >= 0.85 * smallest * shape.sum(), record.text
+            assert (abs(extent(moved) - scale * extent(shape)) < 2.5).all(), record.text
             rows, columns = np.nonzero(moved)
             assert (rows.mean() > 31.5) == ("lower" in record.text), record.text
             assert (columns.mean() > 31.5) == ("right" in record.text), record.text
             assert nearest_colour(new[:, moved].mean(1)) == colour, record.text
-            shown[record.text] += 1
-    assert min(shown.values()) >= 4
 
 
 # When

@@ -1,5 +1,6 @@
 """Batches: what they hold, and that a sample is the same in whichever batch it comes."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -116,6 +117,23 @@ def test_records_of_broken_images_are_left_out_where_that_is_asked(tiny_root, wo
 def test_a_dataset_without_records_is_refused(words):
     with pytest.raises(ValueError, match="at least one record"):
         PairDataset([], words, 32, 32)
+
+
+def test_a_worker_sends_images_as_bytes_once(everything):
+    batch = everything.fetch(np.array([3, 1, 4]))
+    assert batch["pixels"].dtype == torch.uint8 and batch["pixels"].shape == (3, 32, 32, 3)
+    assert not any(values.is_floating_point() for values in batch.values())
+    finished, wanted = everything.finish(batch), everything.__getitems__([3, 1, 4])
+    assert finished.keys() == wanted.keys()
+    assert all(torch.equal(finished[name], wanted[name]) for name in wanted)
+
+
+def test_a_dataset_is_sent_to_another_process_without_its_pixels(everything):
+    sent = pickle.dumps(everything)
+    assert len(sent) < everything.pixels.nbytes
+    received = pickle.loads(sent)
+    wanted, found = everything.__getitems__([3, 1, 4]), received.__getitems__([3, 1, 4])
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
 # Order

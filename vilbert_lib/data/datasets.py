@@ -79,8 +79,7 @@ class PairDataset(Dataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The whole batch of ``indices`` at once."""
-        indices = np.asarray(indices)
-        return self._batch(indices, self.ids[indices], self.lengths[indices])
+        return self.finish(self.fetch(np.asarray(indices)))
 
     def plain(self) -> Self:
         """The same samples never augmented; where they are corrupted, in one way for all runs and epochs."""
@@ -88,23 +87,33 @@ class PairDataset(Dataset):
         view.policy, view.seed, view.epoch = None, FIXED_SEED, 0
         return view
 
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """A batch with its images as bytes, ``pixels`` (B, H, W, 3): small to send from a worker."""
+        return self._batch(indices, self.ids[indices], self.lengths[indices])
+
+    def finish(self, batch: Batch) -> Batch:
+        """The batch of :meth:`fetch` as models take it: ``pixels`` become ``pixel_values``."""
+        pixels = batch.pop("pixels").permute(0, 3, 1, 2)
+        # Arithmetic on the permuted layout takes several times as long as this copy.
+        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        batch["pixel_values"] = pixels.mul_(self.scale).sub_(self.shift)
+        return batch
+
     def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Batch:
         longest = int(lengths.max())
         return {
             "input_ids": torch.from_numpy(ids[:, :longest]),
             "attention_mask": torch.from_numpy(np.arange(longest) < lengths[:, None]),
-            "pixel_values": self._pixel_values(indices),
+            "pixels": self._images(indices),
             "label": torch.from_numpy(self.labels[indices]),
         }
 
-    def _pixel_values(self, indices: np.ndarray) -> Tensor:
-        decoded = torch.from_numpy(self.pixels[self.image_of[indices]]).permute(0, 3, 1, 2)
-        # Arithmetic on the permuted layout takes several times as long as this copy.
-        pixels = decoded.to(torch.float32, memory_format=torch.contiguous_format)
-        if self.policy:
-            numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
-            pixels = augmentation.augment(pixels, self.policy, numbers)
-        return pixels.mul_(self.scale).sub_(self.shift)
+    def _images(self, indices: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(self.pixels[self.image_of[indices]])
+        if self.policy is None:
+            return pixels
+        numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
+        return augmentation.augment(pixels.permute(0, 3, 1, 2), self.policy, numbers).permute(0, 2, 3, 1)
 
 
 class PretrainingDataset(PairDataset):
@@ -145,8 +154,7 @@ class PretrainingDataset(PairDataset):
         batch.pop("mim_index", None)
         return {name: values[0] for name, values in batch.items()}
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        indices = np.asarray(indices)
+    def fetch(self, indices: np.ndarray) -> Batch:
         text_of, aligned = indices, np.ones(len(indices), dtype=bool)
         if self.swaps:
             text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
@@ -162,29 +170,41 @@ class PretrainingDataset(PairDataset):
         batch["mlm_targets"] = torch.from_numpy(targets)
         batch["aligned"] = torch.from_numpy(aligned.astype(np.int64))
         if "mim" in self.objectives:
-            self._hide_patches(batch, indices)
+            patches = (self.pixels.shape[1] // self.patch_size) ** 2
+            numbers = self._draws(indices, 2 * patches, Purpose.PATCHES).reshape(-1, patches, 2)
+            chosen, hidden = mask_patches(numbers)
+            batch["patch_mask"], batch["hidden_patches"] = torch.from_numpy(chosen), torch.from_numpy(hidden)
+            batch["mim_index"] = torch.from_numpy(np.argwhere(chosen & aligned[:, None]))
+        return batch
+
+    def finish(self, batch: Batch) -> Batch:
+        batch = super().finish(batch)
+        if (hidden := batch.pop("hidden_patches", None)) is not None:
+            whole = batch["whole_pixel_values"] = batch["pixel_values"]
+            grid = whole.shape[2] // self.patch_size
+            hidden = hidden.view(-1, 1, grid, grid)
+            for dim in (2, 3):
+                hidden = hidden.repeat_interleave(self.patch_size, dim)
+            batch["pixel_values"] = whole.masked_fill(hidden, 0.0)
         return batch
 
     def _draws(self, indices: np.ndarray, count: int, purpose: Purpose) -> np.ndarray:
         return draws(self.seed, self.epoch, indices, count, purpose)
 
-    def _hide_patches(self, batch: Batch, indices: np.ndarray) -> None:
-        whole = batch["pixel_values"]
-        grid = whole.shape[2] // self.patch_size
-        numbers = self._draws(indices, 2 * grid**2, Purpose.PATCHES).reshape(-1, grid**2, 2)
-        chosen, hidden = map(torch.from_numpy, mask_patches(numbers))
-        hidden = hidden.view(-1, 1, grid, grid)
-        for dim in (2, 3):
-            hidden = hidden.repeat_interleave(self.patch_size, dim)
-        batch["whole_pixel_values"] = whole
-        batch["pixel_values"] = whole.masked_fill(hidden, 0.0)
-        batch["patch_mask"] = chosen
-        batch["mim_index"] = (chosen & batch["aligned"].bool()[:, None]).nonzero()
-
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     """The order in which epoch ``epoch`` visits n samples: depends on nothing else."""
     return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+class _Fetched(Dataset):
+    """What workers make of a dataset: batches that are small to send."""
+
+    def __init__(self, dataset: PairDataset):
+        self.dataset = dataset
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.dataset.fetch(np.asarray(indices))
 
 
 def _as_it_is(batch: Batch) -> Batch:
@@ -195,12 +215,11 @@ def batches(dataset: PairDataset, order: np.ndarray, batch_size: int, workers: i
     """Batches of ``dataset`` in ``order``; the last may be smaller."""
     chunks = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     # Without a generator of its own the loader draws from torch's, and a resumed run would differ.
-    return iter(
-        DataLoader(
-            dataset,
-            batch_sampler=chunks,
-            collate_fn=_as_it_is,
-            num_workers=workers,
-            generator=torch.Generator().manual_seed(0),
-        )
+    loader = DataLoader(
+        _Fetched(dataset),
+        batch_sampler=chunks,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(0),
     )
+    return map(dataset.finish, loader)
