@@ -42,9 +42,9 @@ DRAWS = 5  # numbers that an image needs
 def augment(images: Tensor, policy: Policy, numbers: np.ndarray) -> Tensor:
     """``images`` (B, 3, H, W) uint8, each changed in its own way; those given stay as they are.
 
-    ``numbers`` (B, 5) are uniform in [0, 1). Scaling is torch's own, which torchvision calls as well:
-    what torchvision adds for each call is as much again for images of 64 pixels, and its changes of
-    brightness and contrast are each a pass of their own.
+    ``numbers`` (B, 5) are uniform in [0, 1). Scaling is torch's own, the one that torchvision calls;
+    with torchvision's functions, a call a change, small images take several times as long
+    (``benchmarks/data.py``).
     """
     changed = torch.full_like(images, GREY)
     sides = np.array(images.shape[2:])

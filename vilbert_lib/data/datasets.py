@@ -7,7 +7,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from vilbert_lib.config import choose
 from vilbert_lib.data import augmentation
@@ -17,6 +17,7 @@ from vilbert_lib.data.masking import IGNORED, Purpose, Swaps, draws, mask_patche
 from vilbert_lib.data.tokenizer import Tokenizer
 
 Batch = dict[str, Tensor]
+Fetched = dict[str, np.ndarray]
 
 #: The seed of what must not differ between runs: how validation samples are corrupted.
 FIXED_SEED = 2**31
@@ -87,33 +88,43 @@ class PairDataset(Dataset):
         view.policy, view.seed, view.epoch = None, FIXED_SEED, 0
         return view
 
-    def fetch(self, indices: np.ndarray) -> Batch:
-        """A batch with its images as bytes, ``pixels`` (B, H, W, 3): small to send from a worker."""
+    def fetch(self, indices: np.ndarray) -> Fetched:
+        """A batch in the form in which a worker sends it: arrays, for small tensors take longer to send.
+
+        In place of ``pixel_values`` it holds ``rows`` (B,) of the map, which all processes share, or, where
+        images are augmented, their bytes: ``pixels`` (B, 3, H, W) uint8.
+        """
         return self._batch(indices, self.ids[indices], self.lengths[indices])
 
-    def finish(self, batch: Batch) -> Batch:
-        """The batch of :meth:`fetch` as models take it: ``pixels`` become ``pixel_values``."""
-        pixels = batch.pop("pixels").permute(0, 3, 1, 2)
+    def finish(self, fetched: Fetched) -> Batch:
+        """The batch of :meth:`fetch` as models take it: ``rows`` or ``pixels`` become ``pixel_values``."""
+        batch = {name: torch.from_numpy(values) for name, values in fetched.items()}
+        pixels = batch.pop("pixels") if "pixels" in batch else self._decoded(batch.pop("rows").numpy())
         # Arithmetic on the permuted layout takes several times as long as this copy.
         pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format)
         batch["pixel_values"] = pixels.mul_(self.scale).sub_(self.shift)
         return batch
 
-    def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Batch:
+    def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Fetched:
         longest = int(lengths.max())
-        return {
-            "input_ids": torch.from_numpy(ids[:, :longest]),
-            "attention_mask": torch.from_numpy(np.arange(longest) < lengths[:, None]),
-            "pixels": self._images(indices),
-            "label": torch.from_numpy(self.labels[indices]),
+        batch = {
+            "input_ids": ids[:, :longest],
+            "attention_mask": np.arange(longest) < lengths[:, None],
+            "label": self.labels[indices],
         }
+        rows = self.image_of[indices]
+        if self.policy:
+            numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
+            batch["pixels"] = augmentation.augment(self._decoded(rows), self.policy, numbers).numpy()
+        else:
+            batch["rows"] = rows
+            if get_worker_info():
+                # A byte of each page: read from the disk here, they are in memory when training asks for them.
+                self.pixels.reshape(len(self.pixels), -1)[rows, ::4096]
+        return batch
 
-    def _images(self, indices: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(self.pixels[self.image_of[indices]])
-        if self.policy is None:
-            return pixels
-        numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
-        return augmentation.augment(pixels.permute(0, 3, 1, 2), self.policy, numbers).permute(0, 2, 3, 1)
+    def _decoded(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.pixels[rows]).permute(0, 3, 1, 2)
 
 
 class PretrainingDataset(PairDataset):
@@ -154,7 +165,7 @@ class PretrainingDataset(PairDataset):
         batch.pop("mim_index", None)
         return {name: values[0] for name, values in batch.items()}
 
-    def fetch(self, indices: np.ndarray) -> Batch:
+    def fetch(self, indices: np.ndarray) -> Fetched:
         text_of, aligned = indices, np.ones(len(indices), dtype=bool)
         if self.swaps:
             text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
@@ -167,18 +178,17 @@ class PretrainingDataset(PairDataset):
             ids, targets = mask_words(ids, ~self.special[ids], numbers, self.tokenizer.mask_id, self.words)
             targets[~aligned] = IGNORED
         batch = self._batch(indices, ids, lengths)
-        batch["mlm_targets"] = torch.from_numpy(targets)
-        batch["aligned"] = torch.from_numpy(aligned.astype(np.int64))
+        batch |= {"mlm_targets": targets, "aligned": aligned.astype(np.int64)}
         if "mim" in self.objectives:
             patches = (self.pixels.shape[1] // self.patch_size) ** 2
             numbers = self._draws(indices, 2 * patches, Purpose.PATCHES).reshape(-1, patches, 2)
             chosen, hidden = mask_patches(numbers)
-            batch["patch_mask"], batch["hidden_patches"] = torch.from_numpy(chosen), torch.from_numpy(hidden)
-            batch["mim_index"] = torch.from_numpy(np.argwhere(chosen & aligned[:, None]))
+            asked = np.argwhere(chosen & aligned[:, None])
+            batch |= {"patch_mask": chosen, "hidden_patches": hidden, "mim_index": asked}
         return batch
 
-    def finish(self, batch: Batch) -> Batch:
-        batch = super().finish(batch)
+    def finish(self, fetched: Fetched) -> Batch:
+        batch = super().finish(fetched)
         if (hidden := batch.pop("hidden_patches", None)) is not None:
             whole = batch["whole_pixel_values"] = batch["pixel_values"]
             grid = whole.shape[2] // self.patch_size
@@ -198,16 +208,16 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 class _Fetched(Dataset):
-    """What workers make of a dataset: batches that are small to send."""
+    """What workers make of a dataset: batches that are quick to send."""
 
     def __init__(self, dataset: PairDataset):
         self.dataset = dataset
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> Fetched:
         return self.dataset.fetch(np.asarray(indices))
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Fetched) -> Fetched:
     return batch
 
 

@@ -28,7 +28,7 @@ def evaluate(
     among: np.ndarray | None = None,
     batch_size: int = 128,
 ) -> dict[str, float]:
-    """Mean loss and accuracy on ``n`` samples of ``data``, and AUROC for a binary task, each in [0, 1]."""
+    """Mean loss and accuracy on ``n`` samples (0: all) ``among`` those of ``data``; AUROC for a binary task."""
     device = next(model.parameters()).device
     num_labels = model.head.out_features
     accuracy = MulticlassAccuracy(num_labels, average="micro").to(device)

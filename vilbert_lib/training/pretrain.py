@@ -24,7 +24,7 @@ def evaluate(
     n: int = 0,
     among: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Mean loss and accuracy of each objective on ``n`` samples, corrupted as in ``data.epoch``."""
+    """Mean loss and accuracy of each objective on ``n`` samples (0: all) ``among`` those of ``data``."""
     device = next(model.parameters()).device
     objective, sums = losses.pretraining(objectives), {}
     model.eval()
