@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -27,7 +28,6 @@ import torch
 
 from vilbert_lib.metrics import MEASURES, alignment_grid
 from vilbert_lib.metrics.layers import Layers
-from vilbert_lib.runs import device_name
 
 RESULTS = Path(__file__).parent / "results"
 ELEVEN = [
@@ -97,6 +97,12 @@ def stages(a: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def product_rate(dtype: torch.dtype, device: str) -> float:
+    """GFLOP/s of a large matrix product: what the device could do at best."""
+    x = torch.randn(2048, 2048, dtype=dtype, device=device)
+    return 2 * 2048**3 / seconds(lambda: x @ x, device, 5) / 1e9
+
+
 def grid(a: argparse.Namespace) -> pd.DataFrame:
     """Whole grids of all ordered pairs, and the permutation null with K = 200."""
     data, rows = features(a.n, a.d, a.layers), []
@@ -125,6 +131,14 @@ def growth(a: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def peak_gib() -> float:
+    """Largest memory of this process so far. What getrusage says begins with the parent's, on Linux."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def one_size(a: argparse.Namespace) -> None:
     """Print time and peak memory of the grid at one n, as JSON: with Procrustes up to n = 2048."""
     data, row = features(a.one, a.d, a.layers), {"n": a.one}
@@ -134,7 +148,7 @@ def one_size(a: argparse.Namespace) -> None:
         if names == a.measures and a.one > 2048:
             continue
         row[what] = seconds(lambda n=names: alignment_grid(data, n, device=a.device), a.device, 1)
-        row["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        row["peak_gib"] = peak_gib()
         if a.device != "cpu":
             row["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
     print(json.dumps(row))
@@ -211,6 +225,8 @@ def main() -> None:
         table = PARTS[part](a)
         table.round(4).to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False)
         print(f"\n{part}\n{table.round(3).to_string(index=False)}", flush=True)
+    from vilbert_lib.runs import device_name  # last: it loads libraries that are no part of the measures
+
     where = {
         "device": device_name(),
         "cores": os.cpu_count(),
@@ -218,6 +234,8 @@ def main() -> None:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "setting": f"n={a.n}, d={a.d}, {a.layers} layers, float32",
+        "product of two matrices, float32": f"{product_rate(torch.float32, a.device):.0f} GFLOP/s",
+        "product of two matrices, float64": f"{product_rate(torch.float64, a.device):.0f} GFLOP/s",
     }
     pd.DataFrame(where.items(), columns=["what", "value"]).to_csv(
         RESULTS / f"measures_machine{suffix}.csv", index=False

@@ -244,9 +244,11 @@ def bands(
         if level is not None:
             axis.axhline(level, color="0.3", lw=1, ls="--")
         axis.set_xscale("log", base=2)
-        axis.set(title=str(name), xlabel=xlabel, ylabel=ylabel)
+        axis.set(title=str(name), xlabel=xlabel)
         axis.set_xticks(sorted(table[x].unique()), [f"{value:g}" for value in sorted(table[x].unique())])
         axis.tick_params(labelbottom=True, labelsize=8.5)
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel(ylabel)
     return figure
 
 
