@@ -209,6 +209,7 @@ CHANGES = {
     "train.clip_norm": 2.0,
     "train.precision": "bf16",
     "train.threads": 2,
+    "train.augment": True,
     "train.n_train": 5,
     "train.n_eval": 5,
     "alignment.measures": ("cka",),

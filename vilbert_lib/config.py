@@ -117,7 +117,8 @@ class TrainConfig:
     """One optimisation: AdamW, linear warm-up, cosine decay to a floor.
 
     ``threads`` is the number of CPU threads: it decides in which order sums are taken, so the
-    last bits of a result depend on it, and it is part of what a run is.
+    last bits of a result depend on it, and it is part of what a run is. ``augment`` changes the
+    training images in every epoch, never those that are evaluated.
     """
 
     epochs: int = 10
@@ -131,6 +132,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     precision: Precision = "fp32"
     threads: int = 1
+    augment: bool = False
     n_train: int = 0  # 0: all samples
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
 
@@ -211,7 +213,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
         model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
-        pretrain=TrainConfig(epochs=6, lr=5e-4),
+        pretrain=TrainConfig(epochs=6, lr=5e-4, augment=True),
         finetune=TrainConfig(epochs=8, lr=5e-4),
         alignment=AlignmentConfig(),
         synthetic_samples=1600,
@@ -221,7 +223,7 @@ PROFILES: dict[str, Profile] = {
         model=ModelConfig(
             width=128, coattention_width=128, pooled_width=128, heads=4, coattention_heads=4, patch_size=8
         ),
-        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
+        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4, augment=True),
         finetune=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
         alignment=AlignmentConfig(n_samples=512),
         synthetic_samples=8000,
@@ -240,7 +242,7 @@ PROFILES: dict[str, Profile] = {
             text_weights="bert-base-uncased",
             vision_weights="vit_base_patch16_224",
         ),
-        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16"),
+        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16", augment=True),
         finetune=TrainConfig(epochs=9, batch_size=32, lr=3e-5, precision="bf16"),
         alignment=AlignmentConfig(n_samples=512),
     ),

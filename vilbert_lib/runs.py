@@ -19,7 +19,9 @@ from filelock import FileLock
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, RunConfig, from_dict, place_coattention, to_dict
 from vilbert_lib.data import formats, tokenizer
-from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
+from vilbert_lib.data.augmentation import POLICIES
+from vilbert_lib.data.chunks import cores
+from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
 from vilbert_lib.model.vilbert import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint
 from vilbert_lib.training.finetune import finetune
@@ -148,6 +150,7 @@ def dataset(
 ) -> PairDataset:
     """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``.
 
+    Images are augmented in training alone, where the configuration says so.
     ``samples_of`` names another root to take the samples from: the words stay those of ``data_root``.
     """
     records = formats.task(config.task).splits(samples_of or data_root)[split]
@@ -155,11 +158,17 @@ def dataset(
         raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
     words = _tokenizer(config.model.text_weights, data_root)
     arguments = (records, words, config.model.image_size, config.model.max_tokens)
-    if not config.objectives or analysis:
+    if analysis:
         return PairDataset(*arguments)
+    training = split == "train"
+    policy = POLICIES[formats.task(config.task).kind] if training and config.train.augment else None
+    if not config.objectives:
+        return PairDataset(*arguments, policy=policy, seed=config.seed)
     # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
-    seed = config.seed if split == "train" else 2**31
-    return PretrainingDataset(*arguments, objectives=config.objectives, seed=seed)
+    seed = config.seed if training else FIXED_SEED
+    return PretrainingDataset(
+        *arguments, objectives=config.objectives, patch_size=config.model.patch_size, policy=policy, seed=seed
+    )
 
 
 def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
@@ -252,11 +261,6 @@ def environment() -> dict:
         "revision": revision,
         "device": device_name(),
     }
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name() -> str:
