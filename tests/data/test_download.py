@@ -35,12 +35,14 @@ def phone(monkeypatch):
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
     """One download of all that is hostile: the server, what is expected, the folder, what became of it."""
-    with Server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", phone_book(PHONE_BOOK))
+    out = tmp_path_factory.mktemp("hostile")
+    with Server() as server:
         expected = hostile(server)
-        out = tmp_path_factory.mktemp("hostile")
-        counts = run(write_list(out / "train.tsv", list(expected)), out / "out")
-        yield server, expected, out / "out", counts
+        captions = write_list(out / "train.tsv", list(expected))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", phone_book(PHONE_BOOK))
+            counts = run(captions, out / "out")
+    return server, expected, out / "out", counts
 
 
 def test_every_line_ends_as_it_must(everything):

@@ -35,7 +35,8 @@ def fetch(
     """Fetch what is due of ``limit`` lines (by default all) from line ``start`` (from 0) on.
 
     What became of each goes into ``part.record``; a second call goes on where the first stopped.
-    ``allowed`` decides which machines may be asked.
+    ``allowed`` decides which machines may be asked. A script that calls this does so below
+    ``if __name__ == "__main__"``, as decoding is done in processes that read the script again.
     Raises ValueError for lines that are not there, OSError where the disk takes no more.
     """
     if not 0 <= start <= len(part.record):
