@@ -159,14 +159,31 @@ def test_a_disk_that_takes_no_more_stops_it_and_keeps_what_is_there(sixty, tmp_p
     assert set(kept) <= set(assert_kept(tmp_path / "out"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-def test_a_decoder_that_dies_takes_no_other_image_with_it(server, tmp_path):
-    async def murderous(visit):
+def sends(number: signal.Signals):
+    """A good answer, before which the decoders of this process get a signal."""
+
+    async def answer(visit):
         for pid in children(os.getpid()):
             if b"anyio.to_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
         await whole(picture())(visit)
 
-    server.answers |= {f"/{i}": murderous if i % 8 == 3 else whole(picture()) for i in range(24)}
+    return answer
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_a_decoder_that_dies_takes_no_other_image_with_it(server, tmp_path):
+    answers = (whole(picture()), sends(signal.SIGKILL))
+    server.answers |= {f"/{i}": answers[i % 8 == 3] for i in range(24)}
     captions = write_list(tmp_path / "train.tsv", [server.url(f"/{i}") for i in range(24)])
     assert run(captions, tmp_path, options=replace(HASTE, workers=4, tries=9)) == {"ok": 24}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_a_decoder_that_is_never_done_is_replaced(server, tmp_path):
+    server.answers |= {"/stop": sends(signal.SIGSTOP), "/ok": whole(picture())}
+    captions = write_list(tmp_path / "train.tsv", [server.url("/stop"), *[server.url("/ok")] * 3])
+    options = replace(HASTE, workers=1, per_host=1, decode_timeout=3.0)
+    assert run(captions, tmp_path, options=options) == {"decoder failed": 1, "ok": 3}
+    server.answers["/stop"] = whole(picture())
+    assert run(captions, tmp_path) == {"ok": 4}

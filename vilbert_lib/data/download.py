@@ -17,7 +17,6 @@ from vilbert_lib.data.caption_lists import Part, read_line
 from vilbert_lib.data.fetch_options import FetchOptions
 from vilbert_lib.data.web import Failure, Web
 
-_DECODING_SECONDS = 60
 # Lines that may wait for their hosts, for each that is being downloaded.
 _AHEAD = 32
 
@@ -103,7 +102,7 @@ class _Download:
         work = (shrink.store, body, *places, self.options.size, self.options.max_pixels)
         try:
             async with self.decoding:
-                with anyio.fail_after(_DECODING_SECONDS):
+                with anyio.fail_after(self.options.decode_timeout):
                     return await to_process.run_sync(*work, cancellable=True, limiter=anyio.CapacityLimiter(1))
         except shrink.TooManyPixels as error:
             raise Failure("too many pixels", error) from error
@@ -112,7 +111,7 @@ class _Download:
         except anyio.BrokenWorkerProcess as error:
             raise Failure("decoder failed", error, again=True) from error
         except TimeoutError as error:
-            raise Failure("not an image", f"not decoded after {_DECODING_SECONDS} seconds") from error
+            raise Failure("decoder failed", f"not done after {self.options.decode_timeout} seconds") from error
 
 
 def _address(raw: bytes) -> str:

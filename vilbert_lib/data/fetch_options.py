@@ -23,6 +23,7 @@ class FetchOptions:
     max_pixels: int = _option(64_000_000, "most pixels of an original", 1)
     size: int = _option(256, "most pixels of the shorter side of what is kept", 1)
     decoders: int = _option(min(4, os.cpu_count() or 1), "processes that decode", 1)
+    decode_timeout: float = _option(60.0, "seconds after which a decoder that is not done is replaced", 0.01)
     seed: int = _option(0, "seed of the random part of the pauses between tries", 0)
     user_agent: str = field(
         default="vilbert_lib/0.1 (research; fetches the images of Conceptual Captions)",
