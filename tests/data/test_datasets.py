@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vilbert_lib.data import formats
-from vilbert_lib.data.cache import decode
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset, batches, epoch_order
+from vilbert_lib.data.images import decode
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.data.tokenizer import of_root
 

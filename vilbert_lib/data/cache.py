@@ -8,24 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
 from tqdm import tqdm
 
 from vilbert_lib import paths
-
-
-def decode(path: Path, size: int) -> np.ndarray:
-    """Read one image as (size, size, 3) uint8 RGB; a ValueError names a file that is broken."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I;16"):  # Pillow would clip it to white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            rgb = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: broken image ({error})") from error
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(rgb)
+from vilbert_lib.data.images import decode
 
 
 def decoded_images(files: list[Path], size: int) -> np.ndarray:

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vilbert_lib.config import OnError
+from vilbert_lib.data import images
 from vilbert_lib.data.cache import decoded_images
-from vilbert_lib.data.formats import Record
+from vilbert_lib.data.formats import Problem, Record
 from vilbert_lib.data.masking import IGNORED, generator, mask_tokens, swap_partner
 from vilbert_lib.data.tokenizer import Tokenizer
 
@@ -19,8 +21,12 @@ class PairDataset(Dataset):
     """Image-text pairs with labels.
 
     A batch holds ``input_ids`` (B, T) int64, ``attention_mask`` (B, T) bool, ``pixel_values``
-    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label`` (B,) int64, -1
-    where a sample has none. T is the longest text of the batch.
+    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label``. T is the longest
+    text of the batch. Labels are (B,) int64, or, where samples have any number of ``classes``,
+    (B, classes) float32 with ones for those that apply; -1 where a sample has none.
+
+    An image that does not decode is an error, or its samples are left out and listed in
+    ``problems``.
     """
 
     def __init__(
@@ -31,13 +37,18 @@ class PairDataset(Dataset):
         max_tokens: int,
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         std: tuple[float, ...] = (0.5, 0.5, 0.5),
+        classes: int = 0,
+        on_error: OnError = "raise",
     ):
+        broken = images.broken({r.img for r in records}) if on_error == "skip" else {}
+        self.problems = [Problem(str(r.img), "broken image", broken[r.img]) for r in records if r.img in broken]
+        records = [r for r in records if r.img not in broken]
         if not records:
             raise ValueError("a dataset needs at least one record")
         self.records = records
         self.tokenizer = tokenizer
         self.ids, self.lengths = tokenizer.encode([r.text for r in records], max_tokens)
-        self.labels = np.array([-1 if r.label is None else r.label for r in records])
+        self.labels = label_rows(records, classes)
         # Several questions may be asked of one image: decode each image once.
         files = sorted({r.img for r in records})
         position = {path: i for i, path in enumerate(files)}
@@ -106,6 +117,16 @@ class PretrainingDataset(PairDataset):
         batch["mlm_targets"] = torch.from_numpy(targets[:, : batch["input_ids"].shape[1]])
         batch["aligned"] = torch.from_numpy(aligned)
         return batch
+
+
+def label_rows(records: list[Record], classes: int = 0) -> np.ndarray:
+    """Labels (n,) int64, or with ``classes`` (n, classes) float32 of zeros and ones; -1 where there is none."""
+    if not classes:
+        return np.array([-1 if r.label is None else r.label for r in records], dtype=np.int64)
+    rows = np.zeros((len(records), classes), dtype=np.float32)
+    for row, record in zip(rows, records, strict=True):
+        row[slice(None) if record.label is None else list(record.label)] = -1 if record.label is None else 1
+    return rows
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
