@@ -137,7 +137,7 @@ def _for_all(work: Callable[[Path], Result], files: Iterable[Path], a_share: int
     found: dict[Path, Result] = {}
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(files), desc="reading images", unit="image", disable=len(files) < 5000) as bar,
+        tqdm(total=len(files), desc="reading images", unit="image", disable=len(files) < 5000 or None) as bar,
     ):
         for share, results in zip(shares, pool.map(lambda share: list(map(work, share)), shares), strict=True):
             found.update(zip(share, results, strict=True))

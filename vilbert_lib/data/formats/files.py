@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+_KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
 def existing(path: Path) -> Path:
@@ -25,7 +26,7 @@ def read_json(path: Path, kind: type, object_hook: Callable[[dict], object] | No
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON: {error}") from error
     if not isinstance(content, kind):
-        raise ValueError(f"{path}: a {type(content).__name__} instead of a {kind.__name__}")
+        raise ValueError(f"{path}: {_KINDS[kind]} is needed, not {json.dumps(content)[:40]}")
     return content
 
 
@@ -37,7 +38,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
         try:
             row = json.loads(line)
             if not isinstance(row, dict):
-                row = ValueError(f"a {type(row).__name__} instead of an object")
+                row = ValueError(f"{_KINDS[dict]} is needed, not {json.dumps(row)[:40]}")
         except (ValueError, RecursionError) as error:
             row = ValueError(str(error))
         yield f"{path}:{number}", row
@@ -75,7 +76,7 @@ def value(row: dict, name: str, kind: type = object):
     if name not in row:
         raise ValueError(f"{name} is missing")
     if not isinstance(row[name], kind):
-        raise ValueError(f"{name} {row[name]!r} is not a {kind.__name__}")
+        raise ValueError(f"{name} {row[name]!r} is not {_KINDS[kind]}")
     return row[name]
 
 

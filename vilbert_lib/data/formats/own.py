@@ -56,7 +56,7 @@ class Description:
                 raise ValueError(f"files: {split} {file!r} is neither .jsonl nor .csv")
         shares = self.split_off.values()
         if not all(isinstance(share, float) and 0 < share < 1 for share in shares) or sum(shares) >= 1:
-            raise ValueError(f"split_off {self.split_off}: shares lie in (0, 1) and leave some for training")
+            raise ValueError(f"split_off {self.split_off}: each share lies in (0, 1), all together below 1")
         for name, kind in (("images", str), ("seed", int), ("labels", tuple)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} {getattr(self, name)!r} is not a {kind.__name__}")

@@ -92,7 +92,7 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
 def _question(images: Path, known: set[str], part: str, where: str, entry, answers: dict, numbers: dict) -> Row:
     try:
         if not isinstance(entry, dict):
-            raise ValueError(f"a {type(entry).__name__} instead of an object")
+            raise ValueError(f"{entry!r} is not an object")
         name, text = value(entry, "question_id", int), value(entry, "question", str)
         file = f"COCO_{part}_{value(entry, 'image_id', int):012d}.jpg"
     except ValueError as error:
