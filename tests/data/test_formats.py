@@ -143,11 +143,11 @@ def test_a_dish_has_the_title_of_its_page(tmp_path):
     assert task.labels(folder) == ("apple_pie", "pho")
     assert reading.splits == {
         "train": [
-            ("apple_pie_0", images / "train" / "apple_pie" / "apple_pie_0.jpg", "Apple pie, the best", 0),
-            ("pho_3", images / "train" / "pho" / "pho_3.jpg", "caf\u00e9 pho", 1),
+            ("train-apple_pie_0", images / "train" / "apple_pie" / "apple_pie_0.jpg", "Apple pie, the best", 0),
+            ("train-pho_3", images / "train" / "pho" / "pho_3.jpg", "caf\u00e9 pho", 1),
         ],
-        "val": [("pho_19", images / "train" / "pho" / "pho_19.jpg", 'Pho "at home"\nin an hour', 1)],
-        "test": [("apple_pie_9", images / "test" / "apple_pie" / "apple_pie_9.jpg", "Pie again", 0)],
+        "val": [("train-pho_19", images / "train" / "pho" / "pho_19.jpg", 'Pho "at home"\nin an hour', 1)],
+        "test": [("test-apple_pie_9", images / "test" / "apple_pie" / "apple_pie_9.jpg", "Pie again", 0)],
     }
     assert reading.left_out == {"train": Counter({"no text": 1})}
 

@@ -41,11 +41,11 @@ class Description:
 
     def __post_init__(self):
         choose("kind", self.kind, get_args(TaskKind))
-        for name in ("files", "split_off"):
-            if not isinstance(getattr(self, name), dict):
-                raise ValueError(f"{name} {getattr(self, name)!r} is not an object of splits")
-            for split in getattr(self, name):
-                choose(f"split in {name}", split, SPLITS)
+        for name, kind, words in _FIELDS:
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} {getattr(self, name)!r} is not {words}")
+        for split in (*self.files, *self.split_off):
+            choose("split", split, SPLITS)
         for split in SPLITS:
             if (split in self.files) == (split in self.split_off):
                 raise ValueError(f"{split} needs either a list in files or a share in split_off")
@@ -57,12 +57,18 @@ class Description:
         shares = self.split_off.values()
         if not all(isinstance(share, float) and 0 < share < 1 for share in shares) or sum(shares) >= 1:
             raise ValueError(f"split_off {self.split_off}: each share lies in (0, 1), all together below 1")
-        for name, kind in (("images", str), ("seed", int), ("labels", tuple)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} {getattr(self, name)!r} is not a {kind.__name__}")
         object.__setattr__(self, "labels", tuple(_name(label) for label in self.labels))
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels {list(self.labels)}: a name stands there twice")
+
+
+_FIELDS = (
+    ("files", dict, "an object of splits and lists"),
+    ("split_off", dict, "an object of splits and shares"),
+    ("images", str, "the name of a folder"),
+    ("labels", (list, tuple), "a list of names or whole numbers"),
+    ("seed", int, "a whole number"),
+)
 
 
 def task(folder: Path) -> Task:

@@ -39,10 +39,10 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
     classes = {dish: number for number, dish in enumerate(dishes(folder))}
     for part in PARTS:
         for where, row in csv_rows(titles(folder, part)):
-            yield holding_out(part, _sample(folder / "images" / part, where, row, classes))
+            yield holding_out(part, _sample(folder, part, where, row, classes))
 
 
-def _sample(images: Path, where: str, row: list[str] | ValueError, classes: dict[str, int]) -> Row:
+def _sample(folder: Path, part: str, where: str, row: list[str] | ValueError, classes: dict[str, int]) -> Row:
     if isinstance(row, ValueError):
         return broken_line(where, row)
     if len(row) != 3:
@@ -52,7 +52,9 @@ def _sample(images: Path, where: str, row: list[str] | ValueError, classes: dict
         return LeftOut("no text")
     if dish not in classes:
         return unknown_label(where, f"class {dish!r} is not in the training list")
-    return checked(where, Record(Path(image).stem, images / dish / image, title, classes[dish]))
+    # Both parts count their images from 0.
+    name, file = f"{part}-{Path(image).stem}", folder / "images" / part / dish / image
+    return checked(where, Record(name, file, title, classes[dish]))
 
 
 TASK = Task(
