@@ -296,6 +296,8 @@ GROUPS = {
             THERE + "answer 'maybe' is not in answers.txt", LABEL),
         Row(easy, "an image id without image", answered(["red?", "yes", 77]),
             THERE + "image easy_vqa/data/test/images/77.png is missing", IMAGE),
+        Row(easy, "answers.txt that is not UTF-8", content("data/answers.txt", b"caf\xe9\n"),
+            "easy_vqa/data/answers.txt: not UTF-8 (…)"),
         Row(easy, "no answers.txt", gone("data/answers.txt"), "easy_vqa/data/answers.txt is missing"),
     ],
     "VQA v2": [

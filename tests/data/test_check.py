@@ -120,9 +120,9 @@ def test_broken_and_missing_files_and_lines_are_all_named(tmp_path):
         (str(folder / "img" / "08291.png"), "broken image"),
     ]
     assert found.faults == [
-        "1 with cause: broken image",
-        "1 with cause: broken line",
-        "1 with cause: missing image",
+        "broken image: 1",
+        "broken line: 1",
+        "missing image: 1",
     ]
 
 
@@ -172,9 +172,9 @@ def test_the_command_names_what_is_wrong_and_goes_on(tmp_path, monkeypatch, caps
     (small_roots.mm_imdb(tmp_path) / "split.json").unlink()
     status, said = run(monkeypatch, capsys, tmp_path, "--show", "2")
     assert status == 1 and said.endswith("\nwrong: hateful_memes, mm_imdb\n")
-    assert "WRONG: 5 with cause: broken line" in said
+    assert "WRONG: broken line: 5" in said
     assert "  hateful_memes/train.jsonl:1: broken line" in said and "train.jsonl:3" not in said
-    assert "and 3 more with cause: broken line" in said
+    assert "broken line: and 3 more" in said
     assert f"cannot be read: {tmp_path / 'mm_imdb' / 'split.json'} is missing" in said
     assert "\nupmc_food (multiclass)" in said
 

@@ -64,7 +64,7 @@ def report(findings, root: Path, show: int) -> str:
     """Findings in words: a table with a column a split, then a line or list for all that stands out."""
     lines = [table(findings).to_string(index_names=False)]
     for row in findings.left_out.itertuples():
-        lines.append(f"left out of {row.split}: {row.rows} with {row.cause}")
+        lines.append(f"left out of {row.split}, {row.cause}: {row.rows}")
     for row in findings.duplicates[findings.duplicates.documented].itertuples():
         lines.append(f"same {row.what} in {row.split} and {row.other}: {row.count}, as the dataset is published")
     if findings.unused:
@@ -75,7 +75,7 @@ def report(findings, root: Path, show: int) -> str:
         problems = [problem for problem in findings.problems if problem.cause == cause]
         lines += [f"  {str(problem).replace(f'{root}/', '')}" for problem in problems[:show]]
         if len(problems) > show:
-            lines.append(f"  and {len(problems) - show} more with cause: {cause}")
+            lines.append(f"  {cause}: and {len(problems) - show} more")
     return "\n".join("  " + line for text in lines for line in text.splitlines())
 
 

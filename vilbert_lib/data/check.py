@@ -45,7 +45,7 @@ class Findings:
         empty = self.sizes[self.sizes.samples == 0].split
         leaks = self.duplicates[~self.duplicates.documented]
         return [
-            *(f"{count} with cause: {cause}" for cause, count in sorted(causes.items())),
+            *(f"{cause}: {count}" for cause, count in sorted(causes.items())),
             *(f"{split} holds no samples" for split in empty),
             *(
                 f"same {r.what} in {r.split} and {r.other}: {r.count}, such as {r.example}"

@@ -13,6 +13,7 @@ from vilbert_lib.data.formats.records import LeftOut, Record, Row, Task, broken_
 LISTS = {"train": "Train_GCC-training.tsv", "validation": "Validation_GCC-1.1.0-Validation.tsv"}
 ENDINGS = (".jpeg", ".jpg", ".png")
 A_FOLDER = 10_000  # images
+_NO_IMAGE = LeftOut("no image")
 
 
 def caption_image(folder: Path, part: str, line: int) -> Path:
@@ -33,24 +34,28 @@ def _captions(folder: Path, part: str) -> Iterator[Row]:
     path = folder / LISTS[part]
     with open(existing(path), "rb") as file:
         for number, line in enumerate(file):
-            image = caption_image(folder, part, number)
             if number % A_FOLDER == 0:
-                known = image_names(image.parent)
-            yield _caption(f"{path}:{number + 1}", f"{part}-{number}", line, image, known)
+                images = caption_image(folder, part, number).parent
+                # Of two images for one line the first by the alphabet is taken.
+                names = sorted(image_names(images), reverse=True)
+                known = {name.partition(".")[0]: name for name in names if name.endswith(ENDINGS)}
+            columns = line.rstrip(b"\r\n").split(b"\t")
+            image = known.get(f"{number:08d}")
+            if image and len(columns) == 2:
+                yield _caption(f"{path}:{number + 1}", f"{part}-{number}", columns[0], images / image)
+            elif len(columns) == 2:
+                yield _NO_IMAGE
+            else:
+                error = ValueError(f"{len(columns)} columns instead of caption and address")
+                yield broken_line(f"{path}:{number + 1}", error)
 
 
-def _caption(where: str, name: str, line: bytes, image: Path, known: set[str]) -> Row:
+def _caption(where: str, name: str, words: bytes, image: Path) -> Row:
     try:
-        columns = line.decode("utf-8").rstrip("\r\n").split("\t")
-        if len(columns) != 2:
-            raise ValueError(f"{len(columns)} columns instead of caption and address")
+        caption = words.decode("utf-8")
     except ValueError as error:
         return broken_line(where, error)
-    for ending in ENDINGS:
-        if image.stem + ending in known:
-            caption = columns[0]
-            return text_problem(where, caption) or Record(name, image.with_suffix(ending), caption, None)
-    return LeftOut("no image")
+    return text_problem(where, caption) or Record(name, image, caption, None)
 
 
 def annotations(folder: Path) -> list[Path]:

@@ -20,7 +20,12 @@ PARTS = ("train", "test")
 
 def answers(folder: Path) -> tuple[str, ...]:
     """The classes, in the order of ``answers.txt``."""
-    return tuple(existing(folder / "data" / "answers.txt").read_text(encoding="utf-8").split())
+    path = existing(folder / "data" / "answers.txt")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error})") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
