@@ -69,7 +69,7 @@ def command(*arguments: str) -> Callable[[Path, str], str]:
             try:
                 __main__.main()
             except SystemExit as end:
-                assert end.code not in (0, None)
+                assert end.code
                 said = end.code if isinstance(end.code, str) else output.getvalue().strip().splitlines()[-1]
                 raise ValueError(said) from end
         return ""

@@ -40,11 +40,13 @@ class PairDataset(Dataset):
         classes: int = 0,
         on_error: OnError = "raise",
     ):
+        if not records:
+            raise ValueError("a dataset needs at least one record")
         broken = images.broken({r.img for r in records}) if on_error == "skip" else {}
         self.problems = [Problem(str(r.img), "broken image", broken[r.img]) for r in records if r.img in broken]
         records = [r for r in records if r.img not in broken]
         if not records:
-            raise ValueError("a dataset needs at least one record")
+            raise ValueError(f"each of the {len(broken)} images is broken, the first is {min(broken)}")
         self.records = records
         self.tokenizer = tokenizer
         self.ids, self.lengths = tokenizer.encode([r.text for r in records], max_tokens)
