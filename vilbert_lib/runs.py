@@ -46,9 +46,9 @@ def configure(
     """The configuration of one run at the scale of ``profile`` on the data of ``data_root``.
 
     ``objectives`` makes it a pretraining run; ``train`` and ``model`` override fields of the
-    profile's :class:`TrainConfig` and :class:`ModelConfig`. Broken samples are an error, unless
-    ``on_error`` is ``skip``. Everything that can be wrong with a
-    configuration is an error here, before anything is trained.
+    profile's :class:`TrainConfig` and :class:`ModelConfig`. A broken sample ends the run with an
+    error, unless ``on_error`` is ``skip``. Everything that can be wrong with a configuration is an
+    error here, before anything is trained.
     """
     source = formats.task(task, data_root)
     kind = source.kind

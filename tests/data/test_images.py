@@ -71,7 +71,7 @@ def test_black_and_white_is_scaled_smoothly(tmp_path):
     assert difference(decode(saved(checks, tmp_path / "bits.png"), 8), 127) <= 3
 
 
-@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.pgm"])
 def test_sixteen_bit_grey_keeps_its_range(tmp_path, name):
     ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
     assert difference(decode(saved(Image.fromarray(ramp), tmp_path / name), 16), ramp[:, :, None] // 257) <= 1

@@ -64,6 +64,7 @@ def test_lists_of_both_forms_become_records(tmp_path):
         ("binary", [True, False, True, False], ("false", "true"), ["true", "false", "true", "false"]),
         ("multiclass", [10, 9, -1, 9], ("-1", "9", "10"), ["10", "9", "-1", "9"]),
         ("multiclass", [" a", "b ", 3, None], ("3", "a", "b"), ["a", "b", "3", None]),
+        ("multiclass", ["01", 1, "1 ", "  "], ("01", "1"), ["01", "1", "1", None]),
         ("multilabel", [["x", "y"], [], ["y", "y"], None], ("x", "y"), ["x, y", "", "y", None]),
         ("multilabel", [[2, 1], [10], [], []], ("1", "2", "10"), ["1, 2", "10", "", ""]),
         ("captions", [None, None, "ignored", 7], (), [None] * 4),
@@ -102,6 +103,11 @@ def test_an_empty_cell_is_no_label_where_one_is_asked_for(tmp_path):
 def test_named_labels_keep_their_order(tmp_path):
     task = make(tmp_path, labelled("b", "a", "b", "a"), kind="binary", labels=["b", "a"])
     assert task.labels(tmp_path / "mine") == ("b", "a")
+
+
+def test_an_empty_name_in_a_set_is_a_broken_line(tmp_path):
+    with pytest.raises(ValueError, match=r"all\.jsonl:2: broken line \(an empty name is no label\)"):
+        make(tmp_path, labelled(["x"], ["x", ""], [], ["x"]), kind="multilabel").read(tmp_path)
 
 
 # Splitting off

@@ -40,7 +40,7 @@ class Findings:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, a sentence each; none: the dataset can be used as it is."""
+        """What is wrong, a line each; none: the dataset can be used as it is."""
         causes = Counter(problem.cause for problem in self.problems)
         empty = self.sizes[self.sizes.samples == 0].split
         leaks = self.duplicates[~self.duplicates.documented]

@@ -65,8 +65,14 @@ def _pixels(source: Path | BinaryIO, size: int) -> np.ndarray:
 
 
 def _in_a_mode_to_scale(image: Image.Image) -> Image.Image:
-    """``image`` itself where its mode can be scaled as it is: a large one should not be in memory twice."""
-    if image.mode.startswith("I;16"):  # Pillow would clip it to white
+    """``image`` itself where its mode can be scaled as it is: a large one should not be in memory twice.
+
+    Grey of 16 bits keeps its upper 8.
+    """
+    if image.mode.startswith("I;16") or (image.mode, image.format) == (
+        "I",
+        "PPM",
+    ):  # Pillow would clip it to white
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"32 bits a channel (mode {image.mode}), whose range the file does not tell")

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +98,11 @@ def register(folder: Path, **description) -> Task:
     made = _task(folder.name, wanted)
     made.labels(folder)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(to_dict(wanted), indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(unfinished, path)
+    try:
+        unfinished.write_text(json.dumps(to_dict(wanted), indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return made
 
 
@@ -161,9 +165,8 @@ def _distinct(path: Path, kind: TaskKind) -> tuple[str, ...]:
                 names |= set(_names(row.get("label"), kind) or ())
             except ValueError:
                 continue
-    if all(name.lstrip("-").isdecimal() for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
+    numbers = all(re.fullmatch("-?[0-9]+", name) for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
 
 
 def _names(label, kind: TaskKind) -> tuple[str, ...] | None:
@@ -175,12 +178,14 @@ def _names(label, kind: TaskKind) -> tuple[str, ...] | None:
         if not isinstance(parts, list):
             raise ValueError(f"label {label!r} is not a list of names or whole numbers")
         return tuple(sorted({_name(part) for part in parts}))
-    return (_name(label),) if label != "" else None
+    return None if isinstance(label, str) and not label.strip() else (_name(label),)
 
 
 def _name(label) -> str:
     if not isinstance(label, (str, int)):
         raise ValueError(f"label {label!r} is neither a name nor a whole number")
+    if label == "":
+        raise ValueError("an empty name is no label")
     return label.strip() if isinstance(label, str) else str(label).lower()  # true and false as JSON writes them
 
 
@@ -226,9 +231,9 @@ def _sample(
         return unknown_label(where, f"label {unknown[0]!r} is none of {', '.join(list(numbers)[:10])}")
     found = None if label is None else tuple(sorted(numbers[name] for name in label))
     single = found if kind == "multilabel" or found is None else found[0]
+    name = os.path.basename(where) if row.get("id") in (None, "") else str(row["id"])
     # One image has one path, however a list spells it.
-    image = Path(os.path.normpath(images / img))
-    return checked(where, Record(str(row.get("id", os.path.basename(where))), image, text, single))
+    return checked(where, Record(name, Path(os.path.normpath(images / img)), text, single))
 
 
 def _split_off(images: Path, rows: list[Row], description: Description, path: Path) -> dict[Path, str]:
