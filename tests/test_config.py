@@ -182,6 +182,7 @@ CHANGES = {
     "data": "abc",
     "objectives": ("mlm",),
     "start_from": "conceptual_captions/x-s0-00000000",
+    "on_error": "skip",
     "model.t_biattention_ids": (4,),
     "model.v_biattention_ids": (4,),
     "model.num_layers": 6,

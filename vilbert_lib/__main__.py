@@ -14,7 +14,8 @@ def main() -> None:
         module.add_to(commands)
     arguments = parser.parse_args()
     try:
-        arguments.run(arguments)
+        if status := arguments.run(arguments):
+            sys.exit(status)
     except (ValueError, OSError) as error:
         sys.exit(f"{arguments.command}: {error}")
 

@@ -29,6 +29,8 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 Fusion = Literal["hadamard", "sum", "concat"]
 Precision = Literal["fp32", "bf16"]
 Objective = Literal["mlm", "ap"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "captions"]
+OnError = Literal["raise", "skip"]  # what a broken sample does
 
 
 def choose(kind: str, name: str, known) -> Any:
@@ -169,7 +171,8 @@ class RunConfig:
     """One training run: what is learned, from which data, by which model, from which start.
 
     ``data`` is the fingerprint of the data root (never its path); ``objectives`` is empty for
-    fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty.
+    fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty. A broken sample
+    is an error; with ``on_error`` ``skip`` it is left out and counted.
     """
 
     task: str
@@ -178,6 +181,7 @@ class RunConfig:
     data: str = ""
     objectives: tuple[Objective, ...] = ()
     start_from: str = ""
+    on_error: OnError = "raise"
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
@@ -185,6 +189,7 @@ class RunConfig:
     def __post_init__(self):
         for objective in self.objectives:
             choose("objective", objective, get_args(Objective))
+        choose("on_error", self.on_error, get_args(OnError))
 
     @property
     def hash8(self) -> str:

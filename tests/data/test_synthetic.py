@@ -34,8 +34,8 @@ def test_one_seed_gives_one_root_and_another_seed_another(tmp_path):
 
 def test_a_root_has_the_promised_sizes(tiny_root):
     sizes = {
-        name: {split: len(records) for split, records in task.splits(tiny_root).items()}
-        for name, task in formats.TASKS.items()
+        task.name: {split: len(records) for split, records in task.splits(tiny_root).items()}
+        for task in formats.tasks_in(tiny_root)
     }
     assert sizes["hateful_memes"] == {"train": 32, "val": 8, "test": 16}
     assert sizes["conceptual_captions"] == {"train": 64, "val": 16, "test": 16}

@@ -21,28 +21,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from PIL import Image
 
 from vilbert_lib import paths
 from vilbert_lib.config import choose
 from vilbert_lib.data.chunks import each_chunk
+from vilbert_lib.data.images import decode
 from vilbert_lib.data.sources import MISSING, source_table
 
 VERSION = 1  # to be raised when :func:`decode` gives other pixels
-
-
-def decode(path: Path, size: int) -> np.ndarray:
-    """Read one image as (size, size, 3) uint8 RGB; a ValueError names a file that is broken."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I;16"):  # Pillow would clip it to white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            rgb = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: broken image ({error})") from error
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(rgb)
 
 
 @dataclass(frozen=True)

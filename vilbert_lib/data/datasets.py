@@ -2,22 +2,21 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
-from vilbert_lib.config import choose
+from vilbert_lib.config import OnError, choose
 from vilbert_lib.data import augmentation
 from vilbert_lib.data.cache import decoded_images
-from vilbert_lib.data.formats import Record
+from vilbert_lib.data.formats import Problem, Record
 from vilbert_lib.data.masking import IGNORED, Purpose, Swaps, draws, mask_patches, mask_words
 from vilbert_lib.data.tokenizer import Tokenizer
 
 Batch = dict[str, Tensor]
-Fetched = dict[str, np.ndarray]
 
 #: The seed of what must not differ between runs: how validation samples are corrupted.
 FIXED_SEED = 2**31
@@ -27,11 +26,12 @@ class PairDataset(Dataset):
     """Image-text pairs with labels.
 
     A batch holds ``input_ids`` (B, T) int64, ``attention_mask`` (B, T) bool, ``pixel_values``
-    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label`` (B,) int64, -1
-    where a sample has none. T is the longest text of the batch.
+    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label``. T is the longest
+    text of the batch. Labels are (B,) int64, or, where samples have any number of ``classes``,
+    (B, classes) float32 with ones for those that apply; -1 where a sample has none.
 
     With a ``policy`` the images are augmented, anew in every :attr:`epoch`: set it before each pass.
-    With ``on_error="skip"`` records whose image is broken are left out and told in :attr:`broken`.
+    With ``on_error="skip"`` records whose image is broken are left out and listed in ``problems``.
     """
 
     epoch = 0
@@ -45,24 +45,26 @@ class PairDataset(Dataset):
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         std: tuple[float, ...] = (0.5, 0.5, 0.5),
         *,
+        classes: int = 0,
         policy: augmentation.Policy | None = None,
         seed: int = 0,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
     ):
         if not records:
             raise ValueError("a dataset needs at least one record")
         # Several questions may be asked of one image: decode each image once.
         files = sorted({r.img for r in records})
         self.images = decoded_images(files, image_size, on_error)
-        self.broken = self.images.broken
-        self.records = [r for r in records if r.img not in self.broken]
+        self.broken = broken = self.images.broken
+        self.problems = [Problem(str(r.img), "broken image", broken[r.img]) for r in records if r.img in broken]
+        self.records = [r for r in records if r.img not in broken]
         if not self.records:
             raise ValueError(f"each of the {len(files)} images is broken, the first is {files[0]}")
         position = {path: i for i, path in enumerate(files)}
         self.image_of = np.array([position[r.img] for r in self.records])
         self.tokenizer = tokenizer
         self.ids, self.lengths = tokenizer.encode([r.text for r in self.records], max_tokens)
-        self.labels = np.array([-1 if r.label is None else r.label for r in self.records])
+        self.labels = label_rows(self.records, classes)
         self.policy, self.seed = policy, seed
         self.scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
         self.shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
@@ -88,43 +90,33 @@ class PairDataset(Dataset):
         view.policy, view.seed, view.epoch = None, FIXED_SEED, 0
         return view
 
-    def fetch(self, indices: np.ndarray) -> Fetched:
-        """A batch in the form in which a worker sends it: arrays, for small tensors take longer to send.
-
-        In place of ``pixel_values`` it holds ``rows`` (B,) of the map, which all processes share, or, where
-        images are augmented, their bytes: ``pixels`` (B, 3, H, W) uint8.
-        """
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """A batch with its images as bytes, ``pixels`` (B, H, W, 3): small to send from a worker."""
         return self._batch(indices, self.ids[indices], self.lengths[indices])
 
-    def finish(self, fetched: Fetched) -> Batch:
-        """The batch of :meth:`fetch` as models take it: ``rows`` or ``pixels`` become ``pixel_values``."""
-        batch = {name: torch.from_numpy(values) for name, values in fetched.items()}
-        pixels = batch.pop("pixels") if "pixels" in batch else self._decoded(batch.pop("rows").numpy())
+    def finish(self, batch: Batch) -> Batch:
+        """The batch of :meth:`fetch` as models take it: ``pixels`` become ``pixel_values``."""
+        pixels = batch.pop("pixels").permute(0, 3, 1, 2)
         # Arithmetic on the permuted layout takes several times as long as this copy.
         pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format)
         batch["pixel_values"] = pixels.mul_(self.scale).sub_(self.shift)
         return batch
 
-    def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Fetched:
+    def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Batch:
         longest = int(lengths.max())
-        batch = {
-            "input_ids": ids[:, :longest],
-            "attention_mask": np.arange(longest) < lengths[:, None],
-            "label": self.labels[indices],
+        return {
+            "input_ids": torch.from_numpy(ids[:, :longest]),
+            "attention_mask": torch.from_numpy(np.arange(longest) < lengths[:, None]),
+            "pixels": self._images(indices),
+            "label": torch.from_numpy(self.labels[indices]),
         }
-        rows = self.image_of[indices]
-        if self.policy:
-            numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
-            batch["pixels"] = augmentation.augment(self._decoded(rows), self.policy, numbers).numpy()
-        else:
-            batch["rows"] = rows
-            if get_worker_info():
-                # A byte of each page: read from the disk here, they are in memory when training asks for them.
-                self.pixels.reshape(len(self.pixels), -1)[rows, ::4096]
-        return batch
 
-    def _decoded(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.pixels[rows]).permute(0, 3, 1, 2)
+    def _images(self, indices: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(self.pixels[self.image_of[indices]])
+        if self.policy is None:
+            return pixels
+        numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
+        return augmentation.augment(pixels.permute(0, 3, 1, 2), self.policy, numbers).permute(0, 2, 3, 1)
 
 
 class PretrainingDataset(PairDataset):
@@ -165,7 +157,7 @@ class PretrainingDataset(PairDataset):
         batch.pop("mim_index", None)
         return {name: values[0] for name, values in batch.items()}
 
-    def fetch(self, indices: np.ndarray) -> Fetched:
+    def fetch(self, indices: np.ndarray) -> Batch:
         text_of, aligned = indices, np.ones(len(indices), dtype=bool)
         if self.swaps:
             text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
@@ -178,17 +170,18 @@ class PretrainingDataset(PairDataset):
             ids, targets = mask_words(ids, ~self.special[ids], numbers, self.tokenizer.mask_id, self.words)
             targets[~aligned] = IGNORED
         batch = self._batch(indices, ids, lengths)
-        batch |= {"mlm_targets": targets, "aligned": aligned.astype(np.int64)}
+        batch["mlm_targets"] = torch.from_numpy(targets)
+        batch["aligned"] = torch.from_numpy(aligned.astype(np.int64))
         if "mim" in self.objectives:
             patches = (self.pixels.shape[1] // self.patch_size) ** 2
             numbers = self._draws(indices, 2 * patches, Purpose.PATCHES).reshape(-1, patches, 2)
             chosen, hidden = mask_patches(numbers)
-            asked = np.argwhere(chosen & aligned[:, None])
-            batch |= {"patch_mask": chosen, "hidden_patches": hidden, "mim_index": asked}
+            batch["patch_mask"], batch["hidden_patches"] = torch.from_numpy(chosen), torch.from_numpy(hidden)
+            batch["mim_index"] = torch.from_numpy(np.argwhere(chosen & aligned[:, None]))
         return batch
 
-    def finish(self, fetched: Fetched) -> Batch:
-        batch = super().finish(fetched)
+    def finish(self, batch: Batch) -> Batch:
+        batch = super().finish(batch)
         if (hidden := batch.pop("hidden_patches", None)) is not None:
             whole = batch["whole_pixel_values"] = batch["pixel_values"]
             grid = whole.shape[2] // self.patch_size
@@ -202,22 +195,32 @@ class PretrainingDataset(PairDataset):
         return draws(self.seed, self.epoch, indices, count, purpose)
 
 
+def label_rows(records: list[Record], classes: int = 0) -> np.ndarray:
+    """Labels (n,) int64, or with ``classes`` (n, classes) float32 of zeros and ones; -1 where there is none."""
+    if not classes:
+        return np.array([-1 if r.label is None else r.label for r in records], dtype=np.int64)
+    rows = np.zeros((len(records), classes), dtype=np.float32)
+    for row, record in zip(rows, records, strict=True):
+        row[slice(None) if record.label is None else list(record.label)] = -1 if record.label is None else 1
+    return rows
+
+
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     """The order in which epoch ``epoch`` visits n samples: depends on nothing else."""
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 class _Fetched(Dataset):
-    """What workers make of a dataset: batches that are quick to send."""
+    """What workers make of a dataset: batches that are small to send."""
 
     def __init__(self, dataset: PairDataset):
         self.dataset = dataset
 
-    def __getitems__(self, indices: list[int]) -> Fetched:
+    def __getitems__(self, indices: list[int]) -> Batch:
         return self.dataset.fetch(np.asarray(indices))
 
 
-def _as_it_is(batch: Fetched) -> Fetched:
+def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 

@@ -27,6 +27,16 @@ def classification(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
     return loss, {"loss": loss.detach() * count, "accuracy": right, "n": count}
 
 
+def multilabel(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
+    """Mean binary cross-entropy over the labels, and the sums for its mean and the label-wise accuracy."""
+    logits, _ = forward(model, batch)
+    loss = F.binary_cross_entropy_with_logits(logits, batch["label"])
+    with torch.no_grad():
+        right = ((logits > 0) == (batch["label"] > 0.5)).double().mean(1).sum()
+    count = torch.tensor(float(len(logits)))
+    return loss, {"loss": loss.detach() * count, "accuracy": right, "n": count}
+
+
 def masked_words(model: PretrainingModel, output: Output, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Sum of the cross-entropies at the masked positions, how many are right, how many there are.
 
