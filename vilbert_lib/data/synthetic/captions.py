@@ -38,7 +38,7 @@ def caption(colour: str, shape: str, texture: str, quadrant: str, size: str) -> 
 
 
 def write(folder: Path, parts: dict[str, int], seed: int, knobs: Knobs) -> None:
-    """Write Conceptual Captions' layout into ``folder``, without images that are missing."""
+    """Write Conceptual Captions' layout into ``folder``, with an image for every line."""
     counts = 4, len(SIZES), len(TEXTURES), len(COLOURS), len(SHAPES)
     for part, n in parts.items():
         splits = splits_of(part, n)

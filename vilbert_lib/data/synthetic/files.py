@@ -1,7 +1,6 @@
 """Files with the same bytes on every machine."""
 
 import io
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -48,8 +47,3 @@ def write(path: Path | str, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 with the line ends that it has."""
     write(path, text.encode())
-
-
-def write_lines(path: Path, rows: list[dict]) -> None:
-    """Write ``rows`` as JSON lines."""
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -120,7 +120,7 @@ def by_genre() -> dict[str, dict]:
 
 
 def draw(n: int, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Genres of n films, and those of them that poster and plot show, each (n, 23) bool."""
+    """Genres of n films (n, 23), and what posters mark (n, 16) and plots name (n, 18), all bool."""
     films = draws.happens(n, *(genre.sixteenths / 16 for genre in GENRES))
     sets, chances = _subsets()
     films[:, BOTH] = sets[draws.choose(n, chances.tolist())]
@@ -166,11 +166,10 @@ def write(folder: Path, parts: dict[str, int], seed: int, knobs: Knobs) -> None:
         for pixels, text, film in zip(images, texts, films.tolist(), strict=True):
             number += 1
             splits[part].append(f"{number:07d}")
-            row = {
-                "plot": [OUTLINE, text] if number % 4 == 0 else [text],
-                "genres": [name for name, there in zip(names, film, strict=True) if there],
-            }
-            files.write(f"{folder}/dataset/{number:07d}.json", json.dumps(row).encode())
+            told = {0: [OUTLINE, text], 4: [text, OUTLINE]}.get(number % 8, [text])
+            named = [name for name, there in zip(names, film, strict=True) if there]
+            row = json.dumps({"plot": told, "genres": named})
+            files.write(f"{folder}/dataset/{number:07d}.json", row.encode())
             files.write(f"{folder}/dataset/{number:07d}.jpeg", files.jpeg(pixels))
     files.write_text(folder / "split.json", json.dumps(splits))
 
