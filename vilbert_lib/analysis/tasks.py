@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from vilbert_lib.data.formats import Record, Splits
+from vilbert_lib.data.formats import Record, Splits, in_words
 
 
 def knowable(manifest: dict) -> pd.DataFrame:
@@ -35,16 +35,9 @@ def sizes(splits: Splits) -> pd.DataFrame:
     ).T.rename_axis("split")
 
 
-def label_names(label: int | tuple[int, ...] | None, names: tuple[str, ...]) -> list[str]:
-    """The names of a sample's label: none, one, or, of a multi-label task, any number."""
-    if label is None:
-        return []
-    return [names[i] for i in (label if isinstance(label, tuple) else (label,))]
-
-
 def described(record: Record, names: tuple[str, ...]) -> str:
     """A sample's text and, on a line of its own, its label, if it has one."""
-    label = ", ".join(label_names(record.label, names))
+    label = in_words(record.label, names)
     return f"{record.text}\n\u2192 {label}" if label else record.text
 
 
@@ -56,8 +49,8 @@ def label_shares(splits: Splits, names: tuple[str, ...]) -> pd.DataFrame:
     shares = {}
     for split, records in splits.items():
         labelled = [r for r in records if r.label is not None]
-        counts = Counter(name for r in labelled for name in label_names(r.label, names))
-        shares[split] = {name: counts[name] / max(len(labelled), 1) for name in names}
+        counts = Counter(i for r in labelled for i in (r.label if isinstance(r.label, tuple) else (r.label,)))
+        shares[split] = {name: counts[i] / max(len(labelled), 1) for i, name in enumerate(names)}
     return pd.DataFrame(shares, index=list(names)).rename_axis("label")
 
 
