@@ -28,7 +28,6 @@ import torch
 
 from vilbert_lib.metrics import MEASURES, alignment_grid
 from vilbert_lib.metrics.layers import Layers
-from vilbert_lib.runs import device_name
 
 RESULTS = Path(__file__).parent / "results"
 ELEVEN = [
@@ -96,6 +95,12 @@ def stages(a: argparse.Namespace) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def product_rate(dtype: torch.dtype, device: str) -> float:
+    """GFLOP/s of a large matrix product: what the device could do at best."""
+    x = torch.randn(2048, 2048, dtype=dtype, device=device)
+    return 2 * 2048**3 / seconds(lambda: x @ x, device, 5) / 1e9
 
 
 def grid(a: argparse.Namespace) -> pd.DataFrame:
@@ -220,6 +225,8 @@ def main() -> None:
         table = PARTS[part](a)
         table.round(4).to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False)
         print(f"\n{part}\n{table.round(3).to_string(index=False)}", flush=True)
+    from vilbert_lib.runs import device_name  # last: it loads libraries that are no part of the measures
+
     where = {
         "device": device_name(),
         "cores": os.cpu_count(),
@@ -227,6 +234,8 @@ def main() -> None:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "setting": f"n={a.n}, d={a.d}, {a.layers} layers, float32",
+        "product of two matrices, float32": f"{product_rate(torch.float32, a.device):.0f} GFLOP/s",
+        "product of two matrices, float64": f"{product_rate(torch.float64, a.device):.0f} GFLOP/s",
     }
     pd.DataFrame(where.items(), columns=["what", "value"]).to_csv(
         RESULTS / f"measures_machine{suffix}.csv", index=False

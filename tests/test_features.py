@@ -71,12 +71,55 @@ def test_measures_without_closed_form_come_without_chance(files, monkeypatch, ca
     assert list(pd.read_parquet("new/table.parquet")) == ["x", "y", "measure", "value"]
 
 
+def independent(seed: int, layers: int = 12) -> pd.DataFrame:
+    """Exact chance levels of pairs of layers that have nothing in common."""
+    rng = np.random.default_rng(seed)
+    names = [f"{side}{i}" for side in "xy" for i in range(layers)]
+    made = {name: np.repeat(rng.standard_normal((60, 1)) ** 3, 2, 1) for name in names}
+    pairs = [(x, y) for x in names[:layers] for y in names[layers:]]
+    return alignment_grid(made, ["unbiased_cka"], pairs=pairs, null="exact")
+
+
+def test_the_best_of_many_pairs_is_not_called_aligned_by_the_p_of_one_pair():
+    alone, best = [], []
+    for seed in range(20):
+        said = features.in_words(independent(seed))
+        one, of_all = re.search(
+            r"p ([\d.e-]+)\); p of a maximum over these 144 pairs at most ([\d.e-]+)$", said
+        ).groups()
+        alone.append(float(one) <= 0.05)
+        best.append(float(of_all) <= 0.05)
+    assert np.mean(alone) > 0.3, "here a single pair's p would mislead"
+    assert not any(best)
+
+
+def test_a_table_is_written_whole_or_not_at_all(files, monkeypatch):
+    """What stood there stays where writing fails."""
+    table = features.align(files / "text.npz", None, ["cka"])
+    for name in ("table.csv", "table.parquet"):
+        features.write(table, files / name)
+        kept = (files / name).read_bytes()
+        with pytest.raises((TypeError, ValueError, AttributeError)):
+            features.write(table.assign(value=[Unwritable()] * len(table)), files / name)
+        assert (files / name).read_bytes() == kept
+
+
+class Unwritable:
+    """A value that has no text."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
 def write_bad(folder):
     np.savez(folder / "objects.npz", layer=np.array([{}], dtype=object))
     np.savez(folder / "words.npz", layer=np.array([["a"]] * 300))
     np.savez(folder / "short.npz", layer=np.random.default_rng(0).standard_normal((299, 3)))
     np.savez(folder / "gap.npz", layer=np.where(np.arange(900).reshape(300, 3) == 7, np.nan, 1.0))
     np.savez(folder / "none.npz")
+    (folder / "folder.csv").mkdir()
     (folder / "cut.npz").write_bytes((folder / "text.npz").read_bytes()[:500])
 
 
@@ -96,6 +139,8 @@ def write_bad(folder):
         ("text.npz vision.npz --measures svcca --null exact", "svcca has no closed form"),
         ("text.npz vision.npz --out table.xls", "table.xls: the name must end in .csv or .parquet"),
         ("text.npz vision.npz --figure map", "map: the name must end in .png"),
+        ("text.npz vision.npz --out .csv", ".csv: the name must end in"),
+        ("text.npz vision.npz --out folder.csv", "folder.csv: is a folder"),
         ("text.npz vision.npz --device nowhere", "device='nowhere'"),
     ],
 )

@@ -59,7 +59,14 @@ def test_a_run_directory_holds_what_the_contract_names(store, tiny_root, tiny_pr
         "config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors", "summary.json",
     }  # fmt: skip
     assert list(run.metrics.epoch) == [0, 1, 2, 3]
-    assert {"train_loss", "val_loss", "val_accuracy", "val_auroc"} <= set(run.metrics)
+    assert {
+        "train_loss",
+        "train_plain_loss",
+        "train_plain_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "val_auroc",
+    } <= set(run.metrics)
     assert 0 <= run.summary["test_accuracy"] <= 1 and run.summary["n_test"] == 16
     frame = run.alignment
     assert list(frame.columns) == [

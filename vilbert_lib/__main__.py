@@ -3,18 +3,19 @@
 import argparse
 import sys
 
-from vilbert_lib.commands import align, pages
+from vilbert_lib.commands import align, data, pages
 
 
 def main() -> None:
     """Read the command line and call one thing; what the user can mend ends in a sentence, not in a traceback."""
     parser = argparse.ArgumentParser(prog="python -m vilbert_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (pages, align):
+    for module in (pages, align, data):
         module.add_to(commands)
     arguments = parser.parse_args()
     try:
-        arguments.run(arguments)
+        if status := arguments.run(arguments):
+            sys.exit(status)
     except (ValueError, OSError) as error:
         sys.exit(f"{arguments.command}: {error}")
 

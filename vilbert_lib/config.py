@@ -43,6 +43,8 @@ Precision = Literal["fp32", "bf16"]
 Objective = Literal["mlm", "ap", "mim"]
 MimPositions = Literal["masked", "unmasked"]
 Balance = Literal["none", "weights", "sampling"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "captions"]
+OnError = Literal["raise", "skip"]  # what a broken sample does
 
 
 def choose(kind: str, name: str, known) -> Any:
@@ -155,7 +157,8 @@ class TrainConfig:
     """One optimisation: AdamW, linear warm-up, cosine decay to a floor.
 
     ``threads`` is the number of CPU threads: it decides in which order sums are taken, so the
-    last bits of a result depend on it, and it is part of what a run is.
+    last bits of a result depend on it, and it is part of what a run is. ``augment`` changes the
+    training images in every epoch, never those that are evaluated.
 
     The loss is the sum of its terms, each times its weight. The contrastive term tells the pairs of
     a batch apart at ``temperature``, which the masked-image term uses as well; ``mim_positions`` says
@@ -182,6 +185,7 @@ class TrainConfig:
     temperature: float = 0.07
     balance: Balance = "none"
     threads: int = 1
+    augment: bool = False
     n_train: int = 0  # 0: all samples
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
 
@@ -224,7 +228,8 @@ class RunConfig:
     """One training run: what is learned, from which data, by which model, from which start.
 
     ``data`` is the fingerprint of the data root (never its path); ``objectives`` is empty for
-    fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty.
+    fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty. A broken sample
+    is an error; with ``on_error`` ``skip`` it is left out and counted.
     """
 
     task: str
@@ -233,6 +238,7 @@ class RunConfig:
     data: str = ""
     objectives: tuple[Objective, ...] = ()
     start_from: str = ""
+    on_error: OnError = "raise"
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
@@ -240,6 +246,7 @@ class RunConfig:
     def __post_init__(self):
         for objective in self.objectives:
             choose("objective", objective, get_args(Objective))
+        choose("on_error", self.on_error, get_args(OnError))
 
     @property
     def hash8(self) -> str:
@@ -268,7 +275,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
         model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
-        pretrain=TrainConfig(epochs=6, lr=5e-4),
+        pretrain=TrainConfig(epochs=6, lr=5e-4, augment=True),
         finetune=TrainConfig(epochs=8, lr=5e-4),
         alignment=AlignmentConfig(),
         synthetic_samples=1600,
@@ -278,7 +285,7 @@ PROFILES: dict[str, Profile] = {
         model=ModelConfig(
             width=128, coattention_width=128, pooled_width=128, heads=4, coattention_heads=4, patch_size=8
         ),
-        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
+        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4, augment=True),
         finetune=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
         alignment=AlignmentConfig(n_samples=512),
         synthetic_samples=8000,
@@ -297,7 +304,7 @@ PROFILES: dict[str, Profile] = {
             text_weights="bert-base-uncased",
             vision_weights="vit_base_patch16_224",
         ),
-        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16"),
+        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16", augment=True),
         finetune=TrainConfig(epochs=9, batch_size=32, lr=3e-5, precision="bf16"),
         alignment=AlignmentConfig(n_samples=512),
     ),

@@ -60,19 +60,26 @@ def align(first: Path, second: Path | None, measures: list[str], **options) -> p
 
 
 def writable(path: Path, endings: tuple[str, ...]) -> None:
-    """Raise a ValueError where the name of ``path`` has none of the ``endings``; make its folder."""
+    """Raise a ValueError where ``path`` is a folder or ends in none of the ``endings``; make its folder."""
     if path.suffix not in endings:
         raise ValueError(f"{path}: the name must end in {' or '.join(endings)}")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write ``table`` as CSV or Parquet, as the name of ``path`` says."""
     writable(path, TABLES)
-    if path.suffix == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        table.to_parquet(path, index=False)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        if path.suffix == ".csv":
+            table.to_csv(unfinished, index=False)
+        else:
+            table.to_parquet(unfinished, index=False)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def heat_map(table: pd.DataFrame, path: Path, caption: str) -> None:
@@ -96,5 +103,8 @@ def in_words(table: pd.DataFrame) -> str:
             line += f" (standard deviation {best.chance_sd:.3f}, p {best.p:.2g})" if best.p == best.p else ""
         if "p_max" in rows:
             line += f"; p of a maximum over these {len(rows)} pairs {best.p_max:.2g}"
+        elif "p" in rows and best.p == best.p:
+            # The pair was chosen for its value: P tries make a small p up to P times as likely.
+            line += f"; p of a maximum over these {len(rows)} pairs at most {min(1, len(rows) * best.p):.2g}"
         parts.append(f"{measure.title} ({name})\n{shown}\n{line}")
     return "\n\n".join(parts)

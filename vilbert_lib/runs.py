@@ -17,9 +17,11 @@ import torch
 from filelock import FileLock
 
 from vilbert_lib import paths, weights
-from vilbert_lib.config import ModelConfig, Profile, RunConfig, arrange, from_dict, to_dict
+from vilbert_lib.config import ModelConfig, OnError, Profile, RunConfig, arrange, from_dict, to_dict
 from vilbert_lib.data import formats, tokenizer
-from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
+from vilbert_lib.data.augmentation import POLICIES
+from vilbert_lib.data.chunks import cores
+from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
 from vilbert_lib.model import pretrained
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint
@@ -40,31 +42,35 @@ def configure(
     *,
     objectives: tuple[str, ...] = (),
     start_from: str = "",
+    on_error: OnError = "raise",
     train: dict | None = None,
     model: dict | None = None,
 ) -> RunConfig:
     """The configuration of one run at the scale of ``profile`` on the data of ``data_root``.
 
     ``objectives`` makes it a pretraining run; ``train`` and ``model`` override fields of the
-    profile's :class:`TrainConfig` and :class:`ModelConfig`. Everything that can be wrong with a
-    configuration is an error here, before anything is trained.
+    profile's :class:`TrainConfig` and :class:`ModelConfig`. A broken sample ends the run with an
+    error, unless ``on_error`` is ``skip``. Everything that can be wrong with a configuration is an
+    error here, before anything is trained.
     """
-    kind = formats.task(task).kind
+    source = formats.task(task, data_root)
+    kind = source.kind
     if objectives and kind != "captions":
         raise ValueError(f"pretraining objectives {list(objectives)} need captions; task {task!r} is {kind}")
     if not objectives and kind == "captions":
         raise ValueError(f"task {task!r} has no labels to fine-tune on: name objectives to pretrain on it")
     settings = _model(profile.model, architecture, model or {})
-    words = _tokenizer(settings.text_weights, data_root)
+    words = _tokenizer(settings.text_weights, data_root, on_error)
     settings = dataclasses.replace(settings, vocab_size=words.vocab_size)
     training = profile.pretrain if objectives else profile.finetune
     return RunConfig(
         task=task,
         architecture=architecture,
         seed=seed,
-        data=f"{formats.task(task).fingerprint(data_root)}+{words.name}",
+        data=f"{source.fingerprint(data_root)}+{words.name}",
         objectives=tuple(objectives),
         start_from=start_from,
+        on_error=on_error,
         model=settings,
         train=dataclasses.replace(training, **(train or {})),
         alignment=profile.alignment,
@@ -81,8 +87,8 @@ def _model(base: ModelConfig, architecture: str, changes: dict) -> ModelConfig:
     return pretrained.described(settings, keep=tuple(changes))
 
 
-def _tokenizer(text_weights: str, data_root: Path) -> tokenizer.Tokenizer:
-    return tokenizer.of_weights(text_weights) if text_weights else tokenizer.of_root(data_root)
+def _tokenizer(text_weights: str, data_root: Path, on_error: OnError) -> tokenizer.Tokenizer:
+    return tokenizer.of_weights(text_weights) if text_weights else tokenizer.of_root(data_root, on_error=on_error)
 
 
 # How runs are read -----------------------------------------------------------------------------
@@ -159,18 +165,32 @@ def dataset(
 ) -> PairDataset:
     """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``.
 
+    Images are augmented in training alone, where the configuration says so.
     ``samples_of`` names another root to take the samples from: the words stay those of ``data_root``.
     """
-    records = formats.task(config.task).splits(samples_of or data_root)[split]
+    task = formats.task(config.task, data_root)
+    reading = task.read(samples_of or data_root, config.on_error)
+    records = reading.splits[split]
+    if not records:
+        raise ValueError(f"{config.task} {split}: no samples")
     if not config.objectives and (missing := [r.id for r in records if r.label is None]):
         raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
-    words = _tokenizer(config.model.text_weights, data_root)
+    words = _tokenizer(config.model.text_weights, data_root, config.on_error)
     arguments = (records, words, config.model.image_size, config.model.max_tokens)
-    if not config.objectives or analysis:
-        return PairDataset(*arguments)
-    # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
-    seed = config.seed if split == "train" else 2**31
-    return PretrainingDataset(*arguments, objectives=config.objectives, seed=seed)
+    classes = len(task.labels(task.folder(data_root))) if task.kind == "multilabel" else 0
+    options = {"classes": classes, "on_error": config.on_error}
+    training = split == "train" and not analysis
+    options["policy"] = POLICIES[task.kind] if training and config.train.augment else None
+    if analysis or not config.objectives:
+        pairs = PairDataset(*arguments, seed=config.seed, **options)
+    else:
+        # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
+        seed = config.seed if training else FIXED_SEED
+        pairs = PretrainingDataset(
+            *arguments, objectives=config.objectives, patch_size=config.model.patch_size, seed=seed, **options
+        )
+    pairs.problems += reading.problems.get(split, [])
+    return pairs
 
 
 def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
@@ -178,7 +198,7 @@ def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingM
     torch.manual_seed(config.seed)
     if config.objectives:
         return PretrainingModel(config.model)
-    task = formats.task(config.task)
+    task = formats.task(config.task, data_root)
     model = Classifier(config.model, len(task.labels(task.folder(data_root))))
     if config.start_from:
         start = open_run(config.start_from)
@@ -235,7 +255,7 @@ def _claim(run: Run) -> None:
 
 
 def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dict:
-    config, task = run.config, formats.task(run.config.task)
+    config, task = run.config, formats.task(run.config.task, data_root)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -248,7 +268,8 @@ def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dic
     else:
         data = {split: dataset(config, data_root, split) for split in ("train", "val", "test")}
         summary = finetune(model, data, config, task, run.folder, device, report, **loop_options)
-    return summary | {"seconds": round(time.monotonic() - started, 1)}
+    skipped = sum(len(pairs.problems) for pairs in data.values())
+    return summary | {"skipped": skipped, "seconds": round(time.monotonic() - started, 1)}
 
 
 def environment() -> dict:
@@ -263,11 +284,6 @@ def environment() -> dict:
         "revision": revision,
         "device": device_name(),
     }
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name() -> str:

@@ -191,8 +191,8 @@ def _write(path: Path, notebook: NotebookNode) -> bool:
 
 
 def sources() -> list[Path]:
-    """The studies' notebooks, in order."""
-    return sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
+    """The studies' notebooks, in order: the numbered ones first."""
+    return sorted(paths.notebooks().glob("*.ipynb"))
 
 
 def _execute(arguments: list[str], source: Path) -> Path:

@@ -12,7 +12,7 @@ from vilbert_lib.data.formats import Record
 from vilbert_lib.data.masking import IGNORED
 
 
-def records(*pairs: tuple[str, int]) -> list[Record]:
+def records(*pairs: tuple[str, int | tuple[int, ...]]) -> list[Record]:
     return [Record(str(i), Path("image.png"), text, label) for i, (text, label) in enumerate(pairs)]
 
 
@@ -36,6 +36,29 @@ def test_a_text_that_was_never_seen_gets_the_majority():
 def test_the_text_floor_is_the_majority_where_texts_tell_nothing():
     same = [record._replace(text="?") for record in TRAIN]
     assert floors.text_only(same, same) == floors.majority(same, same) == pytest.approx(3 / 6)
+
+
+GENRES = ("crime", "drama", "war")
+FILMS = records(("a", (0,)), ("a", (0, 1)), ("b", (1,)), ("b", (1, 2)), ("b", (1,)))
+
+
+def test_with_several_labels_each_is_guessed_by_itself():
+    """Drama is guessed (4 of 5 have it), crime and war are not."""
+    test = records(("b", (1,)), ("b", (0, 2)), ("c", ()))
+    assert floors.majority(FILMS, test, GENRES) == pytest.approx((3 + 0 + 2) / 9)
+
+
+def test_with_several_labels_each_text_has_its_own():
+    """Text a: crime (drama has only half); text b: drama; c, which was never seen: drama."""
+    test = records(("a", (0,)), ("b", (1, 2)), ("c", (1,)), ("c", (0,)))
+    assert floors.text_only(FILMS, test, GENRES) == pytest.approx((3 + 2 + 3 + 1) / 12)
+
+
+def test_the_most_frequent_label_has_a_name_and_a_share():
+    assert floors.most_frequent_label(FILMS, GENRES) == {"most frequent label": "drama", "its share": 0.8}
+    assert floors.most_frequent_label(TRAIN[:4], GENRES)["most frequent label"] == "drama"
+    assert floors.most_frequent_label([TRAIN[0], TRAIN[2]], GENRES)["most frequent label"] == "crime"
+    assert floors.most_frequent_label([TRAIN[0]._replace(label=None)], GENRES)["most frequent label"] == ""
 
 
 class Held:

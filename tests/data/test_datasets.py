@@ -1,12 +1,17 @@
 """Batches: what they hold, and that a sample is the same in whichever batch it comes."""
 
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from vilbert_lib import runs
 from vilbert_lib.data import formats
-from vilbert_lib.data.cache import decode
+from vilbert_lib.data.augmentation import POLICIES
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset, batches, epoch_order
+from vilbert_lib.data.images import decode
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.data.tokenizer import of_root
 
@@ -90,9 +95,45 @@ def test_an_image_with_several_questions_is_decoded_once(tiny_root, words):
         assert (data.pixels[data.image_of[index]] == decode(records[index].img, 32)).all()
 
 
+def test_records_of_broken_images_are_left_out_where_that_is_asked(tiny_root, words, tmp_path):
+    root = shutil.copytree(tiny_root / "easy_vqa", tmp_path / "root" / "easy_vqa").parent
+    records = formats.task("easy_vqa").splits(root)["train"]
+    broken = records[2].img
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(ValueError, match=rf"{broken.name}: broken image"):
+        PairDataset(records, words, 32, 32)
+    data = PairDataset(records, words, 32, 32, on_error="skip")
+    assert list(data.broken) == [broken]
+    assert data.records == [r for r in records if r.img != broken] and len(data) < len(records)
+    batch = data.__getitems__(list(range(len(data))))
+    assert batch["label"].tolist() == [r.label for r in data.records]
+    for index, record in enumerate(data.records):
+        wanted = decode(record.img, 32) / 127.5 - 1
+        np.testing.assert_allclose(batch["pixel_values"][index].permute(1, 2, 0), wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="each of the 1 images is broken"):
+        PairDataset([records[2]], words, 32, 32, on_error="skip")
+
+
 def test_a_dataset_without_records_is_refused(words):
     with pytest.raises(ValueError, match="at least one record"):
         PairDataset([], words, 32, 32)
+
+
+def test_a_worker_sends_images_as_bytes_once(everything):
+    batch = everything.fetch(np.array([3, 1, 4]))
+    assert batch["pixels"].dtype == torch.uint8 and batch["pixels"].shape == (3, 32, 32, 3)
+    assert not any(values.is_floating_point() for values in batch.values())
+    finished, wanted = everything.finish(batch), everything.__getitems__([3, 1, 4])
+    assert finished.keys() == wanted.keys()
+    assert all(torch.equal(finished[name], wanted[name]) for name in wanted)
+
+
+def test_a_dataset_is_sent_to_another_process_without_its_pixels(everything):
+    sent = pickle.dumps(everything)
+    assert len(sent) < everything.pixels.nbytes
+    received = pickle.loads(sent)
+    wanted, found = everything.__getitems__([3, 1, 4]), received.__getitems__([3, 1, 4])
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
 # Order
@@ -130,36 +171,90 @@ def test_batches_leave_the_global_random_numbers_alone(pairs):
 
 # Pretraining
 
+EVERYTHING = ("mlm", "ap", "mim")
+
+
+@pytest.fixture
+def everything(tiny_root, words):
+    """All objectives, and augmentation."""
+    records = formats.task("conceptual_captions").splits(tiny_root)["train"]
+    return PretrainingDataset(
+        records, words, 32, 32, objectives=EVERYTHING, patch_size=8, policy=POLICIES["captions"], seed=3
+    )
+
+
+def whole(data) -> dict[str, torch.Tensor]:
+    return data.__getitems__(list(range(len(data))))
+
 
 def test_a_pretraining_batch_adds_targets_and_alignment(pretraining):
     batch = pretraining.__getitems__([3, 1, 4])
     assert batch["mlm_targets"].shape == batch["input_ids"].shape
     assert batch["mlm_targets"].dtype == batch["aligned"].dtype == torch.int64
     assert batch["aligned"].shape == (3,)
+    assert "mim_index" not in batch and "patch_mask" not in batch
+
+
+def test_masked_image_modelling_adds_patches_and_where_to_find_them(everything):
+    batch = everything.__getitems__([3, 1, 4])
+    assert batch["patch_mask"].shape == (3, 16) and batch["patch_mask"].dtype == torch.bool
+    assert batch["whole_pixel_values"].shape == batch["pixel_values"].shape == (3, 3, 32, 32)
+    assert batch["mim_index"].shape[1] == 2 and batch["mim_index"].dtype == torch.int64
 
 
 def padded(row: torch.Tensor, length: int, value: int) -> list[int]:
     return row.tolist() + [value] * (length - len(row))
 
 
-def test_a_sample_is_the_same_whatever_its_batch(pretraining):
-    batch = pretraining.__getitems__(list(range(len(pretraining))))
+FILLERS = {"input_ids": 0, "attention_mask": 0, "mlm_targets": IGNORED}
+
+
+def test_a_sample_is_the_same_whatever_its_batch(everything):
+    everything.epoch = 2
+    batch = whole(everything)
     length = batch["input_ids"].shape[1]
-    for index in range(len(pretraining)):
-        alone = pretraining[index]
-        for name, filler in (("input_ids", 0), ("attention_mask", 0), ("mlm_targets", IGNORED)):
-            assert padded(alone[name], length, filler) == batch[name][index].tolist()
-        for name in ("aligned", "label", "pixel_values"):
-            assert torch.equal(alone[name], batch[name][index])
+    for index in range(len(everything)):
+        alone = everything[index]
+        assert alone.keys() == batch.keys() - {"mim_index"}
+        for name, value in alone.items():
+            if name in FILLERS:
+                assert padded(value, length, FILLERS[name]) == batch[name][index].tolist()
+            else:
+                assert torch.equal(value, batch[name][index])
 
 
-def test_the_order_of_a_batch_changes_nothing_but_the_order(pretraining):
-    there, back = pretraining.__getitems__([0, 1, 2, 3]), pretraining.__getitems__([3, 2, 1, 0])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_changes_nothing(everything, workers):
+    everything.epoch, order = 1, epoch_order(len(everything), 0, 1)
+    for wanted, found in zip(
+        batches(everything, order, 10), batches(everything, order, 10, workers=workers), strict=True
+    ):
+        assert wanted.keys() == found.keys()
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_the_order_of_a_batch_changes_nothing_but_the_order(everything):
+    there, back = everything.__getitems__([0, 1, 2, 3]), everything.__getitems__([3, 2, 1, 0])
+    there.pop("mim_index"), back.pop("mim_index")
     assert all(torch.equal(there[name], back[name].flip(0)) for name in there)
 
 
+def test_what_is_asked_beside_changes_no_draw(tiny_root, words, everything):
+    """Words are hidden, captions swapped and images changed alike, whatever the other objectives are."""
+    arguments = (everything.records, words, 32, 32)
+    batch = whole(everything)
+    only_words = whole(PretrainingDataset(*arguments, objectives=("mlm",), seed=3))
+    kept = batch["aligned"].bool()
+    length = int(batch["attention_mask"][kept].sum(1).max())
+    assert torch.equal(batch["input_ids"][kept, :length], only_words["input_ids"][kept, :length])
+    only_swaps = whole(PretrainingDataset(*arguments, objectives=("ap",), seed=3))
+    assert torch.equal(batch["aligned"], only_swaps["aligned"])
+    without = PretrainingDataset(*arguments, objectives=("mlm",), seed=3, policy=POLICIES["captions"])
+    assert torch.equal(batch["whole_pixel_values"], whole(without)["pixel_values"])
+
+
 def test_words_are_asked_for_on_aligned_pairs_only(pretraining):
-    batch = pretraining.__getitems__(list(range(len(pretraining))))
+    batch = whole(pretraining)
     aligned, asked = batch["aligned"].bool(), (batch["mlm_targets"] != IGNORED).any(1)
     assert aligned.any() and not aligned.all()
     assert torch.equal(asked, aligned)
@@ -169,7 +264,7 @@ def test_a_hidden_word_does_not_give_away_that_a_pair_is_aligned(pretraining, wo
     """At least one word of every text is asked for or would be, and four in five of these are hidden."""
     masks = {0: [], 1: []}
     for pretraining.epoch in range(6):
-        batch = pretraining.__getitems__(list(range(len(pretraining))))
+        batch = whole(pretraining)
         hidden = (batch["input_ids"] == words.mask_id).sum(1) / batch["attention_mask"].sum(1)
         for aligned, share in zip(batch["aligned"].tolist(), hidden.tolist(), strict=True):
             masks[aligned].append(share)
@@ -178,10 +273,56 @@ def test_a_hidden_word_does_not_give_away_that_a_pair_is_aligned(pretraining, wo
     assert np.mean(masks[0]) > 0.08
 
 
+def test_patches_are_hidden_in_every_image_and_asked_for_on_aligned_pairs_only(everything):
+    batch, shares = whole(everything), {0: [], 1: []}
+    chosen = batch["patch_mask"]
+    assert (chosen.sum(1) >= 1).all()
+    wanted = [(r, p) for r, p in chosen.nonzero().tolist() if batch["aligned"][r]]
+    assert [tuple(pair) for pair in batch["mim_index"].tolist()] == wanted and wanted
+    assert len(wanted) < chosen.sum()
+    for everything.epoch in range(6):
+        batch = whole(everything)
+        for aligned, row in zip(batch["aligned"].tolist(), batch["patch_mask"], strict=True):
+            shares[aligned].append(row.float().mean())
+    assert np.mean(shares[0]) == pytest.approx(np.mean(shares[1]), abs=0.03)
+
+
+def test_most_chosen_patches_are_zeros_and_the_rest_of_the_image_is_whole(everything):
+    batch = whole(everything)
+    grids = [
+        values.unflatten(3, (4, 8)).unflatten(2, (4, 8)).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        for values in (batch["pixel_values"], batch["whole_pixel_values"])
+    ]
+    shown, before = grids
+    same, chosen = (shown == before).all(2), batch["patch_mask"]
+    assert shown.shape == (len(everything), 16, 3 * 8 * 8)
+    assert same[~chosen].all() and not shown[~same].any()
+    assert 0.8 < (~same).sum() / chosen.sum() < 0.97
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objectives": ("mlm", "mlp")}, "unknown objective 'mlp'; known: ap, mim, mlm"),
+        ({"objectives": ("mim",)}, "patch_size 0 does not divide images of 32 pixels"),
+        ({"objectives": ("mim",), "patch_size": 12}, "patch_size 12 does not divide"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(everything, words, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainingDataset(everything.records, words, 32, 32, **arguments)
+
+
+def test_captions_that_read_the_same_are_refused_for_alignment_prediction(everything, words):
+    records = [r._replace(text=text) for r, text in zip(everything.records, ("A dog", "a DOG"), strict=False)]
+    with pytest.raises(ValueError, match="all 2 captions read the same"):
+        PretrainingDataset(records, words, 32, 32, objectives=("ap",))
+
+
 def test_the_text_of_a_swapped_pair_is_another_ones_and_the_image_its_own(tiny_root, words):
     records = formats.task("conceptual_captions").splits(tiny_root)["train"]
     data = PretrainingDataset(records, words, 32, 32, objectives=("ap",), seed=0)
-    batch = data.__getitems__(list(range(len(data))))
+    batch = whole(data)
     texts = {tuple(words.encode([r.text], 32)[0][0].tolist()): r.text for r in records}
     swapped = torch.nonzero(batch["aligned"] == 0).flatten().tolist()
     assert swapped
@@ -193,7 +334,7 @@ def test_the_text_of_a_swapped_pair_is_another_ones_and_the_image_its_own(tiny_r
 
 
 def test_targets_are_the_words_of_the_caption(pretraining):
-    batch = pretraining.__getitems__(list(range(len(pretraining))))
+    batch = whole(pretraining)
     original = torch.from_numpy(pretraining.ids[:, : batch["input_ids"].shape[1]])
     asked = batch["mlm_targets"] != IGNORED
     assert torch.equal(batch["mlm_targets"][asked], original[asked])
@@ -202,14 +343,30 @@ def test_targets_are_the_words_of_the_caption(pretraining):
     assert not torch.isin(batch["mlm_targets"][asked], torch.from_numpy(pretraining.tokenizer.special_ids)).any()
 
 
-def test_the_epoch_changes_the_corruption(pretraining):
-    indices = list(range(len(pretraining)))
-    first = pretraining.__getitems__(indices)
-    pretraining.epoch = 1
-    second = pretraining.__getitems__(indices)
-    assert not torch.equal(first["aligned"], second["aligned"])
-    pretraining.epoch = 0
-    again = pretraining.__getitems__(indices)
+def test_words_put_in_place_of_others_are_never_special(pretraining, words):
+    special = torch.from_numpy(np.setdiff1d(words.special_ids, [words.mask_id]))
+    for pretraining.epoch in range(5):
+        batch = whole(pretraining)
+        ids, length = batch["input_ids"], batch["attention_mask"].sum(1)
+        positions = torch.arange(ids.shape[1])
+        inside = (positions > 0) & (positions < length[:, None] - 1)
+        assert not torch.isin(ids[inside], special).any()
+        assert (ids[:, 0] == pretraining.ids[0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("which", "images_change"), [("pretraining", False), ("everything", True)], ids=["words", "everything"]
+)
+def test_the_epoch_changes_the_corruption(request, which, images_change):
+    data = request.getfixturevalue(which)
+    first = whole(data)
+    data.epoch = 1
+    second = whole(data)
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    images = {"pixel_values", "whole_pixel_values", "patch_mask", "mim_index"} if images_change else set()
+    assert changed == {"input_ids", "attention_mask", "mlm_targets", "aligned"} | images
+    data.epoch = 0
+    again = whole(data)
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
@@ -217,6 +374,38 @@ def test_the_epoch_changes_the_corruption(pretraining):
 def test_only_the_objectives_that_were_asked_corrupt(tiny_root, words, objective):
     records = formats.task("conceptual_captions").splits(tiny_root)["train"]
     data = PretrainingDataset(records, words, 32, 32, objectives=(objective,), seed=0)
-    batch = data.__getitems__(list(range(len(data))))
+    batch = whole(data)
     assert bool((batch["aligned"] == 1).all()) == (objective == "mlm")
     assert bool((batch["mlm_targets"] == IGNORED).all()) == (objective == "ap")
+
+
+def test_the_plain_view_is_corrupted_in_one_way_and_shares_what_is_large(everything, tiny_root, words):
+    plain = everything.plain()
+    assert plain.ids is everything.ids and plain.images is everything.images
+    other = PretrainingDataset(
+        everything.records, words, 32, 32, objectives=EVERYTHING, patch_size=8, seed=8
+    ).plain()
+    everything.epoch = 5
+    first, second = whole(plain), whole(other)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert everything.policy and everything.seed == 3
+
+
+def test_the_analysis_view_never_swaps_never_masks_and_never_augments(tiny_root, tiny_profile):
+    config = runs.configure(
+        tiny_profile,
+        tiny_root,
+        "conceptual_captions",
+        "baseline",
+        objectives=("mlm", "ap"),
+        train={"augment": True},
+    )
+    for split in ("train", "val"):
+        data = runs.dataset(config, tiny_root, split, analysis=True)
+        data.epoch = 3
+        batch = whole(data)
+        assert batch.keys() == {"input_ids", "attention_mask", "pixel_values", "label"}
+        ids, lengths = data.tokenizer.encode([r.text for r in data.records], 32)
+        assert (batch["input_ids"].numpy() == ids).all() and batch["attention_mask"].sum(1).tolist() == [*lengths]
+        wanted = np.stack([decode(r.img, 64) / 127.5 - 1 for r in data.records])
+        np.testing.assert_allclose(batch["pixel_values"].permute(0, 2, 3, 1), wanted, atol=1e-6)

@@ -1,57 +1,36 @@
-"""Readers: the real layouts byte by byte, and errors that say where."""
+"""Readers: the real layouts byte by byte, what they leave out, and fingerprints that see what a dataset is."""
 
 import json
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from PIL import Image
+import small_roots
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_roots import TRAIN_TSV, picture, write
 
 from vilbert_lib.analysis import floors
 from vilbert_lib.data import formats
 
 
-def picture(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 4)).save(path)
-    return path
+def read(root: Path, name: str, on_error="raise") -> formats.Reading:
+    return formats.task(name, root).read(root, on_error)
 
 
-def write(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
-def here(path: Path, line: int) -> str:
-    return re.escape(f"{path}:{line}")
+def ids(splits: formats.Splits) -> dict[str, list[str]]:
+    return {split: [record.id for record in records] for split, records in splits.items()}
 
 
 # Hateful Memes
 
 
-@pytest.fixture
-def memes(tmp_path) -> Path:
-    """A root in the layout of phase 1; the test part has no labels, as the published one."""
-    folder = tmp_path / "hateful_memes"
-    for number in ("42953", "23058", "08291", "01726"):
-        picture(folder / "img" / f"{number}.png")
-    write(
-        folder / "train.jsonl",
-        b'{"id":42953,"img":"img/42953.png","label":0,"text":"its their character not their color that matters"}\n'
-        b'{"id":23058,"img":"img/23058.png","label":1,"text":"don\'t be afraid to love \\u2764 again"}\n',
-    )
-    write(folder / "dev.jsonl", b'{"id":8291,"img":"img/08291.png","label":1,"text":"white people is this"}\n')
-    write(folder / "test.jsonl", b'{"id":1726,"img":"img/01726.png","text":"a\xc3\xa9 b"}\n')
-    return tmp_path
-
-
-def test_hateful_memes_phase_1(memes):
-    splits = formats.task("hateful_memes").splits(memes)
-    images = memes / "hateful_memes" / "img"
-    assert splits == {
+def test_hateful_memes_phase_1(tmp_path):
+    images = small_roots.hateful_memes(tmp_path) / "img"
+    assert formats.task("hateful_memes").splits(tmp_path) == {
         "train": [
             ("42953", images / "42953.png", "its their character not their color that matters", 0),
             ("23058", images / "23058.png", "don't be afraid to love \u2764 again", 1),
@@ -61,88 +40,131 @@ def test_hateful_memes_phase_1(memes):
     }
 
 
-def test_hateful_memes_phase_2_takes_the_seen_parts(memes):
-    folder = memes / "hateful_memes"
-    for part in ("dev", "test"):
-        (folder / f"{part}.jsonl").rename(folder / f"{part}_seen.jsonl")
-        write(folder / f"{part}_unseen.jsonl", b'{"id":1,"img":"img/42953.png","label":0,"text":"unseen"}\n')
-    splits = formats.task("hateful_memes").splits(memes)
-    assert {split: [r.id for r in records] for split, records in splits.items()} == {
+def test_hateful_memes_phase_2_takes_the_seen_parts_and_has_the_unseen_ones_beside(tmp_path):
+    small_roots.hateful_memes_2(tmp_path)
+    assert ids(formats.task("hateful_memes").splits(tmp_path)) == {
         "train": ["42953", "23058"],
         "val": ["8291"],
         "test": ["1726"],
+        "dev_unseen": ["8291", "03745"],
+        "test_unseen": ["5629"],
     }
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b'{"id":1,"img":"img/42953.png","label":0,"text":"cut of',
-        b'{"id":1,"label":0,"text":"no image"}',
-        b'{"id":1,"img":"img/42953.png","label":0}',
-        b'{"img":"img/42953.png","label":0,"text":"no id"}',
-        b'{"id":1,"img":7,"label":0,"text":"image is a number"}',
-        b'["id", 1]',
-        b'{"id":1,"img":"img/42953.png","label":2,"text":"label 2"}',
-        b'{"id":1,"img":"img/42953.png","label":"1","text":"label is a string"}',
-        b'{"id":1,"img":"img/42953.png","label":true,"text":"label is true"}',
-        b'{"id":1,"img":"img/42953.png","label":0.0,"text":"label is a fraction"}',
-        b'{"id":1,"img":"img/42953.png","label":0,"text":"\xff not utf-8"}',
-        b'{"id":1,"img":"img/42953.png","label":0,"text":null}',
-    ],
-)
-def test_a_broken_meme_is_found_by_file_and_line(memes, line):
-    path = memes / "hateful_memes" / "train.jsonl"
-    write(path, path.read_bytes().splitlines(keepends=True)[0] + line + b"\n")
-    with pytest.raises(ValueError, match=here(path, 2)):
-        formats.task("hateful_memes").splits(memes)
+def test_a_meme_of_both_dev_parts_is_one_record(tmp_path):
+    small_roots.hateful_memes_2(tmp_path)
+    splits = formats.task("hateful_memes").splits(tmp_path)
+    assert [r.id for r in dict.fromkeys(splits["val"] + splits["dev_unseen"])] == ["8291", "03745"]
 
 
-def test_lines_are_counted_over_blank_ones(memes):
-    path = memes / "hateful_memes" / "dev.jsonl"
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_a_missing_part_is_named(tmp_path, part):
+    (small_roots.hateful_memes(tmp_path) / f"{part}.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{part}\.jsonl is missing"):
+        formats.task("hateful_memes").splits(tmp_path, on_error="skip")
+
+
+def test_lines_are_counted_over_blank_ones(tmp_path):
+    path = small_roots.hateful_memes(tmp_path) / "dev.jsonl"
     write(path, b"\n" + path.read_bytes() + b"\n{\n")
-    with pytest.raises(ValueError, match=here(path, 4)):
-        formats.task("hateful_memes").splits(memes)
+    with pytest.raises(ValueError, match=re.escape(f"{path}:4: ")):
+        formats.task("hateful_memes").splits(tmp_path)
 
 
-def test_a_missing_meme_image_is_named_with_its_line(memes):
-    (memes / "hateful_memes" / "img" / "23058.png").unlink()
-    with pytest.raises(FileNotFoundError, match=here(memes / "hateful_memes" / "train.jsonl", 2) + ".*23058.png"):
-        formats.task("hateful_memes").splits(memes)
+IMAGE = "img/42953.png"
 
 
-def test_a_missing_part_is_named(memes):
-    (memes / "hateful_memes" / "dev.jsonl").unlink()
-    with pytest.raises(FileNotFoundError, match=r"dev\.jsonl"):
-        formats.task("hateful_memes").splits(memes)
+@settings(max_examples=200, deadline=None)
+@given(
+    line=st.binary(max_size=40)
+    | st.dictionaries(
+        st.sampled_from(["id", "img", "label", "text", "x"]),
+        st.none()
+        | st.booleans()
+        | st.integers(-1, 2)
+        | st.floats()
+        | st.text(max_size=5)
+        | st.just("img/42953.png"),
+    ).map(lambda row: json.dumps(row).encode())
+)
+def test_whatever_a_line_holds_it_gives_a_record_or_a_problem_that_names_it(tmp_path_factory, line):
+    root = tmp_path_factory.mktemp("memes")
+    path = small_roots.hateful_memes(root) / "dev.jsonl"
+    lines = [part for part in line.splitlines() if part.strip()]
+    write(path, line)
+    reading = read(root, "hateful_memes", "skip")
+    problems = reading.problems.get("val", [])
+    assert len(reading.splits["val"]) + len(problems) == len(lines)
+    assert all(problem.where.startswith(f"{path}:") for problem in problems)
+    if problems:
+        with pytest.raises((ValueError, FileNotFoundError), match=re.escape(problems[0].where)):
+            read(root, "hateful_memes")
+    shutil.rmtree(root)
+
+
+# MM-IMDb
+
+
+def test_a_movie_has_its_longest_plot_and_the_numbers_of_its_genres(tmp_path):
+    folder = small_roots.mm_imdb(tmp_path)
+    task = formats.task("mm_imdb")
+    genres = task.labels(folder)
+    reading = task.read(tmp_path)
+    assert len(genres) == 23 and list(genres) == sorted(genres)
+    assert reading.splits["train"][0] == (
+        "0012345",
+        folder / "dataset" / "0012345.jpeg",
+        "A much longer plot.",
+        (genres.index("Comedy"), genres.index("Drama")),
+    )
+    assert {r.id: formats.in_words(r.label, genres) for rows in reading.splits.values() for r in rows} == {
+        "0012345": "Comedy, Drama",
+        "0023456": "Film-Noir",
+        "0034567": "",
+        "0056789": "Action, Western",
+    }
+    assert ids(reading.splits) == {"train": ["0012345", "0023456"], "val": ["0034567"], "test": ["0056789"]}
+
+
+def test_a_movie_without_plot_is_left_out_and_counted(tmp_path):
+    small_roots.mm_imdb(tmp_path)
+    reading = read(tmp_path, "mm_imdb")
+    assert reading.left_out == {"train": Counter({"no text": 1})} and not reading.problems
+
+
+# UPMC Food-101
+
+
+def test_a_dish_has_the_title_of_its_page(tmp_path):
+    folder = small_roots.upmc_food(tmp_path)
+    task = formats.task("upmc_food")
+    reading = task.read(tmp_path)
+    images = folder / "images"
+    assert task.labels(folder) == ("apple_pie", "pho")
+    assert reading.splits == {
+        "train": [
+            ("train-apple_pie_0", images / "train" / "apple_pie" / "apple_pie_0.jpg", "Apple pie, the best", 0),
+            ("train-pho_3", images / "train" / "pho" / "pho_3.jpg", "caf\u00e9 pho", 1),
+        ],
+        "val": [("train-pho_19", images / "train" / "pho" / "pho_19.jpg", 'Pho "at home"\nin an hour', 1)],
+        "test": [("test-apple_pie_9", images / "test" / "apple_pie" / "apple_pie_9.jpg", "Pie again", 0)],
+    }
+    assert reading.left_out == {"train": Counter({"no text": 1})}
+
+
+def test_rows_after_a_title_of_two_lines_keep_their_line_numbers(tmp_path):
+    folder = small_roots.upmc_food(tmp_path)
+    (folder / "images" / "train" / "pho" / "pho_3.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{folder / 'texts' / 'train_titles.csv'}:5: ")):
+        read(tmp_path, "upmc_food")
 
 
 # Easy-VQA
 
 
-@pytest.fixture
-def vqa(tmp_path) -> Path:
-    """A root with 20 training and 2 test images, two questions an image."""
-    data = tmp_path / "easy_vqa" / "data"
-    write(data / "answers.txt", b"circle\nyes\nno\n")
-    for part, images in (("train", 20), ("test", 2)):
-        questions = []
-        for image in range(images):
-            picture(data / part / "images" / f"{image}.png")
-            questions += [["what shape?", "circle", image], ["is it red?", "yes" if image % 2 else "no", image]]
-        write(data / part / "questions.json", json.dumps(questions).encode())
-    return tmp_path
-
-
-def change_question(root: Path, number: int, entry) -> Path:
-    path = root / "easy_vqa" / "data" / "train" / "questions.json"
-    questions = json.loads(path.read_bytes())
-    questions[number] = entry
-    return write(path, json.dumps(questions).encode())
-
-
-def test_easy_vqa_holds_out_whole_images(vqa):
-    splits = formats.task("easy_vqa").splits(vqa)
+def test_easy_vqa_holds_out_whole_images(tmp_path):
+    small_roots.easy_vqa(tmp_path)
+    splits = formats.task("easy_vqa").splits(tmp_path)
     images = {split: {r.img for r in records} for split, records in splits.items()}
     assert not images["train"] & images["val"]
     assert {path.name for path in images["val"]} == {"9.png", "19.png"}
@@ -150,83 +172,65 @@ def test_easy_vqa_holds_out_whole_images(vqa):
     assert len({r.id for records in splits.values() for r in records}) == 44
 
 
-def test_easy_vqa_labels_follow_the_order_of_the_answers(vqa):
+def test_easy_vqa_labels_follow_the_order_of_the_answers(tmp_path):
+    folder = small_roots.easy_vqa(tmp_path)
     task = formats.task("easy_vqa")
-    assert task.labels(task.folder(vqa)) == ("circle", "yes", "no")
-    folder = vqa / "easy_vqa" / "data" / "train" / "images"
-    assert task.splits(vqa)["train"][:4] == [
-        ("train-0", folder / "0.png", "what shape?", 0),
-        ("train-1", folder / "0.png", "is it red?", 2),
-        ("train-2", folder / "1.png", "what shape?", 0),
-        ("train-3", folder / "1.png", "is it red?", 1),
+    assert task.labels(folder) == ("circle", "yes", "no")
+    images = folder / "data" / "train" / "images"
+    assert task.splits(tmp_path)["train"][:4] == [
+        ("train-0", images / "0.png", "what shape?", 0),
+        ("train-1", images / "0.png", "is it red?", 2),
+        ("train-2", images / "1.png", "what shape?", 0),
+        ("train-3", images / "1.png", "is it red?", 1),
     ]
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        ["what shape?", "hexagon", 1],
-        ["what shape?", "circle"],
-        ["what shape?", "circle", "one"],
-        ["what shape?", ["circle"], 1],
-        [None, "circle", 1],
-        7,
-        {"question": "what shape?"},
-    ],
-    ids=["unknown answer", "no image", "image is a word", "list of answers", "no question", "number", "object"],
-)
-def test_a_broken_question_is_found_by_file_and_entry(vqa, entry):
-    path = change_question(vqa, 5, entry)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: entry 5")):
-        formats.task("easy_vqa").splits(vqa)
+# VQA v2
 
 
-def test_a_missing_question_image_is_named_with_its_entry(vqa):
-    path = change_question(vqa, 5, ["what shape?", "circle", 77])
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{path}: entry 5") + r".*77\.png"):
-        formats.task("easy_vqa").splits(vqa)
+def test_the_answer_of_vqa_is_the_most_common_of_the_ten(tmp_path):
+    folder = small_roots.vqa(tmp_path)
+    task = formats.task("vqa")
+    reading = task.read(tmp_path)
+    assert task.labels(folder) == ("cat", "2", "yes")  # cat twice; of five no and five yes the one that is named
+    assert {split: [(r.id, r.text, r.label) for r in records] for split, records in reading.splits.items()} == {
+        "train": [("250", "Red?", 2), ("300", "How many?", 1), ("301", "What color?", 0)],
+        "val": [("90", "What is it?", 0)],
+        "test": [("420", "Is it a cat?", 2)],
+    }
+    assert reading.splits["test"][0].img == folder / "val2014" / "COCO_val2014_000000000042.jpg"
 
 
-@pytest.mark.parametrize("content", [b"[[", b"7"], ids=["cut off", "no list"])
-def test_a_questions_file_that_holds_no_questions_is_named(vqa, content):
-    path = write(vqa / "easy_vqa" / "data" / "test" / "questions.json", content)
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        formats.task("easy_vqa").splits(vqa)
+def test_an_answer_of_vqa_that_is_rare_is_left_out_and_counted(tmp_path):
+    small_roots.vqa(tmp_path)
+    reading = read(tmp_path, "vqa")
+    assert reading.left_out == {"test": Counter({"answer not among the 3129 most frequent": 1})}
 
 
-def test_missing_answers_are_named(vqa):
-    (vqa / "easy_vqa" / "data" / "answers.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"answers\.txt"):
-        formats.task("easy_vqa").splits(vqa)
+def test_vqa_has_as_many_classes_as_asked_and_equals_follow_the_alphabet(tmp_path, monkeypatch):
+    folder = small_roots.vqa(tmp_path)
+    monkeypatch.setattr(formats.vqa, "CLASSES", 2)
+    assert formats.task("vqa").labels(folder) == ("cat", "2")
+    assert ids(formats.task("vqa").splits(tmp_path))["test"] == []
+
+
+def test_the_photographs_of_vqa_may_lie_beside_the_questions(tmp_path):
+    folder = small_roots.vqa(tmp_path)
+    for part in ("train2014", "val2014"):
+        for path in sorted((folder / part).iterdir()):
+            path.rename(folder / path.name)
+        (folder / part).rmdir()
+    assert [len(records) for records in read(tmp_path, "vqa").splits.values()] == [3, 1, 1]
 
 
 # Conceptual Captions
 
-TRAIN_TSV, VAL_TSV = "Train_GCC-training.tsv", "Validation_GCC-1.1.0-Validation.tsv"
 
-
-@pytest.fixture
-def captions(tmp_path) -> Path:
-    """A root with three training captions, of which the second has lost its image."""
-    folder = tmp_path / "conceptual_captions"
-    write(
-        folder / TRAIN_TSV,
-        b'a "quoted" word , alone\thttp://a.invalid/1.jpg\n'
-        b"lost\thttp://a.invalid/2.jpg\n"
-        b"caf\xc3\xa9 at night\thttp://a.invalid/3.jpg\n",
-    )
-    write(folder / VAL_TSV, b"a dog\thttp://a.invalid/4.jpg\n")
-    picture(formats.caption_image(folder, "train", 0))
-    picture(formats.caption_image(folder, "train", 2).with_suffix(".jpg"))
-    picture(formats.caption_image(folder, "validation", 0))
-    return tmp_path
-
-
-def test_captions_without_an_image_are_left_out(captions):
-    folder = captions / "conceptual_captions"
-    splits = formats.task("conceptual_captions").splits(captions)
-    validation = [("validation-0", folder / "validation" / "0000" / "00000000.png", "a dog", None)]
-    assert splits == {
+def test_captions_without_an_image_are_left_out_and_counted(tmp_path):
+    folder = small_roots.conceptual_captions(tmp_path)
+    reading = read(tmp_path, "conceptual_captions")
+    validation = [("validation-0", folder / "validation" / "0000" / "00000000.jpeg", "a dog", None)]
+    assert reading.splits == {
         "train": [
             ("train-0", folder / "train" / "0000" / "00000000.png", 'a "quoted" word , alone', None),
             ("train-2", folder / "train" / "0000" / "00000002.jpg", "caf\u00e9 at night", None),
@@ -234,20 +238,25 @@ def test_captions_without_an_image_are_left_out(captions):
         "val": validation,
         "test": validation,
     }
+    assert reading.left_out == {"train": Counter({"no image": 1})}
 
 
-@pytest.mark.parametrize("line", [b"a caption without address", b"a\tb\tc", b""])
-def test_a_wrong_number_of_columns_is_found_by_line(captions, line):
-    path = captions / "conceptual_captions" / TRAIN_TSV
-    write(path, path.read_bytes() + line + b"\n")
-    with pytest.raises(ValueError, match=here(path, 4) + r": \d columns"):
-        formats.task("conceptual_captions").splits(captions)
+def test_captions_beyond_ten_thousand_find_their_folder(tmp_path):
+    folder = small_roots.conceptual_captions(tmp_path)
+    write(folder / TRAIN_TSV, b"".join(b"line %d\thttp://a.invalid/\n" % i for i in range(10_003)))
+    picture(folder / "train" / "0001" / "00010002.jpg")
+    assert ids(read(tmp_path, "conceptual_captions").splits)["train"] == [
+        "train-0",
+        "train-2",
+        "train-7",
+        "train-10002",
+    ]
 
 
-def test_captions_that_are_not_utf8_name_their_file(captions):
-    path = write(captions / "conceptual_captions" / VAL_TSV, b"caf\xe9\thttp://a.invalid/4.jpg\n")
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        formats.task("conceptual_captions").splits(captions)
+def test_of_two_images_for_one_caption_always_the_same_is_taken(tmp_path):
+    folder = small_roots.conceptual_captions(tmp_path)
+    picture(folder / "train" / "0000" / "00000000.jpg")
+    assert read(tmp_path, "conceptual_captions").splits["train"][0].img.name == "00000000.jpg"
 
 
 # Roots, tasks, fingerprints
@@ -258,39 +267,112 @@ def test_a_missing_root_is_named(tmp_path):
         formats.task("easy_vqa").splits(tmp_path / "nowhere")
 
 
-def test_a_missing_task_folder_is_named(memes):
-    with pytest.raises(FileNotFoundError, match=re.escape(str(memes)) + r".*easy_vqa/"):
-        formats.task("easy_vqa").splits(memes)
+def test_a_missing_task_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path)) + r".*easy_vqa/"):
+        formats.task("easy_vqa").splits(tmp_path)
 
 
-def test_an_unknown_task_is_refused_and_the_known_ones_listed():
-    with pytest.raises(ValueError, match=r"unknown task 'vqa'.*conceptual_captions, easy_vqa, hateful_memes"):
-        formats.task("vqa")
+def test_an_unknown_task_is_refused_and_the_known_ones_listed(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown task 'mmimdb'.*hateful_memes, mm_imdb, upmc_food, vqa$"):
+        formats.task("mmimdb")
 
 
-@pytest.mark.parametrize(
-    ("task", "file"),
-    [
-        ("hateful_memes", "train.jsonl"),
-        ("hateful_memes", "test.jsonl"),
-        ("easy_vqa", "data/answers.txt"),
-        ("easy_vqa", "data/train/questions.json"),
-        ("conceptual_captions", TRAIN_TSV),
-    ],
-)
-def test_the_fingerprint_follows_the_annotations_not_the_place(tiny_root, tmp_path, task, file):
-    moved = shutil.copytree(tiny_root, tmp_path / "elsewhere" / "root")
-    before = formats.task(task).fingerprint(tiny_root)
-    assert formats.task(task).fingerprint(moved) == before
-    write(moved / task / file, (moved / task / file).read_bytes() + b" ")
-    assert formats.task(task).fingerprint(moved) != before
+def test_the_tasks_of_a_root_are_those_whose_folders_it_holds(tmp_path):
+    for make in small_roots.ALL:
+        make(tmp_path)
+    (tmp_path / "notes").mkdir()
+    assert formats.names_in(tmp_path) == sorted([*formats.TASKS, "pets"])
+    assert [task.name for task in formats.tasks_in(tmp_path)] == formats.names_in(tmp_path)
 
 
-def test_tasks_have_fingerprints_of_their_own(tiny_root):
-    prints = {name: task.fingerprint(tiny_root) for name, task in formats.TASKS.items()}
-    assert len(set(prints.values())) == len(prints)
+FILES_THAT_COUNT = [
+    (small_roots.hateful_memes_2, "train.jsonl"),
+    (small_roots.hateful_memes_2, "test_unseen.jsonl"),
+    (small_roots.mm_imdb, "split.json"),
+    (small_roots.mm_imdb, "dataset/0056789.json"),
+    (small_roots.upmc_food, "texts/test_titles.csv"),
+    (small_roots.easy_vqa, "data/answers.txt"),
+    (small_roots.easy_vqa, "data/train/questions.json"),
+    (small_roots.vqa, "v2_mscoco_train2014_annotations.json"),
+    (small_roots.conceptual_captions, TRAIN_TSV),
+    (small_roots.pets, "task.json"),
+    (small_roots.pets, "val.csv"),
+]
+
+
+@pytest.mark.parametrize(("make", "file"), FILES_THAT_COUNT, ids=lambda value: getattr(value, "__name__", value))
+def test_the_fingerprint_follows_the_annotations_not_the_place(tmp_path, make, file):
+    name = make(tmp_path / "here").name
+    before = formats.task(name, tmp_path / "here").fingerprint(tmp_path / "here")
+    moved = tmp_path / "elsewhere" / "root"
+    shutil.copytree(tmp_path / "here", moved)
+    assert formats.task(name, moved).fingerprint(moved) == before
+    write(moved / name / file, (moved / name / file).read_bytes() + b"\n")
+    assert formats.task(name, moved).fingerprint(moved) != before
+
+
+def test_the_fingerprint_of_captions_sees_which_images_are_there(tmp_path):
+    folder = small_roots.conceptual_captions(tmp_path)
+    task = formats.task("conceptual_captions")
+    prints = [task.fingerprint(tmp_path)]
+    picture(folder / "train" / "0000" / "00000001.jpg")
+    prints.append(task.fingerprint(tmp_path))
+    (folder / "validation" / "0000" / "00000000.jpeg").unlink()
+    prints.append(task.fingerprint(tmp_path))
+    write(folder / "train" / "0000" / "00000005.jpg.unfinished", b"half an image")
+    assert len(set(prints)) == 3 and task.fingerprint(tmp_path) == prints[-1]
+
+
+def test_an_old_file_that_changes_is_hashed_again(tmp_path):
+    path = small_roots.upmc_food(tmp_path) / "texts" / "train_titles.csv"
+    task = formats.task("upmc_food")
+    prints = []
+    for dish, year in ((b"pho", 1), (b"pie", 2)):  # the same size, another time
+        write(path, path.read_bytes().replace(b"pho", dish))
+        os.utime(path, (year * 3.2e7, year * 3.2e7))
+        prints += [task.fingerprint(tmp_path), task.fingerprint(tmp_path)]
+    assert prints[0] == prints[1] != prints[2] == prints[3]
+    assert task.labels(path.parent.parent) == ("apple_pie", "pie")
+
+
+def test_tasks_have_fingerprints_of_their_own(tmp_path):
+    for make in small_roots.ALL:
+        make(tmp_path)
+    prints = {task.name: task.fingerprint(tmp_path) for task in formats.tasks_in(tmp_path)}
+    assert len(set(prints.values())) == len(prints) == 7
     assert all(re.fullmatch("[0-9a-f]{12}", value) for value in prints.values())
 
+
+# Broken samples
+
+
+@pytest.mark.parametrize("make", small_roots.ALL, ids=lambda make: make.__name__)
+def test_where_nothing_is_broken_skipping_changes_nothing(tmp_path, make):
+    name = make(tmp_path).name
+    assert read(tmp_path, name, "skip") == read(tmp_path, name, "raise")
+
+
+def test_skipped_samples_are_listed_with_their_cause_and_the_rest_is_read(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    path = folder / "train.jsonl"
+    write(path, b"{\n" + path.read_bytes() + b'{"id":1,"img":"img/42953.png","label":5,"text":"x"}\n')
+    (folder / "img" / "23058.png").unlink()
+    reading = read(tmp_path, "hateful_memes", "skip")
+    assert ids(reading.splits)["train"] == ["42953"]
+    assert [(p.where, p.cause) for p in reading.problems["train"]] == [
+        (f"{path}:1", "broken line"),
+        (f"{path}:3", "missing image"),
+        (f"{path}:4", "unknown label"),
+    ]
+
+
+def test_what_to_do_with_broken_samples_has_two_answers(tmp_path):
+    small_roots.hateful_memes(tmp_path)
+    with pytest.raises(ValueError, match="unknown on_error 'ignore'; known: raise, skip"):
+        formats.task("hateful_memes").splits(tmp_path, on_error="ignore")
+
+
+# The real one
 
 REAL = os.environ.get("VILBERT_REAL_DATA", "")
 

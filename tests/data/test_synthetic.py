@@ -1,21 +1,32 @@
-"""Synthetic roots: the same everywhere, whole or absent, and as hard as their manifest says."""
+"""Synthetic roots: the same everywhere, whole or absent, in the real layouts, with a manifest."""
 
+import csv
+import dataclasses
 import hashlib
-from collections import Counter, defaultdict
-from itertools import product
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from vilbert_lib import paths
 from vilbert_lib.config import PROFILES, Profile
-from vilbert_lib.data import formats, synthetic, worlds
-from vilbert_lib.data.synthetic import make_root
-from vilbert_lib.data.worlds import COLOURS, QUADRANTS, SHAPES, SIZES, TEXTURES, Scene
+from vilbert_lib.data import formats, synthetic
+from vilbert_lib.data.synthetic import Knobs, levels, make_root, roots
 
-DRAWS = 40_000
+SMALL = {"n_train": 4, "tasks": ("hateful_memes", "easy_vqa")}
+GOLDEN = {  # of a root with n_train=8, seed=0
+    "MANIFEST.json": "6ed38056626f375e",
+    "hateful_memes": "81cd554bf23f0746",
+    "mm_imdb": "b8e799206e966e62",
+    "upmc_food": "541bfa0624630d54",
+    "easy_vqa": "d9767bac9b8d0f88",
+    "conceptual_captions": "e73bc517bc6cc592",
+}
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -23,34 +34,131 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_one_seed_gives_one_root_and_another_seed_another(tmp_path):
-    first, again = (contents(make_root(tmp_path / name, n_train=4, seed=3)) for name in ("a", "b"))
-    assert first == again
-    other = contents(make_root(tmp_path / "c", n_train=4, seed=4))
-    assert first.keys() == other.keys()
-    same = {name for name in first if first[name] == other[name]}
-    assert same == {"easy_vqa/data/answers.txt"}
+def fingerprints(root: Path) -> dict[str, str]:
+    """Sixteen hex digits for each dataset of a root and for its manifest."""
+    digests = {}
+    for name, digest in contents(root).items():
+        digests.setdefault(name.split("/")[0], hashlib.sha256()).update(f"{name} {digest}\n".encode())
+    return {name: digest.hexdigest()[:16] for name, digest in digests.items()}
+
+
+# Bytes
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory) -> Path:
+    return make_root(tmp_path_factory.mktemp("eight") / "root", n_train=8)
+
+
+def test_a_root_has_the_same_bytes_on_every_machine(eight):
+    assert fingerprints(eight) == GOLDEN
+
+
+def test_two_processes_write_the_same_bytes(eight, tmp_path):
+    code = "import sys; from vilbert_lib.data import synthetic; synthetic.make_root(sys.argv[1], n_train=8)"
+    command = [sys.executable, "-c", code, str(tmp_path / "other" / "root")]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})
+    assert contents(tmp_path / "other" / "root") == contents(eight)
+
+
+def test_another_seed_gives_other_samples_under_the_same_names(eight, tmp_path):
+    other = make_root(tmp_path / "root", n_train=8, seed=1, tasks=SMALL["tasks"])
+    there, before = contents(other), contents(eight)
+    assert {name for name in there if there[name] == before[name]} == {"easy_vqa/data/answers.txt"}
+
+
+def test_a_dataset_does_not_depend_on_what_else_is_made(eight, tmp_path):
+    alone = make_root(tmp_path / "root", n_train=8, tasks=["mm_imdb"])
+    assert {path.name for path in alone.iterdir()} == {"mm_imdb", "MANIFEST.json"}
+    assert fingerprints(alone)["mm_imdb"] == fingerprints(eight)["mm_imdb"]
+
+
+# Layouts
 
 
 def test_a_root_has_the_promised_sizes(tiny_root):
     sizes = {
-        name: {split: len(records) for split, records in task.splits(tiny_root).items()}
-        for name, task in formats.TASKS.items()
+        name: {split: len(records) for split, records in formats.task(name).splits(tiny_root).items()}
+        for name in ("hateful_memes", "easy_vqa", "conceptual_captions")
     }
     assert sizes["hateful_memes"] == {"train": 32, "val": 8, "test": 16}
     assert sizes["conceptual_captions"] == {"train": 64, "val": 16, "test": 16}
     # Two questions an image, and every tenth image held out: about 32.
     assert sizes["easy_vqa"] == {"train": 34, "val": 2, "test": 16}
+    manifest = synthetic.read_manifest(tiny_root)
+    assert manifest["sizes"] == {
+        "hateful_memes": {"train": 32, "dev": 8, "test": 16},
+        "mm_imdb": {"train": 32, "dev": 8, "test": 16},
+        "upmc_food": {"train": 35, "test": 16},
+        "easy_vqa": {"train": 36, "test": 16},
+        "conceptual_captions": {"train": 64, "validation": 16},
+    }
+
+
+def test_films_lie_in_the_layout_of_mm_imdb(tiny_root):
+    folder = tiny_root / "mm_imdb"
+    splits = json.loads((folder / "split.json").read_text())
+    assert {part: len(ids) for part, ids in splits.items()} == {"train": 32, "dev": 8, "test": 16}
+    ids = [i for part in splits.values() for i in part]
+    assert len(set(ids)) == 56
+    assert {path.name for path in (folder / "dataset").iterdir()} == {
+        f"{i}.{e}" for i in ids for e in ("json", "jpeg")
+    }
+    shorter = Counter()
+    for i in ids:
+        film = json.loads((folder / "dataset" / f"{i}.json").read_text())
+        assert film["genres"] and all(isinstance(plot, str) for plot in film["plot"])
+        if len(film["plot"]) == 2:
+            assert len(film["plot"][0]) != len(film["plot"][1])
+            shorter[film["plot"].index(min(film["plot"], key=len))] += 1
+        with Image.open(folder / "dataset" / f"{i}.jpeg") as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", (64, 64), "RGB")
+    assert shorter == {0: 7, 1: 7}, "the longest plot may be the first or the last"
+
+
+def test_films_have_the_genres_of_mm_imdb(tiny_root):
+    """News, Adult, Talk-Show and Reality-TV are left out, as everywhere."""
+    known = (
+        "Action Adventure Animation Biography Comedy Crime Documentary Drama Family Fantasy Film-Noir History"
+        " Horror Music Musical Mystery Romance Sci-Fi Short Sport Thriller War Western"
+    )
+    assert sorted(synthetic.read_manifest(tiny_root)["genres"]) == known.split()
+    films = [json.loads(path.read_text()) for path in (tiny_root / "mm_imdb" / "dataset").glob("*.json")]
+    assert {genre for film in films for genre in film["genres"]} <= set(known.split())
+
+
+def test_dishes_lie_in_the_layout_of_upmc_food(tiny_root):
+    folder = tiny_root / "upmc_food"
+    for part, count in (("train", 35), ("test", 16)):
+        with open(folder / "texts" / f"{part}_titles.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert len(rows) == count
+        named = set()
+        for img, text, dish in rows:
+            stem, number = img.removesuffix(".jpg").rsplit("_", 1)
+            assert stem == dish and number.isdigit() and text
+            named.add(folder / "images" / part / dish / img)
+        assert set((folder / "images" / part).rglob("*.jpg")) == named
+        assert len({dish for _, _, dish in rows}) == 16
+        assert {path.name for path in (folder / "images" / part).iterdir()} == {dish for _, _, dish in rows}
+
+
+# Manifest
 
 
 def test_the_manifest_says_what_the_root_is(tiny_root):
     manifest = synthetic.read_manifest(tiny_root)
     assert (manifest["version"], manifest["seed"], manifest["n_train"]) == (synthetic.VERSION, 0, 32)
-    assert manifest["best_possible_accuracy"] == {
-        "hateful_memes": worlds.meme_bayes(),
-        "easy_vqa": worlds.question_bayes(),
-    }
-    assert synthetic.describe(tiny_root).startswith("synthetic data")
+    assert manifest["knobs"] == dataclasses.asdict(Knobs())
+    for name in ("decomposition", "best_possible_accuracy", "label_noise"):
+        assert tuple(manifest[name]) == synthetic.TASKS
+    assert synthetic.describe(tiny_root) == "synthetic data (generator version 3, seed 0)"
+
+
+def test_a_root_whose_knobs_were_turned_says_so(tmp_path):
+    root = make_root(tmp_path / "root", **SMALL, seed=2, knobs=Knobs(label_noise=0, heterogeneity=3))
+    said = "synthetic data (generator version 3, seed 2, label_noise 0, heterogeneity 3)"
+    assert synthetic.describe(root) == said
 
 
 def test_a_root_without_manifest_is_real(tmp_path):
@@ -58,144 +166,117 @@ def test_a_root_without_manifest_is_real(tmp_path):
     assert synthetic.describe(tmp_path) == "real data"
 
 
-def lookup_accuracy(keys: list, labels: list) -> float:
-    """Accuracy on the second half of a sample of the most frequent label of each key in the first half."""
-    half = len(keys) // 2
-    seen = defaultdict(Counter)
-    for key, label in zip(keys[:half], labels[:half], strict=True):
-        seen[key][label] += 1
-    guess = {key: counts.most_common(1)[0][0] for key, counts in seen.items()}
-    return float(np.mean([guess.get(key) == label for key, label in zip(keys[half:], labels[half:], strict=True)]))
+def test_every_part_of_the_information_adds_up_to_the_entropy_of_the_label(tiny_root):
+    bits = {
+        name: sum(parts.values()) for name, parts in synthetic.read_manifest(tiny_root)["decomposition"].items()
+    }
+    assert bits["upmc_food"] == pytest.approx(4)
+    assert bits["hateful_memes"] == pytest.approx(0.942683)  # of a coin that falls to one side in 36 %
+    assert bits["conceptual_captions"] == pytest.approx(1)
 
 
-# A share on half the draws has a standard error of at most .0036.
-TOLERANCE = 0.015
-
-
-@pytest.fixture(scope="module")
-def memes():
-    rng = np.random.default_rng(0)
-    scenes, texts, labels = zip(*(worlds.meme(rng) for _ in range(DRAWS)), strict=True)
-    return scenes, texts, labels
-
-
-def test_the_share_of_hateful_memes(memes):
-    assert np.mean(memes[2]) == pytest.approx(worlds.MEME_POSITIVE, abs=0.01)
-
-
-def test_what_each_side_of_a_meme_tells_is_what_the_manifest_says(memes):
-    scenes, texts, labels = memes
-    best = worlds.meme_bayes()
-    animal_of = {animal: colour for colour, animal in worlds.ANIMALS.items()}
-    animals = [next(animal for animal in animal_of if animal in text.split()) for text in texts]
-    assert lookup_accuracy(animals, labels) == pytest.approx(best["text"], abs=TOLERANCE)
-    assert lookup_accuracy(texts, labels) == pytest.approx(best["text"], abs=TOLERANCE)
-    for attribute in Scene._fields:
-        shown = [getattr(scene, attribute) for scene in scenes]
-        assert lookup_accuracy(shown, labels) == pytest.approx(best["image"], abs=TOLERANCE)
-    both = [(scene.colour, animal) for scene, animal in zip(scenes, animals, strict=True)]
-    assert lookup_accuracy(both, labels) == pytest.approx(best["both"], abs=TOLERANCE)
-
-
-@pytest.fixture(scope="module")
-def questions():
-    rng = np.random.default_rng(0)
-    scenes = [worlds.draw_scene(rng) for _ in range(DRAWS)]
-    texts, answers = zip(*(worlds.question(scene, rng) for scene in scenes), strict=True)
-    return scenes, texts, answers
-
-
-def test_what_each_side_of_a_question_tells_is_what_the_manifest_says(questions):
-    scenes, texts, answers = questions
-    best = worlds.question_bayes()
-    shown = [(scene.colour, scene.shape) for scene in scenes]
-    assert lookup_accuracy(texts, answers) == pytest.approx(best["text"], abs=TOLERANCE)
-    assert lookup_accuracy(shown, answers) == pytest.approx(best["image"], abs=TOLERANCE)
-    both = list(zip(shown, texts, strict=True))
-    assert lookup_accuracy(both, answers) == pytest.approx(best["both"], abs=TOLERANCE)
-    given = defaultdict(set)
-    for key, answer in zip(both, answers, strict=True):
-        given[key].add(answer)
-    assert {len(found) for found in given.values()} == {1}
-    assert set(answers) == set(worlds.ANSWERS)
-
-
-def test_two_scenes_never_share_a_caption():
-    scenes = [Scene(*values) for values in product(COLOURS, SHAPES, TEXTURES, QUADRANTS, SIZES)]
-    captions = [worlds.caption(scene) for scene in scenes]
-    assert len(scenes) == 576
-    assert len(set(captions)) == len(scenes)
-    assert captions == [worlds.caption(scene) for scene in scenes]
-    for scene, text in zip(scenes, captions, strict=True):
-        assert all(value in text for value in scene)
-
-
-@pytest.mark.parametrize("texture", TEXTURES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_an_image_shows_its_scene(shape, texture):
-    rng = np.random.default_rng(0)
-    ink = {}
-    for colour, quadrant, size in product(("red", "black"), QUADRANTS, SIZES):
-        pixels = np.asarray(worlds.render(Scene(colour, shape, texture, quadrant, size), rng)).astype(int)
-        painted = (np.abs(pixels - COLOURS[colour]) <= 12).all(axis=2)
-        rows, columns = np.nonzero(painted)
-        assert (rows.mean() > 32) == ("lower" in quadrant)
-        assert (columns.mean() > 32) == ("right" in quadrant)
-        ink[colour, quadrant, size] = painted.sum()
-        assert len(np.unique(pixels[~painted], axis=0)) > 100
-    assert all(ink[c, q, "large"] > 1.5 * ink[c, q, "small"] for c, q, _ in ink)
-
-
-def test_shapes_and_textures_look_different():
-    pictures = {}
-    for shape, texture in product(SHAPES, TEXTURES):
-        scene = Scene("red", shape, texture, "upper left", "large")
-        pixels = np.asarray(worlds.render(scene, np.random.default_rng(0))).astype(int)
-        pictures[shape, texture] = (np.abs(pixels - COLOURS["red"]) <= 12).all(axis=2).tobytes()
-    assert len(set(pictures.values())) == len(pictures)
-
-
-def test_images_are_64_pixels_wide(tiny_root):
-    record = formats.task("hateful_memes").splits(tiny_root)["train"][0]
-    with Image.open(record.img) as image:
-        assert (image.size, image.mode) == ((worlds.SIZE, worlds.SIZE), "RGB")
+# Whole or not at all
 
 
 def test_a_root_that_is_there_is_left_as_it_is(tmp_path):
-    root = make_root(tmp_path / "root", n_train=4)
+    root = make_root(tmp_path / "root", **SMALL)
     manifest = root / "MANIFEST.json"
     before = manifest.stat().st_mtime_ns
-    assert make_root(root, n_train=4) == root
+    assert make_root(root, **SMALL) == root
     assert manifest.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("settings", [{"n_train": 5}, {"n_train": 4, "seed": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_train": 5}, {"n_test": 9}, {"seed": 1}, {"knobs": Knobs(heterogeneity=1)}, {"tasks": ("easy_vqa",)}],
+    ids=lambda settings: next(iter(settings)),
+)
 def test_a_root_of_other_settings_is_refused(tmp_path, settings):
-    root = make_root(tmp_path / "root", n_train=4)
+    root = make_root(tmp_path / "root", **SMALL)
     with pytest.raises(ValueError, match=r"root holds another dataset"):
-        make_root(root, **settings)
+        make_root(root, **SMALL | settings)
 
 
 def test_a_folder_of_real_data_is_never_overwritten(tmp_path):
     real = tmp_path / "real"
     real.mkdir()
     with pytest.raises(ValueError, match="holds another dataset"):
-        make_root(real, n_train=4)
+        make_root(real, **SMALL)
     assert not list(real.iterdir())
 
 
 def test_an_interrupted_root_is_not_there_and_is_made_anew(tmp_path, monkeypatch):
-    root = tmp_path / "root"
+    root = tmp_path / "root.v1"
     with monkeypatch.context() as patch:
-        patch.setattr(synthetic, "_write_captions", lambda *_: 1 / 0)
+        broken = dataclasses.replace(roots.WORLDS["easy_vqa"], write=lambda *_: 1 / 0)
+        patch.setitem(roots.WORLDS, "easy_vqa", broken)
         with pytest.raises(ZeroDivisionError):
-            make_root(root, n_train=4)
+            make_root(root, **SMALL)
     assert not root.exists()
-    leftover = root.with_suffix(".unfinished")
-    (leftover / "hateful_memes" / "img").mkdir(parents=True, exist_ok=True)
+    [leftover] = (path for path in tmp_path.iterdir() if path.is_dir())
     (leftover / "hateful_memes" / "img" / "stray.png").touch()
-    assert contents(make_root(root, n_train=4)) == contents(make_root(tmp_path / "other", n_train=4))
+    assert contents(make_root(root, **SMALL)) == contents(make_root(tmp_path / "other", **SMALL))
     assert not leftover.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_train": 0}, "n_train 0 must be at least 1"),
+        ({"n_test": -1}, "n_test -1 at least 0"),
+        ({"seed": -1}, "seed -1 must not be negative"),
+        ({"tasks": ("easy_vqa", "pets")}, "unknown synthetic task 'pets'; known: conceptual_captions, easy_vqa"),
+        ({"tasks": "easy_vqa"}, "tasks 'easy_vqa' must be a sequence of names; known: hateful_memes, mm_imdb"),
+        ({"tasks": ()}, r"tasks \(\) must be a sequence of names"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_written(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_root(tmp_path / "root", **SMALL | settings)
+    assert not list(tmp_path.iterdir())
+
+
+# Knobs
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"redundancy": 3}, "redundancy 3.0, .* are 3.43 bits together instead of 4"),
+        ({"synergy": -0.5}, r"synergy -0.5 must lie in \[0, 4\] bits"),
+        ({"redundancy": float("nan")}, "redundancy nan must lie"),
+        (
+            {"redundancy": 0, "unique_text": 2.5, "unique_image": 0.5, "synergy": 1},
+            "unique_text 2.5, unique_image 0.5 and synergy 1.0 need 5 bits",
+        ),
+        ({"label_noise": 0.36}, r"label_noise 0.36 must lie in \[0, 0.36\)"),
+        ({"label_noise": -0.1}, "label_noise -0.1"),
+        ({"heterogeneity": 4}, "heterogeneity 4 must be 1, 2 or 3"),
+    ],
+)
+def test_wrong_knobs_are_named(knobs, message):
+    with pytest.raises(ValueError, match=message):
+        Knobs(**knobs)
+
+
+def test_levels_go_from_all_redundant_to_all_of_the_part():
+    steps = levels("synergy", label_noise=0.0)
+    assert [(step.redundancy, step.synergy) for step in steps] == [(4, 0), (3, 1), (2, 2), (1, 3), (0, 4)]
+    assert {(step.unique_text, step.unique_image, step.label_noise) for step in steps} == {(0, 0, 0)}
+    both = levels("unique_text", "unique_image", count=3)
+    assert [(k.redundancy, k.unique_text, k.unique_image) for k in both] == [(4, 0, 0), (2, 1, 1), (0, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "count", "message"),
+    [((), 5, r"\(none\)"), (("redundancy",), 5, "parts redundancy"), (("synergy",), 1, "count 1")],
+)
+def test_levels_of_nothing_are_refused(parts, count, message):
+    with pytest.raises(ValueError, match=message):
+        levels(*parts, count=count)
+
+
+# Where roots lie
 
 
 def test_root_of_takes_the_named_root(tmp_path):
@@ -216,5 +297,24 @@ def test_root_of_makes_the_synthetic_root(tiny_profile, tmp_path, monkeypatch):
     monkeypatch.setenv("VILBERT_DATA", str(tmp_path))
     profile = Profile(**vars(tiny_profile) | {"synthetic_samples": 4})
     root = synthetic.root_of(profile)
-    assert root.parent == paths.datasets()
+    assert root == paths.datasets() / f"synthetic-v{synthetic.VERSION}-n4-s0"
     assert synthetic.read_manifest(root)["n_train"] == 4
+    assert synthetic.ensure_root(n_train=4) == root
+
+
+def test_roots_of_other_knobs_lie_apart_under_names_that_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path))
+    made = [synthetic.ensure_root(**SMALL, knobs=step) for step in levels("synergy", count=3)]
+    assert len(set(made)) == 3
+    assert made == [synthetic.ensure_root(**SMALL, knobs=step) for step in levels("synergy", count=3)]
+
+
+def test_unseen_samples_are_of_the_same_kind(tmp_path):
+    knobs = levels("synergy", heterogeneity=1)[1]
+    root = make_root(tmp_path / "level", n_train=4, seed=3, knobs=knobs, tasks=["upmc_food"])
+    unseen = synthetic.unseen_root(root, 20)
+    assert unseen.parent == tmp_path
+    manifest = synthetic.read_manifest(unseen)
+    assert (manifest["seed"], manifest["knobs"]) == (4, dataclasses.asdict(knobs))
+    assert manifest["sizes"] == {"upmc_food": {"train": 16, "test": 20}}
+    assert synthetic.unseen_root(tmp_path, 20) == tmp_path, "real data is its own"

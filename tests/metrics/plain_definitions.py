@@ -48,7 +48,7 @@ def cka_rbf(X, Y, threshold=1.0, **_):
 
 
 def unbiased_hsic(K, L):
-    """Song et al. 2012, equation 4."""
+    """Song et al. 2012, equation 5."""
     n, one = len(K), np.ones(len(K))
     K, L = (A - np.diag(np.diag(A)) for A in (K, L))
     whole = (one @ K @ one) * (one @ L @ one) / ((n - 1) * (n - 2))

@@ -123,7 +123,7 @@ def test_the_value_calibrated_by_moments(name, alpha):
 # Permutations
 
 
-@pytest.mark.parametrize(("make", "alpha"), [(three_layers, 0.1), (three_layers, 0.3), (codes, 0.3)])
+@pytest.mark.parametrize(("make", "alpha"), [(three_layers, 0.05), (three_layers, 0.3), (codes, 0.3)])
 @pytest.mark.parametrize("name", PAIRED)
 def test_the_permutation_null_by_hand(name, make, alpha):
     """As STATISTICS.md defines it, from single calls with the very same orders; a distance is mirrored."""

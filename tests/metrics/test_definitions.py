@@ -105,6 +105,11 @@ def test_cknna_of_all_neighbours_is_the_unbiased_cka_of_directions():
     assert MEASURES["cknna"](X, Y, k=13) == pytest.approx(plain.unbiased_cka(*unit), abs=1e-12)
 
 
+def test_cknna_without_any_likeness_of_neighbours_is_zero():
+    Y, _ = pair(0, 20, 3, 3)
+    assert MEASURES["cknna"](np.eye(20), Y, k=4) == 0 == MEASURES["cknna"](np.eye(20), np.eye(20), k=4)
+
+
 def test_the_nearest_neighbour_of_a_twin_is_its_twin():
     X, _ = hard("twins", n=10)
     assert plain.neighbours(X, 1) == [[i ^ 1] for i in range(10)]

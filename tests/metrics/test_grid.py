@@ -201,6 +201,14 @@ def test_the_blocks_are_small(equal, monkeypatch):
     assert sorted(row for _, rows, _ in parts for row in rows) == list(range(11))
 
 
+def test_float64_takes_twice_the_room(equal, monkeypatch):
+    places = torch.tensor([*combinations(range(5), 2)])
+    monkeypatch.setattr(grid, "STACK_BYTES", 4 * 24**2 * 5)
+    low = {name: x.astype(np.float32) for name, x in equal.items()}
+    most = [max(len(part) for part, *_ in grid._blocks(layers.Layers(x), places)) for x in (low, equal)]
+    assert most == [5, 2]
+
+
 def test_gram_matrices_that_are_not_kept_are_made_again(equal, monkeypatch):
     whole = alignment_grid(equal, ALL)
     monkeypatch.setattr(layers, "CACHED_BYTES", 0)

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vilbert_lib.config import TrainConfig
+from vilbert_lib.config import ModelConfig, TrainConfig, arrange
+from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.model.streams import Output
 from vilbert_lib.training import losses
 
@@ -97,3 +98,84 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
 def test_weights_and_temperatures_that_mean_nothing_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         TrainConfig(**{field: value})
+
+
+@pytest.fixture(scope="module")
+def pretraining():
+    """A pretraining model, a batch of five pairs of which the third is swapped, and what hides its patches."""
+    torch.manual_seed(0)
+    config = ModelConfig(width=16, heads=2, coattention_width=16, pooled_width=8, patch_size=16, vocab_size=40)
+    model = PretrainingModel(arrange(config, "late_fusion")).eval()
+    mask = torch.zeros(5, 16, dtype=torch.bool)
+    mask[:, [2, 9]] = mask[4, 3] = True
+    aligned = torch.tensor([1, 1, 0, 1, 1])
+    whole = torch.randn(5, 3, 64, 64)
+    hidden = mask.view(5, 1, 4, 4).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    batch = {
+        "input_ids": torch.randint(5, 40, (5, 6)),
+        "attention_mask": torch.ones(5, 6, dtype=torch.bool),
+        "whole_pixel_values": whole,
+        "pixel_values": whole.masked_fill(hidden, 0),
+        "patch_mask": mask,
+        "mim_index": torch.nonzero(mask & aligned.bool()[:, None]),
+        "mlm_targets": torch.full((5, 6), -100),
+        "aligned": aligned,
+        "label": aligned,
+    }
+    return model, batch
+
+
+@pytest.mark.parametrize(("positions", "count"), [("masked", 9), ("unmasked", 55)])
+def test_masked_patches_are_compared_with_all_patches_of_the_whole_images(pretraining, positions, count):
+    model, batch = pretraining
+    config = TrainConfig(mim_positions=positions, temperature=0.3)
+    output = model(batch["input_ids"], batch["attention_mask"], batch["pixel_values"])[1]
+    loss, right, found = losses.masked_patches(model, output, batch, config)
+    whole = model(batch["input_ids"], batch["attention_mask"], batch["whole_pixel_values"])[1]
+    total, hits, asked = 0.0, 0, 0
+    keys = [model.predict_patches(s)[1:] for s in whole.vision_states[-1]]
+    for row in (0, 1, 3, 4):
+        for patch in range(16):
+            if bool(batch["patch_mask"][row, patch]) == (positions == "masked"):
+                query = model.predict_patches(output.vision_states[-1][row, patch + 1])
+                scores = torch.cat([k @ query / 0.3 for k in keys])
+                total += float(scores.logsumexp(0) - scores[16 * row + patch])
+                hits += int(scores.argmax() == 16 * row + patch)
+                asked += 1
+    assert int(found) == asked == count
+    assert float(loss) == pytest.approx(total / asked, rel=1e-5) and float(right) == pytest.approx(hits / asked)
+
+
+def test_the_whole_image_is_a_target_and_passes_no_gradient(pretraining):
+    model, batch = pretraining
+    whole = batch["whole_pixel_values"].clone().requires_grad_()
+    output = model(batch["input_ids"], batch["attention_mask"], batch["pixel_values"])[1]
+    losses.masked_patches(model, output, batch | {"whole_pixel_values": whole}, TrainConfig())[0].backward()
+    assert whole.grad is None and model.mim_head.weight.grad.abs().sum() > 0
+    model.zero_grad()
+
+
+def test_a_batch_with_nothing_hidden_or_nothing_aligned_has_a_loss_of_zero(pretraining):
+    model, batch = pretraining
+    nothing = {"mim_index": torch.zeros(0, 2, dtype=torch.long), "aligned": torch.zeros(5, dtype=torch.long)}
+    config = TrainConfig(contrastive_weight=1.0)
+    loss, sums = losses.pretraining(("mlm", "mim"), config)(model, batch | nothing)
+    loss.backward()
+    assert float(loss) == 0 == float(sums["mim_n"]) == float(sums["mlm_n"]) == float(sums["contrastive_n"])
+    assert all(v == 0 for v in losses.means(sums, "train").values())
+    model.zero_grad()
+
+
+def test_the_terms_of_pretraining_are_weighted(pretraining):
+    model, batch = pretraining
+    chosen = batch | {"mlm_targets": batch["input_ids"].where(torch.arange(6) == 2, -100)}
+    config = TrainConfig(mlm_weight=2.0, ap_weight=0.5, mim_weight=3.0, contrastive_weight=0.25)
+    total, sums = losses.pretraining(("mlm", "ap", "mim"), config)(model, chosen)
+    means = losses.means(sums, "t")
+    wanted = (
+        2 * means["t_mlm_loss"]
+        + 0.5 * means["t_ap_loss"]
+        + 3 * means["t_mim_loss"]
+        + 0.25 * means["t_contrastive_loss"]
+    )
+    assert float(total) == pytest.approx(wanted, rel=1e-5) == means["t_loss"]

@@ -8,11 +8,11 @@ import torch
 
 from vilbert_lib import runs
 from vilbert_lib.config import TrainConfig, arrange
-from vilbert_lib.data.datasets import PairDataset, batches
+from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint, losses
-from vilbert_lib.training.loop import learning_rate, optimizer_of
+from vilbert_lib.training.loop import learning_rate, optimizer_of, training_samples
 
 
 def whole_batch(data: PairDataset):
@@ -27,7 +27,7 @@ def test_a_tiny_model_overfits_32_pairs(tiny_root, tiny_profile):
     model = Classifier(config.model, 2)
     optimizer = optimizer_of(model, TrainConfig(lr=2e-3))
     for _ in range(150):
-        loss, sums = losses.classification(TrainConfig())(model, batch)
+        loss, sums = losses.classification(TrainConfig(), "binary")(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -98,6 +98,60 @@ def test_accumulated_batches_step_like_one_large_batch(tiny_root, tiny_profile, 
         weights.append(run.model(tiny_root).state_dict())
     for name, tensor in weights[0].items():
         torch.testing.assert_close(tensor, weights[1][name], atol=2e-4, rtol=1e-3)
+
+
+def train_still(root, profile, task, objectives, **changes) -> runs.Run:
+    """A run of one epoch in which the weights hardly move, on as many samples as validation has."""
+    train = {"lr": 1e-12, "epochs": 1, "n_train": 8, "n_eval": 8, "batch_size": 4} | changes
+    dropout = train.pop("dropout", 0.0)
+    return runs.train(
+        runs.configure(
+            profile, root, task, "middle_fusion", objectives=objectives, train=train, model={"dropout": dropout}
+        ),
+        root,
+    )
+
+
+TASKS = pytest.mark.parametrize(
+    ("task", "objectives"), [("hateful_memes", ()), ("conceptual_captions", ("mlm", "ap"))]
+)
+
+
+def test_without_dropout_augmentation_and_change_the_two_training_losses_are_one(tiny_root, tiny_profile):
+    metrics = train_still(tiny_root, tiny_profile, "hateful_memes", ()).metrics
+    assert metrics.train_plain_loss[0] == pytest.approx(metrics.train_plain_loss[1], rel=1e-5)
+    assert metrics.train_plain_loss[1] == pytest.approx(metrics.train_loss[1], rel=1e-5)
+    assert metrics.train_plain_accuracy[1] == metrics.train_accuracy[1]
+    assert metrics.val_loss[1] != pytest.approx(metrics.train_loss[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"augment": True}, {"dropout": 0.5}], ids=["augmentation", "dropout"])
+@TASKS
+def test_augmentation_and_dropout_are_in_the_loss_as_trained_alone(
+    tiny_root, tiny_profile, task, objectives, change
+):
+    as_it_is, changed = (
+        train_still(tiny_root, tiny_profile, task, objectives, **c).metrics.iloc[1] for c in ({}, change)
+    )
+    assert changed.train_plain_loss == pytest.approx(as_it_is.train_plain_loss, rel=1e-5)
+    assert changed.val_loss == pytest.approx(as_it_is.val_loss, rel=1e-5)
+    assert changed.train_loss != pytest.approx(as_it_is.train_loss, rel=1e-5)
+
+
+def test_the_plain_training_loss_is_that_of_the_model_at_rest_on_trained_pairs(tiny_root, tiny_profile):
+    run = train_still(
+        tiny_root, tiny_profile, "conceptual_captions", ("mlm", "ap"), lr=1e-3, n_train=12, augment=True
+    )
+    assert run.summary["best_epoch"] == 1
+    data = runs.dataset(run.config, tiny_root, "train").plain()
+    trained = training_samples(len(data), 12, run.config.seed)
+    chosen = trained[epoch_order(12, 0, 0)][:8]
+    objective, model = losses.pretraining(("mlm", "ap"), TrainConfig()), run.model(tiny_root)
+    with torch.no_grad():
+        _, sums = objective(model, data.__getitems__(chosen))
+    last = run.metrics.iloc[1]
+    for name, value in losses.means(sums, "train_plain").items():
+        assert last[name] == pytest.approx(value, rel=1e-4), name
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_it(tiny_root, tiny_profile):

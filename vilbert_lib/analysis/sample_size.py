@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,14 @@ def layer_profile(features: Mapping[str, Tensor], measures: Iterable[str], k: in
     return frame.assign(layer=frame.x.str[1:].astype(int))[["layer", "measure", "value"]]
 
 
+def halves(features: Mapping[str, Tensor], seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The same layers on two random halves of the samples, that have none in common."""
+    order = np.random.default_rng(seed).permutation(len(next(iter(features.values()))))
+    half = len(order) // 2
+    first, second = np.sort(order[:half]), np.sort(order[half : 2 * half])
+    return {name: x[first] for name, x in features.items()}, {name: x[second] for name, x in features.items()}
+
+
 def profiles_over_n(
     features: Mapping[str, Tensor],
     measures: Iterable[str],
@@ -29,50 +38,85 @@ def profiles_over_n(
     draws: int,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Layer profiles on random subsets of the samples: columns ``n``, ``draw`` beside the profile's.
+    """Layer profiles on random subsets of one half of the samples, and on the other half: the reference.
 
-    The whole sample is measured once; a size that is larger is a ValueError.
+    A subset of the very samples that it is compared with would agree with them by that alone.
+    Columns ``n``, ``draw`` and ``part`` (0: subsets, 1: the reference, of the largest of ``sizes``)
+    beside the profile's. A ValueError where a half has fewer samples than the largest size.
     """
-    available = len(next(iter(features.values())))
-    rng, frames = np.random.default_rng(seed), []
+    sizes, rng, frames = sorted(sizes), np.random.default_rng(seed), []
+    first, second = halves(features, seed)
+    available = len(next(iter(first.values())))
+    if sizes[-1] > available:
+        raise ValueError(f"n={sizes[-1]} is more than half of the {len(next(iter(features.values())))} samples")
     for n in sizes:
-        if n > available:
-            raise ValueError(f"n={n} is more than the {available} samples that there are")
         for draw in range(draws if n < available else 1):
             rows = np.sort(rng.choice(available, size=n, replace=False))
-            subset = {name: x[rows] for name, x in features.items()}
-            frames.append(layer_profile(subset, measures, k).assign(n=n, draw=draw))
+            subset = {name: x[rows] for name, x in first.items()}
+            frames.append(layer_profile(subset, measures, k).assign(n=n, draw=draw, part=0))
+    reference = {name: x[: sizes[-1]] for name, x in second.items()}
+    frames.append(layer_profile(reference, measures, k).assign(n=sizes[-1], draw=0, part=1))
     return pd.concat(frames, ignore_index=True)
 
 
-def profiles_over_k(features: Mapping[str, Tensor], measures: Iterable[str], ks: Iterable[int]) -> pd.DataFrame:
-    """Layer profiles of neighbour measures for several k: columns ``k``, ``draw`` (0) beside the profile's."""
-    return pd.concat([layer_profile(features, measures, k).assign(k=k, draw=0) for k in ks], ignore_index=True)
+def profiles_over_k(
+    features: Mapping[str, Tensor], measures: Iterable[str], ks: Iterable[int], seed: int = 0
+) -> pd.DataFrame:
+    """Layer profiles of neighbour measures for several k, on either half of the samples.
+
+    Columns ``k``, ``part`` and ``draw`` (0) beside the profile's.
+    """
+    frames = [
+        layer_profile(half, measures, k).assign(k=k, draw=0, part=part)
+        for part, half in enumerate(halves(features, seed))
+        for k in ks
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
-def within_models(profiles: pd.DataFrame, setting: str) -> pd.DataFrame:
+Compared = Literal["reference", "own", "together"]
+
+
+def _pairs(settings: Mapping[int, list], compared: Compared) -> list[tuple]:
+    """Which settings are compared, and whether across the parts.
+
+    ``reference``: every one of part 0 with the largest of part 1. ``own``: every one of part 0 with itself
+    in part 1. ``together``: any two of part 0.
+    """
+    match compared:
+        case "reference":
+            return [(a, max(settings[1])) for a in sorted(settings[0])]
+        case "own":
+            return [(a, a) for a in sorted(set(settings[0]) & set(settings[1]))]
+        case "together":
+            return list(combinations(sorted(settings[0]), 2))
+
+
+def within_models(profiles: pd.DataFrame, setting: str, compared: Compared) -> pd.DataFrame:
     """Agreement of two settings over the layers of one model.
 
-    ``profiles`` has the columns ``model``, ``architecture``, ``measure``, ``layer``, ``draw``, ``value`` and the
-    ``setting``, n or k. One row a model, measure and pair of settings ``a`` < ``b``: ``pearson``, ``spearman``
-    and the p-value of each, means over the draws of ``a``. A profile that is constant has no
-    correlation and is left out.
+    ``profiles`` has the columns ``model``, ``architecture``, ``measure``, ``layer``, ``draw``, ``part``, ``value``
+    and the ``setting``, n or k. One row a model, measure and pair of settings ``a`` and ``b``:
+    ``pearson``, ``spearman`` and the p-value of each, means over the draws of ``a``. The settings are
+    ``compared`` across the two parts, which have no sample in common: each with the ``reference``, or with
+    its ``own`` in the other part; or ``together`` on the same samples, any two. A profile that is constant
+    has no correlation and is left out.
     """
     rows = []
     for (model, architecture, measure), group in profiles.groupby(
         ["model", "architecture", "measure"], sort=False
     ):
-        tables = {
-            (value, draw): part.set_index("layer").value.sort_index().to_numpy()
-            for (value, draw), part in group.groupby([setting, "draw"])
-        }
-        for a, b in combinations(sorted(group[setting].unique()), 2):
-            found = []
-            for value, draw in tables:
-                if value == a:
-                    x, y = tables[a, draw], tables.get((b, draw), tables[b, 0])
-                    if np.ptp(x) > 0 and np.ptp(y) > 0:
-                        found.append((*stats.pearsonr(x, y), *stats.spearmanr(x, y)))
+        tables: dict[tuple, list[np.ndarray]] = {}
+        for (part, value, _), profile in group.groupby(["part", setting, "draw"]):
+            tables.setdefault((part, value), []).append(profile.set_index("layer").value.sort_index().to_numpy())
+        settings = {part: [value for p, value in tables if p == part] for part in (0, 1)}
+        for a, b in _pairs(settings, compared):
+            y = tables[int(compared != "together"), b][0]
+            found = [
+                (*stats.pearsonr(x, y), *stats.spearmanr(x, y))
+                for x in tables[0, a]
+                if np.ptp(x) > 0 and np.ptp(y) > 0
+            ]
             if found:
                 values = dict(zip(("pearson", "p", "spearman", "p_spearman"), np.mean(found, axis=0), strict=True))
                 named = {"model": model, "architecture": architecture, "measure": measure, "a": a, "b": b}
@@ -108,19 +152,25 @@ def tabulated(within: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def across_models(profiles: pd.DataFrame, setting: str, seed: int = 0) -> pd.DataFrame:
+def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed: int = 0) -> pd.DataFrame:
     """Agreement of two settings on which models are more aligned, with 95 % intervals.
 
-    A model's alignment is the mean over layers (first draw). One row a measure and pair ``a`` < ``b``:
-    ``pearson``, ``low``, ``high`` (two-stage bootstrap of architectures and models), ``spearman``, ``models``.
+    A model's alignment is the mean over layers (first draw). One row a measure and pair of settings as
+    in :func:`within_models`: ``pearson``, ``low``, ``high`` (two-stage bootstrap of architectures and
+    models), ``spearman``, ``models``. Settings in which all models are alike are left out.
     """
     first = profiles[profiles.draw == 0]
-    means = first.groupby(["measure", setting, "architecture", "model"], sort=False).value.mean().reset_index()
+    keys = ["measure", "architecture", "model", "part", setting]
+    means = first.groupby(keys, sort=False).value.mean().reset_index()
     rows = []
     for measure, group in means.groupby("measure", sort=False):
-        table = group.pivot(index=["architecture", "model"], columns=setting, values="value").reset_index()
-        for a, b in combinations(sorted(group[setting].unique()), 2):
-            found = statistics.correlation(table, a, b, seed=seed)
+        table = group.pivot(index=["architecture", "model"], columns=["part", setting], values="value")
+        table = table.loc[:, np.ptp(table.to_numpy(), axis=0) > 0]
+        settings = {part: [value for p, value in table.columns if p == part] for part in (0, 1)}
+        for a, b in _pairs(settings, compared):
+            other = int(compared != "together")
+            both = pd.DataFrame({"x": table[0, a], "y": table[other, b]}).reset_index()
+            found = statistics.correlation(both, "x", "y", seed=seed)
             rows.append(
                 {
                     "measure": measure,
@@ -129,25 +179,34 @@ def across_models(profiles: pd.DataFrame, setting: str, seed: int = 0) -> pd.Dat
                     "pearson": found["r"],
                     "low": found["low"],
                     "high": found["high"],
-                    "spearman": stats.spearmanr(table[a], table[b]).statistic,
+                    "spearman": stats.spearmanr(both.x, both.y).statistic,
                     "models": found["n"],
                 }
             )
     return pd.DataFrame(rows)
 
 
-def enough(agreements: pd.DataFrame, reference: int, wanted: float = 0.9) -> dict[str, int | None]:
-    """Per measure the smallest setting from which on every interval against ``reference`` lies above ``wanted``.
+def enough(agreements: pd.DataFrame, wanted: float = 0.9) -> dict[str, int | None]:
+    """Per measure the smallest ``a`` from which on every interval lies above ``wanted``; None: there is none.
 
-    ``agreements`` are rows of :func:`tabulated` or :func:`across_models`. None where not even the
-    setting next to the reference reaches it.
+    ``agreements`` are rows of :func:`tabulated` or :func:`across_models` with one and the same ``b``.
     """
     found = {}
-    for measure, group in agreements[agreements.b == reference].groupby("measure", sort=False):
+    for measure, group in agreements.groupby("measure", sort=False):
         good = group.sort_values("a", ascending=False)
         reached = good.a[(good.low > wanted).cummin()]
         found[measure] = int(reached.min()) if len(reached) else None
     return found
+
+
+def steadiest(agreements: pd.DataFrame) -> pd.DataFrame:
+    """Per measure the setting whose profiles agree best with its own on other samples.
+
+    ``agreements`` are rows of :func:`tabulated`: the one with the highest mean r, the smallest setting
+    where several have it.
+    """
+    best = agreements.sort_values(["pearson", "a"], ascending=[False, True])
+    return best.groupby("measure", sort=False).head(1).set_index("measure")
 
 
 def running_times() -> pd.DataFrame:

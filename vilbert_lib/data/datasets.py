@@ -1,27 +1,40 @@
 """Torch datasets over records: whole batches at a time, decoded and tokenized once."""
 
+import copy
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vilbert_lib.config import OnError, choose
+from vilbert_lib.data import augmentation
 from vilbert_lib.data.cache import decoded_images
-from vilbert_lib.data.formats import Record
-from vilbert_lib.data.masking import IGNORED, generator, mask_tokens, swap_partner
+from vilbert_lib.data.formats import Problem, Record
+from vilbert_lib.data.masking import IGNORED, Purpose, Swaps, draws, mask_patches, mask_words
 from vilbert_lib.data.tokenizer import Tokenizer
 
 Batch = dict[str, Tensor]
+
+#: The seed of what must not differ between runs: how validation samples are corrupted.
+FIXED_SEED = 2**31
 
 
 class PairDataset(Dataset):
     """Image-text pairs with labels.
 
     A batch holds ``input_ids`` (B, T) int64, ``attention_mask`` (B, T) bool, ``pixel_values``
-    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label`` (B,) int64, -1
-    where a sample has none. T is the longest text of the batch.
+    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label``. T is the longest
+    text of the batch. Labels are (B,) int64, or, where samples have any number of ``classes``,
+    (B, classes) float32 with ones for those that apply; -1 where a sample has none.
+
+    With a ``policy`` the images are augmented, anew in every :attr:`epoch`: set it before each pass.
+    With ``on_error="skip"`` records whose image is broken are left out and listed in ``problems``.
     """
+
+    epoch = 0
 
     def __init__(
         self,
@@ -31,20 +44,35 @@ class PairDataset(Dataset):
         max_tokens: int,
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         std: tuple[float, ...] = (0.5, 0.5, 0.5),
+        *,
+        classes: int = 0,
+        policy: augmentation.Policy | None = None,
+        seed: int = 0,
+        on_error: OnError = "raise",
     ):
         if not records:
             raise ValueError("a dataset needs at least one record")
-        self.records = records
-        self.tokenizer = tokenizer
-        self.ids, self.lengths = tokenizer.encode([r.text for r in records], max_tokens)
-        self.labels = np.array([-1 if r.label is None else r.label for r in records])
         # Several questions may be asked of one image: decode each image once.
         files = sorted({r.img for r in records})
+        self.images = decoded_images(files, image_size, on_error)
+        self.broken = broken = self.images.broken
+        self.problems = [Problem(str(r.img), "broken image", broken[r.img]) for r in records if r.img in broken]
+        self.records = [r for r in records if r.img not in broken]
+        if not self.records:
+            raise ValueError(f"each of the {len(files)} images is broken, the first is {files[0]}")
         position = {path: i for i, path in enumerate(files)}
-        self.image_of = np.array([position[r.img] for r in records])
-        self.pixels = decoded_images(files, image_size)
+        self.image_of = np.array([position[r.img] for r in self.records])
+        self.tokenizer = tokenizer
+        self.ids, self.lengths = tokenizer.encode([r.text for r in self.records], max_tokens)
+        self.labels = label_rows(self.records, classes)
+        self.policy, self.seed = policy, seed
         self.scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
         self.shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The decoded images, (images, size, size, 3) uint8; sample i shows image ``image_of[i]``."""
+        return self.images.pixels
 
     def __len__(self) -> int:
         return len(self.records)
@@ -54,58 +82,127 @@ class PairDataset(Dataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The whole batch of ``indices`` at once."""
-        indices = np.asarray(indices)
+        return self.finish(self.fetch(np.asarray(indices)))
+
+    def plain(self) -> Self:
+        """The same samples never augmented; where they are corrupted, in one way for all runs and epochs."""
+        view = copy.copy(self)
+        view.policy, view.seed, view.epoch = None, FIXED_SEED, 0
+        return view
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """A batch with its images as bytes, ``pixels`` (B, H, W, 3): small to send from a worker."""
         return self._batch(indices, self.ids[indices], self.lengths[indices])
+
+    def finish(self, batch: Batch) -> Batch:
+        """The batch of :meth:`fetch` as models take it: ``pixels`` become ``pixel_values``."""
+        pixels = batch.pop("pixels").permute(0, 3, 1, 2)
+        # Arithmetic on the permuted layout takes several times as long as this copy.
+        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        batch["pixel_values"] = pixels.mul_(self.scale).sub_(self.shift)
+        return batch
 
     def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Batch:
         longest = int(lengths.max())
-        pixels = torch.from_numpy(self.pixels[self.image_of[indices]])
         return {
             "input_ids": torch.from_numpy(ids[:, :longest]),
             "attention_mask": torch.from_numpy(np.arange(longest) < lengths[:, None]),
-            "pixel_values": pixels.permute(0, 3, 1, 2) * self.scale - self.shift,
+            "pixels": self._images(indices),
             "label": torch.from_numpy(self.labels[indices]),
         }
 
+    def _images(self, indices: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(self.pixels[self.image_of[indices]])
+        if self.policy is None:
+            return pixels
+        numbers = draws(self.seed, self.epoch, indices, augmentation.DRAWS, Purpose.AUGMENTATION)
+        return augmentation.augment(pixels.permute(0, 3, 1, 2), self.policy, numbers).permute(0, 2, 3, 1)
+
 
 class PretrainingDataset(PairDataset):
-    """Pairs corrupted for masked language modelling and alignment prediction.
+    """Pairs corrupted for the ``objectives``, anew in every :attr:`epoch`.
 
-    Beside the keys of :class:`PairDataset` a batch holds ``mlm_targets`` (B, T), -100 where
-    nothing is asked, and ``aligned`` (B,), 0 where the text is another sample's. Words are hidden
-    in every text, or a mask would give away that the pair is aligned, but asked for on aligned
-    pairs only: the image of another sample cannot help. Set :attr:`epoch` before each pass.
+    Beside the keys of :class:`PairDataset` a batch holds ``aligned`` (B,) int64, 0 where the text is
+    another sample's (``ap``); ``mlm_targets`` (B, T) int64, -100 where nothing is asked; and with
+    ``mim``
+
+    - ``patch_mask`` (B, P) bool: the chosen patches, row by row from the upper left. Most of them
+      are zeros in ``pixel_values``;
+    - ``whole_pixel_values`` (B, 3, H, W): the images before patches were hidden, whose states
+      are the targets;
+    - ``mim_index`` (M, 2) int64: row and patch of each patch that is asked for. With a class token
+      first, its state is number patch + 1. A single item has no ``mim_index``.
+
+    Words and patches are hidden in every pair, or a mask would give away that the pair is aligned,
+    but asked for on aligned pairs only: the other sample's side cannot help.
     """
 
-    epoch = 0
-
-    def __init__(self, *args, objectives: tuple[str, ...], seed: int, **kwargs):
+    def __init__(self, *args, objectives: tuple[str, ...], patch_size: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
+        for objective in objectives:
+            choose("objective", objective, ("mlm", "ap", "mim"))
         self.objectives = objectives
-        self.seed = seed
         self.texts = [r.text for r in self.records]
+        self.special = np.zeros(self.tokenizer.vocab_size, dtype=bool)
+        self.special[self.tokenizer.special_ids] = True
+        self.words = np.flatnonzero(~self.special)
+        self.swaps = Swaps(self.ids) if "ap" in objectives else None
+        size = self.pixels.shape[1]
+        if "mim" in objectives and (patch_size < 1 or size % patch_size):
+            raise ValueError(f"patch_size {patch_size} does not divide images of {size} pixels")
+        self.patch_size = patch_size
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        indices = np.asarray(indices)
-        text_of, aligned = indices.copy(), np.ones(len(indices), dtype=np.int64)
-        ids = np.empty((len(indices), self.ids.shape[1]), dtype=np.int64)
+    def __getitem__(self, index: int) -> Batch:
+        batch = self.__getitems__([index])
+        batch.pop("mim_index", None)
+        return {name: values[0] for name, values in batch.items()}
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        text_of, aligned = indices, np.ones(len(indices), dtype=bool)
+        if self.swaps:
+            text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
+            aligned = ~swapped
+        lengths = self.lengths[text_of]
+        ids = self.ids[text_of, : lengths.max()]
         targets = np.full_like(ids, IGNORED)
-        for row, index in enumerate(indices):
-            rng = generator(self.seed, self.epoch, int(index))
-            if "ap" in self.objectives and (partner := swap_partner(self.texts, index, rng)) is not None:
-                text_of[row], aligned[row] = partner, 0
-            ids[row] = self.ids[text_of[row]]
-            if "mlm" in self.objectives:
-                special = np.isin(ids[row], self.tokenizer.special_ids)
-                ids[row], words = mask_tokens(
-                    ids[row], special, self.tokenizer.mask_id, self.tokenizer.vocab_size, rng
-                )
-                if aligned[row]:
-                    targets[row] = words
-        batch = self._batch(indices, ids, self.lengths[text_of])
-        batch["mlm_targets"] = torch.from_numpy(targets[:, : batch["input_ids"].shape[1]])
-        batch["aligned"] = torch.from_numpy(aligned)
+        if "mlm" in self.objectives:
+            numbers = self._draws(indices, 3 * ids.shape[1], Purpose.WORDS).reshape(*ids.shape, 3)
+            ids, targets = mask_words(ids, ~self.special[ids], numbers, self.tokenizer.mask_id, self.words)
+            targets[~aligned] = IGNORED
+        batch = self._batch(indices, ids, lengths)
+        batch["mlm_targets"] = torch.from_numpy(targets)
+        batch["aligned"] = torch.from_numpy(aligned.astype(np.int64))
+        if "mim" in self.objectives:
+            patches = (self.pixels.shape[1] // self.patch_size) ** 2
+            numbers = self._draws(indices, 2 * patches, Purpose.PATCHES).reshape(-1, patches, 2)
+            chosen, hidden = mask_patches(numbers)
+            batch["patch_mask"], batch["hidden_patches"] = torch.from_numpy(chosen), torch.from_numpy(hidden)
+            batch["mim_index"] = torch.from_numpy(np.argwhere(chosen & aligned[:, None]))
         return batch
+
+    def finish(self, batch: Batch) -> Batch:
+        batch = super().finish(batch)
+        if (hidden := batch.pop("hidden_patches", None)) is not None:
+            whole = batch["whole_pixel_values"] = batch["pixel_values"]
+            grid = whole.shape[2] // self.patch_size
+            hidden = hidden.view(-1, 1, grid, grid)
+            for dim in (2, 3):
+                hidden = hidden.repeat_interleave(self.patch_size, dim)
+            batch["pixel_values"] = whole.masked_fill(hidden, 0.0)
+        return batch
+
+    def _draws(self, indices: np.ndarray, count: int, purpose: Purpose) -> np.ndarray:
+        return draws(self.seed, self.epoch, indices, count, purpose)
+
+
+def label_rows(records: list[Record], classes: int = 0) -> np.ndarray:
+    """Labels (n,) int64, or with ``classes`` (n, classes) float32 of zeros and ones; -1 where there is none."""
+    if not classes:
+        return np.array([-1 if r.label is None else r.label for r in records], dtype=np.int64)
+    rows = np.zeros((len(records), classes), dtype=np.float32)
+    for row, record in zip(rows, records, strict=True):
+        row[slice(None) if record.label is None else list(record.label)] = -1 if record.label is None else 1
+    return rows
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -113,16 +210,29 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
+class _Fetched(Dataset):
+    """What workers make of a dataset: batches that are small to send."""
+
+    def __init__(self, dataset: PairDataset):
+        self.dataset = dataset
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.dataset.fetch(np.asarray(indices))
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
 def batches(dataset: PairDataset, order: np.ndarray, batch_size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches of ``dataset`` in ``order``; the last may be smaller."""
     chunks = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     # Without a generator of its own the loader draws from torch's, and a resumed run would differ.
-    return iter(
-        DataLoader(
-            dataset,
-            batch_sampler=chunks,
-            collate_fn=lambda batch: batch,
-            num_workers=workers,
-            generator=torch.Generator().manual_seed(0),
-        )
+    loader = DataLoader(
+        _Fetched(dataset),
+        batch_sampler=chunks,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(0),
     )
+    return map(dataset.finish, loader)

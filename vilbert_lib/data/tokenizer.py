@@ -10,7 +10,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from vilbert_lib import paths, weights
-from vilbert_lib.data.formats import TASKS
+from vilbert_lib.config import OnError
+from vilbert_lib.data.formats import TASKS, Reading, tasks_in
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -72,19 +73,32 @@ def of_weights(name: str) -> Tokenizer:
         raise OSError(f"weights {name}: no tokenizer of theirs lies in {folder} ({error})") from error
 
 
-def of_root(data_root: Path, vocab_size: int = 2000) -> Tokenizer:
-    """The tokenizer of a data root, trained once on the training texts of all its tasks."""
-    present = [task for name, task in sorted(TASKS.items()) if (Path(data_root) / name).is_dir()]
+def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise") -> Tokenizer:
+    """The tokenizer of a data root, trained once on the training texts of all its tasks.
+
+    With ``on_error`` ``skip`` broken samples are left out of it.
+    """
+    present = tasks_in(data_root)
     if not present:
-        raise FileNotFoundError(f"data root {data_root} holds none of {', '.join(sorted(TASKS))}")
+        raise FileNotFoundError(
+            f"data root {data_root} holds none of {', '.join(sorted(TASKS))}, and no folder with a task.json"
+        )
     prints = [task.fingerprint(data_root) for task in present]
+    if on_error == "skip":
+        readings = [task.read(data_root, on_error) for task in present]
+        # Which samples are left out is not in the annotations alone: an image may be missing.
+        prints += _texts(readings) if any(reading.problems for reading in readings) else []
     name = "wordpiece-" + hashlib.sha256(f"{prints} {vocab_size}".encode()).hexdigest()[:8]
     folder = paths.cache() / "tokenizers" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "tokenizer.json").is_file():
-            texts = sorted({r.text for task in present for r in task.splits(data_root)["train"]})
+            texts = _texts([task.read(data_root, on_error) for task in present])
             unfinished = folder.with_suffix(".unfinished")
             train_wordpieces(texts, vocab_size).save_pretrained(unfinished)
             unfinished.rename(folder)
     return Tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), name)
+
+
+def _texts(readings: list[Reading]) -> list[str]:
+    return sorted({record.text for reading in readings for record in reading.splits["train"]})

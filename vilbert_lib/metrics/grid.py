@@ -57,8 +57,8 @@ def alignment_grid(
     (:func:`vilbert_lib.metrics.layers.checked`).
     """
     chosen = _known(measures, null)
-    if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 1):
-        raise ValueError(f"permutations={permutations!r} must be a whole number from 1 on")
+    if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 2):
+        raise ValueError(f"permutations={permutations!r} must be a whole number from 2 on: one has no deviation")
     if blocks is not None and null != "permutation":
         raise ValueError(f"blocks are kept together by null='permutation', not by null={null!r}")
     if not 0 < alpha < 1:
@@ -67,6 +67,9 @@ def alignment_grid(
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
     if not pairs:
         raise ValueError("pairs is empty: nothing to measure")
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"pairs holds {pair!r}: two names of layers are needed")
     position = {name: i for i, name in enumerate(layers.names)}
     for name in {name for pair in pairs for name in pair} - set(position):
         raise ValueError(f"unknown layer {name!r}; known: {', '.join(layers.names)}")
@@ -111,7 +114,7 @@ def _blocks(layers: Layers, places: Tensor) -> Iterator[tuple[Layers, np.ndarray
 
     Gives the layers of the part, which rows of ``places`` (P, 2) it answers, and those in its own numbers.
     """
-    fit = max(2, STACK_BYTES // (4 * layers.n**2))  # two stacks of half a matrix, 4 bytes an entry
+    fit = max(2, STACK_BYTES // (layers.dtype.itemsize * layers.n**2))  # two stacks of half a matrix
     if len(layers) <= fit:
         yield layers, np.arange(len(places)), places
         return

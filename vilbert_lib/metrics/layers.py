@@ -86,8 +86,8 @@ def unit(rows: Tensor) -> Tensor:
 def _device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.ones(1, dtype=torch.float64, device=device).item()  # not every device has float64
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise ValueError(f"device={str(name)!r} cannot be used: {str(error).splitlines()[0]}") from error
     return device
 
@@ -116,7 +116,7 @@ class Layers:
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
         self.n = len(self._features[0])
-        self.device = self._features[0].device if device is None else _device(device)
+        self.device = _device(self._features[0].device if device is None else device)
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
         self._grams: dict[int, Tensor] = {}

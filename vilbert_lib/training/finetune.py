@@ -2,40 +2,63 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
+from torchmetrics import Metric
+from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MultilabelAccuracy, MultilabelF1Score
 
-from vilbert_lib.config import RunConfig
+from vilbert_lib.config import RunConfig, TaskKind
 from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
 from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
+from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
+
+
+def measures_of(kind: TaskKind, num_labels: int) -> dict[str, Metric]:
+    """What a task of this kind is evaluated by, each in [0, 1]; with several labels, label by label."""
+    if kind == "multilabel":
+        return {
+            "accuracy": MultilabelAccuracy(num_labels, average="micro"),
+            "micro_f1": MultilabelF1Score(num_labels, average="micro"),
+            "macro_f1": MultilabelF1Score(num_labels, average="macro"),
+        }
+    accuracy = {"accuracy": MulticlassAccuracy(num_labels, average="micro")}
+    return accuracy | ({"auroc": BinaryAUROC()} if kind == "binary" else {})
 
 
 @torch.no_grad()
 def evaluate(
-    model: Classifier, data: PairDataset, *, kind: str, prefix: str, n: int = 0, batch_size: int = 128
+    model: Classifier,
+    data: PairDataset,
+    *,
+    kind: TaskKind,
+    prefix: str,
+    n: int = 0,
+    among: np.ndarray | None = None,
+    batch_size: int = 128,
 ) -> dict[str, float]:
-    """Mean loss and accuracy on ``data``, and AUROC for a binary task, each in [0, 1]."""
+    """Mean loss on ``n`` samples of ``data``, accuracy, for a binary task AUROC, with several labels F1."""
     device = next(model.parameters()).device
-    num_labels = model.head.out_features
-    accuracy = MulticlassAccuracy(num_labels, average="micro").to(device)
-    auroc = BinaryAUROC().to(device) if kind == "binary" else None
+    measures = {name: measure.to(device) for name, measure in measures_of(kind, model.head.out_features).items()}
     loss, count = torch.zeros((), dtype=torch.float64, device=device), 0
     model.eval()
-    for batch in evaluation_batches(data, n, batch_size, device):
+    for batch in evaluation_batches(data, n, batch_size, device, among):
         logits, _ = losses.forward(model, batch)
-        loss += F.cross_entropy(logits, batch["label"], reduction="sum")
+        labels = batch["label"].long()
+        if kind == "multilabel":
+            loss += F.binary_cross_entropy_with_logits(logits, batch["label"], reduction="none").mean(1).sum()
+        else:
+            loss += F.cross_entropy(logits, labels, reduction="sum")
         count += len(logits)
-        accuracy.update(logits, batch["label"])
-        if auroc:
-            auroc.update(logits.softmax(1)[:, 1], batch["label"])
-    figures = {f"{prefix}_loss": float(loss) / count, f"{prefix}_accuracy": float(accuracy.compute())}
-    return figures | ({f"{prefix}_auroc": float(auroc.compute())} if auroc else {})
+        for name, measure in measures.items():
+            guess = (logits > 0).long() if kind == "multilabel" else logits
+            measure.update(logits.softmax(1)[:, 1] if name == "auroc" else guess, labels)
+    figures = {f"{prefix}_{name}": float(measure.compute()) for name, measure in measures.items()}
+    return {f"{prefix}_loss": float(loss) / count, **figures}
 
 
 def finetune(
@@ -50,9 +73,14 @@ def finetune(
 ) -> dict:
     """Train ``model``; the best epoch by validation accuracy is evaluated once on the test split.
 
-    Alignment is measured on the test split, whose labels it does not use: every pair of layers
-    before training and at the best epoch, layers of equal number after every other.
+    After every epoch the training samples, as many as validation uses, are evaluated as validation's
+    are, without augmentation (``train_plain_loss``). Alignment is measured on the test split,
+    whose labels it does not use: every pair of layers before training and at the best epoch, layers
+    of equal number after every other.
     """
+
+    n_eval, plain = config.train.n_eval, data["train"].plain()
+    trained = training_samples(len(plain), config.train.n_train, config.seed)
 
     def align(epoch: int, whole_grid: bool) -> pd.DataFrame:
         return measure_alignment(
@@ -60,13 +88,16 @@ def finetune(
         )
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
-        figures = evaluate(model, data["val"], kind=task.kind, prefix="val", n=config.train.n_eval)
+        figures = evaluate(model, data["val"], kind=task.kind, prefix="val", n=n_eval)
+        figures |= evaluate(
+            model, plain, kind=task.kind, prefix="train_plain", n=n_eval or len(data["val"]), among=trained
+        )
         return figures, align(epoch, whole_grid=epoch == 0)
 
     loop = Loop(
         model,
         data["train"],
-        losses.classification(config.train),
+        losses.classification(config.train, task.kind),
         after_epoch,
         config.train,
         seed=config.seed,

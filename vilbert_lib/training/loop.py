@@ -57,6 +57,11 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
+def training_samples(n: int, n_train: int, seed: int) -> np.ndarray:
+    """Which of ``n`` samples are trained on: all, or ``n_train`` of them drawn by ``seed``."""
+    return epoch_order(n, seed, 2**31)[:n_train] if 0 < n_train < n else np.arange(n)
+
+
 class Loop:
     """Trains ``model`` on ``data`` and keeps, in ``folder``, all that is needed to go on.
 
@@ -86,9 +91,8 @@ class Loop:
         model.vilbert.gradient_checkpointing = config.gradient_checkpointing
         self.optimizer = optimizer_of(model, config)
         self.position = Position()
-        n = min(len(data), config.n_train or len(data))
-        self.samples = np.arange(len(data)) if n == len(data) else epoch_order(len(data), seed, 2**31)[:n]
-        self.batches_per_epoch = math.ceil(n / config.batch_size)
+        self.samples = training_samples(len(data), config.n_train, seed)
+        self.batches_per_epoch = math.ceil(len(self.samples) / config.batch_size)
         self.total_steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulation)
 
     def run(self) -> Position:
@@ -107,8 +111,7 @@ class Loop:
     def _train_epoch(self) -> None:
         self.model.train()
         position, size = self.position, self.config.batch_size
-        if hasattr(self.data, "epoch"):
-            self.data.epoch = position.epoch
+        self.data.epoch = position.epoch
         order = self.samples[epoch_order(len(self.samples), self.seed, position.epoch)]
         stream = batches(self.data, order[position.batch * size :], size)
         sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in position.sums.items()}
@@ -216,8 +219,11 @@ def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
     checkpoint.write_frame(path, frame.reset_index(drop=True))
 
 
-def evaluation_batches(data: PairDataset, n: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Batches of ``n`` samples (0: all), in an order that never changes, on ``device``."""
-    order = epoch_order(len(data), 0, 0)[: n or len(data)]
+def evaluation_batches(
+    data: PairDataset, n: int, batch_size: int, device: torch.device, among: np.ndarray | None = None
+) -> Iterator[Batch]:
+    """Batches of ``n`` samples (0: all) ``among`` some, in an order that never changes, on ``device``."""
+    among = np.arange(len(data)) if among is None else among
+    order = among[epoch_order(len(among), 0, 0)][: n or len(among)]
     for batch in batches(data, order, batch_size):
         yield to_device(batch, device)

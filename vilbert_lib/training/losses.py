@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vilbert_lib.config import TrainConfig
+from vilbert_lib.config import TaskKind, TrainConfig
 from vilbert_lib.data.datasets import Batch
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
@@ -21,18 +21,24 @@ def forward(model: Classifier | PretrainingModel, batch: Batch) -> tuple[Tensor,
     return model(batch["input_ids"], batch["attention_mask"], batch["pixel_values"])
 
 
-def classification(config: TrainConfig, class_weights: Tensor | None = None):
+def classification(config: TrainConfig, kind: TaskKind, class_weights: Tensor | None = None):
     """The loss of a labelled task: cross-entropy of the label, and the contrastive term if it has a weight.
 
-    ``class_weights`` (C,) weigh each sample's cross-entropy by its label.
+    With several labels a sample it is the mean binary cross-entropy over the labels, and the accuracy
+    is label by label. ``class_weights`` (C,) weigh each sample's cross-entropy by its label, or the
+    labels that apply against those that do not.
     """
 
     def loss(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
         logits, output = forward(model, batch)
         weights = None if class_weights is None else class_weights.to(logits)
-        terms = {"label": F.cross_entropy(logits.float(), batch["label"], weight=weights)}
-        with torch.no_grad():
+        if kind == "multilabel":
+            label = F.binary_cross_entropy_with_logits(logits.float(), batch["label"], pos_weight=weights)
+            right = ((logits > 0) == (batch["label"] > 0.5)).double().mean(1).sum()
+        else:
+            label = F.cross_entropy(logits.float(), batch["label"], weight=weights)
             right = (logits.argmax(1) == batch["label"]).sum()
+        terms = {"label": label}
         count = torch.tensor(float(len(logits)))
         sums = {"accuracy": right, "n": count}
         if config.contrastive_weight:
@@ -101,10 +107,32 @@ def masked_words(model: PretrainingModel, output: Output, targets: Tensor) -> tu
     )
 
 
+def masked_patches(
+    model: PretrainingModel, output: Output, batch: Batch, config: TrainConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """InfoNCE between patches of the image with hidden patches and of the whole one: loss, share right, how many.
+
+    A patch's state is to be nearest to the state of the same patch of the whole image, among all
+    patches of the batch. The whole image's states are targets and pass no gradient. Asked are, on aligned
+    pairs, the hidden patches, or with ``mim_positions`` ``unmasked`` the others.
+    """
+    with torch.no_grad():
+        inputs = (batch["input_ids"], batch["attention_mask"], batch["whole_pixel_values"])
+        whole = model.vilbert(*inputs).vision_states[-1][:, 1:]
+        keys = model.predict_patches(whole.flatten(0, 1))
+    asked = batch["mim_index"]
+    if config.mim_positions == "unmasked":
+        asked = torch.nonzero(~batch["patch_mask"] & batch["aligned"].bool()[:, None])
+    rows, patches = asked.T
+    queries = model.predict_patches(output.vision_states[-1][rows, patches + 1])
+    loss, right = info_nce(queries, keys, rows * whole.shape[1] + patches, config.temperature)
+    return loss, right, torch.tensor(float(len(asked)))
+
+
 def pretraining(objectives: tuple[str, ...], config: TrainConfig):
     """The loss of the chosen ``objectives``: the mean of each, weighted as ``config`` says.
 
-    A batch without masked words has a masked-word loss of zero, not NaN. The contrastive term sees
+    A batch without masked words or patches has a loss of zero for them, not NaN. The contrastive term sees
     aligned pairs only.
     """
     weights = {name: getattr(config, f"{name}_weight") for name in ("mlm", "ap", "mim", "contrastive")}
@@ -121,6 +149,9 @@ def pretraining(objectives: tuple[str, ...], config: TrainConfig):
             terms["ap"] = F.cross_entropy(ap_logits.float(), batch["aligned"])
             right = (ap_logits.argmax(1) == batch["aligned"]).sum()
             sums |= {"ap_loss": terms["ap"].detach() * count, "ap_accuracy": right, "ap_n": count}
+        if "mim" in objectives:
+            terms["mim"], right, found = masked_patches(model, output, batch, config)
+            sums |= {"mim_loss": terms["mim"].detach() * found, "mim_accuracy": right * found, "mim_n": found}
         if config.contrastive_weight:
             pairs = torch.nonzero(batch["aligned"])[:, 0]
             texts = batch["input_ids"][pairs]

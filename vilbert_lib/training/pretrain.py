@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -10,19 +11,27 @@ from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
 from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch
+from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
 
 
 @torch.no_grad()
-def evaluate(model: PretrainingModel, data: PretrainingDataset, config: RunConfig, n: int = 0) -> dict[str, float]:
-    """Mean loss and accuracy of each objective, on corruptions that are the same every time."""
+def evaluate(
+    model: PretrainingModel,
+    data: PretrainingDataset,
+    config: RunConfig,
+    *,
+    prefix: str = "val",
+    n: int = 0,
+    among: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Mean loss and accuracy of each objective on ``n`` samples (0: all) ``among`` those of ``data``."""
     device = next(model.parameters()).device
     objective, sums = losses.pretraining(config.objectives, config.train), {}
     model.eval()
-    for batch in evaluation_batches(data, n, 128, device):
+    for batch in evaluation_batches(data, n, 128, device, among):
         for name, value in objective(model, batch)[1].items():
             sums[name] = sums.get(name, 0) + value.to(torch.float64)
-    return losses.means(sums, "val")
+    return losses.means(sums, prefix)
 
 
 def pretrain(
@@ -37,9 +46,14 @@ def pretrain(
 ) -> dict:
     """Train ``model``; the best epoch is that of the smallest validation loss.
 
+    After every epoch the loss is also taken on training pairs as on validation pairs, by the model
+    at rest and without augmentation (``train_plain_loss``), on no more pairs than validation uses.
     Alignment is measured on ``analysis``, pairs that are never masked or swapped: every pair of
     layers before training and at the best epoch, layers of equal number after every other.
     """
+
+    n_eval, plain = config.train.n_eval, data["train"].plain()
+    trained = training_samples(len(plain), config.train.n_train, config.seed)
 
     def align(epoch: int, whole_grid: bool) -> pd.DataFrame:
         return measure_alignment(
@@ -47,7 +61,10 @@ def pretrain(
         )
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
-        figures = evaluate(model, data["val"], config, config.train.n_eval)
+        figures = evaluate(model, data["val"], config, n=n_eval)
+        figures |= evaluate(
+            model, plain, config, prefix="train_plain", n=n_eval or len(data["val"]), among=trained
+        )
         return figures, align(epoch, whole_grid=epoch == 0)
 
     loop = Loop(

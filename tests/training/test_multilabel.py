@@ -1,0 +1,60 @@
+"""Tasks with several labels a sample: the loss, the figures, and that they are learned."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from vilbert_lib.config import TrainConfig
+from vilbert_lib.training import finetune, losses
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 1.0, -0.5], [1.0, -2.0, -4.0], [0.2, 0.1, 0.3]])
+LABELS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+
+
+class Fixed(nn.Module):
+    """A model that answers with the rows of its ``pixel_values``."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 3)
+
+    def forward(self, input_ids, attention_mask, pixel_values):
+        return pixel_values, None
+
+
+def batch(rows=slice(None)):
+    return {"input_ids": None, "attention_mask": None, "pixel_values": LOGITS[rows], "label": LABELS[rows]}
+
+
+def test_the_loss_is_the_mean_over_samples_and_labels():
+    loss, sums = losses.classification(TrainConfig(), "multilabel")(Fixed(), batch())
+    p = torch.sigmoid(LOGITS)
+    wanted = -(LABELS * p.log() + (1 - LABELS) * (1 - p).log()).mean()
+    torch.testing.assert_close(loss, wanted)
+    assert losses.means(sums, "train") == pytest.approx({"train_loss": float(wanted), "train_accuracy": 9 / 12})
+
+
+def test_figures_are_counted_label_by_label(monkeypatch):
+    """Of twelve answers nine are right; by label (hits, false alarms, misses): (2, 1, 0), (2, 0, 0), (1, 1, 1)."""
+    parts = [batch(slice(0, 3)), batch(slice(3, 4))]
+    monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter(parts))
+    figures = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
+    f1 = [2 * 2 / (2 * 2 + 1), 1.0, 2 / (2 + 1 + 1)]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS, LABELS)
+    assert figures == pytest.approx(
+        {
+            "test_loss": float(loss),
+            "test_accuracy": 9 / 12,
+            "test_micro_f1": 2 * 5 / (2 * 5 + 2 + 1),
+            "test_macro_f1": sum(f1) / 3,
+        }
+    )
+
+
+def test_logits_between_zero_and_one_are_not_taken_for_probabilities(monkeypatch):
+    """0.2, 0.1 and 0.3 say yes, all three."""
+    monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter([batch(slice(3, 4))]))
+    figures = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
+    assert figures["test_accuracy"] == pytest.approx(2 / 3)

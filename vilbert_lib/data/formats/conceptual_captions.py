@@ -1,0 +1,74 @@
+"""Conceptual Captions (Sharma et al. 2018): tab-separated caption and address, no header.
+
+Images are named by the number of their line, so that no address ever becomes a path. Addresses
+rot: lines without an image are left out. There is no test part: validation serves as both.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vilbert_lib.data.formats.files import existing, image_names
+from vilbert_lib.data.formats.records import LeftOut, Record, Row, Task, broken_line, text_problem
+
+LISTS = {"train": "Train_GCC-training.tsv", "validation": "Validation_GCC-1.1.0-Validation.tsv"}
+ENDINGS = (".jpeg", ".jpg", ".png")
+A_FOLDER = 10_000  # images
+_NO_IMAGE = LeftOut("no image")
+
+
+def caption_image(folder: Path, part: str, line: int) -> Path:
+    """Where the image of line ``line`` (from 0) lies: ten thousand to a folder."""
+    return folder / part / f"{line // A_FOLDER:04d}" / f"{line:08d}.png"
+
+
+def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    for row in _captions(folder, "train"):
+        yield "train", row
+    for row in _captions(folder, "validation"):
+        yield "val", row
+        if isinstance(row, Record):
+            yield "test", row
+
+
+def _captions(folder: Path, part: str) -> Iterator[Row]:
+    path = folder / LISTS[part]
+    with open(existing(path), "rb") as file:
+        for number, line in enumerate(file):
+            if number % A_FOLDER == 0:
+                images = caption_image(folder, part, number).parent
+                # Of two images for one line the first by the alphabet is taken.
+                names = sorted(image_names(images), reverse=True)
+                known = {name.partition(".")[0]: name for name in names if name.endswith(ENDINGS)}
+            columns = line.rstrip(b"\r\n").split(b"\t")
+            image = known.get(f"{number:08d}")
+            if image and len(columns) == 2:
+                yield _caption(f"{path}:{number + 1}", f"{part}-{number}", columns[0], images / image)
+            elif len(columns) == 2:
+                yield _NO_IMAGE
+            else:
+                error = ValueError(f"{len(columns)} columns instead of caption and address")
+                yield broken_line(f"{path}:{number + 1}", error)
+
+
+def _caption(where: str, name: str, words: bytes, image: Path) -> Row:
+    try:
+        caption = words.decode("utf-8")
+    except ValueError as error:
+        return broken_line(where, error)
+    return text_problem(where, caption) or Record(name, image, caption, None)
+
+
+def annotations(folder: Path) -> list[Path]:
+    """The lists, and the folders of the images: which are there is a part of what the dataset is."""
+    folders = [sorted(path for path in (folder / part).glob("*") if path.is_dir()) for part in LISTS]
+    return [*(folder / name for name in LISTS.values()), *(path for found in folders for path in found)]
+
+
+TASK = Task(
+    name="conceptual_captions",
+    kind="captions",
+    annotations=annotations,
+    rows=rows,
+    labels=lambda folder: (),
+    overlaps=(frozenset({"val", "test"}),),
+)

@@ -1,0 +1,64 @@
+"""Easy-VQA: questions about one drawn shape, as questions.json = [[question, answer, image id], ...]."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vilbert_lib.data.formats.files import existing, image_names, read_json
+from vilbert_lib.data.formats.records import (
+    Record,
+    Row,
+    Task,
+    broken_line,
+    holding_out,
+    missing_image,
+    text_problem,
+    unknown_label,
+)
+
+PARTS = ("train", "test")
+
+
+def answers(folder: Path) -> tuple[str, ...]:
+    """The classes, in the order of ``answers.txt``."""
+    path = existing(folder / "data" / "answers.txt")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error})") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    classes = {answer: number for number, answer in enumerate(answers(folder))}
+    for part in PARTS:
+        path = folder / "data" / part / "questions.json"
+        images = path.parent / "images"
+        known = image_names(images)
+        for number, entry in enumerate(read_json(path, list)):
+            where, name = f"{path}: entry {number}", f"{part}-{number}"
+            yield holding_out(part, _question(images, known, where, name, entry, classes))
+
+
+def _question(images: Path, known: set[str], where: str, name: str, entry, classes: dict[str, int]) -> Row:
+    match entry:
+        case [str(question), str(answer), int(image)] if not isinstance(image, bool):
+            pass
+        case _:
+            return broken_line(where, ValueError(f"{entry!r} is not [question, answer, image id]"))
+    if answer not in classes:
+        return unknown_label(where, f"answer {answer!r} is not in answers.txt")
+    file = f"{image}.png"
+    if file not in known:
+        return missing_image(where, images / file)
+    return text_problem(where, question) or Record(name, images / file, question, classes[answer])
+
+
+TASK = Task(
+    name="easy_vqa",
+    kind="multiclass",
+    annotations=lambda folder: [
+        folder / "data" / name for name in ("answers.txt", "train/questions.json", "test/questions.json")
+    ],
+    rows=rows,
+    labels=answers,
+)

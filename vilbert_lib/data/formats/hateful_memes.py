@@ -1,0 +1,48 @@
+"""Hateful Memes (Kiela et al. 2020): JSON lines {"id", "img", "text", "label"} and a folder of images.
+
+Phase 1 names its parts dev and test. Phase 2 has two of each: dev_seen and test_seen are read as
+``val`` and ``test``, the others as splits of their own. Its two dev parts share samples.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vilbert_lib.data.formats.files import json_lines, value
+from vilbert_lib.data.formats.records import Problem, Record, Row, Task, broken_line, checked, unknown_label
+
+UNSEEN = ("dev_unseen", "test_unseen")
+
+
+def parts(folder: Path) -> dict[str, Path]:
+    """The list of each split; those of phase 2 that need not be there only where they are."""
+    phase2 = (folder / "dev_seen.jsonl").is_file()
+    names = {"train": "train", "val": "dev_seen" if phase2 else "dev", "test": "test_seen" if phase2 else "test"}
+    names |= {name: name for name in UNSEEN if (folder / f"{name}.jsonl").is_file()}
+    return {split: folder / f"{name}.jsonl" for split, name in names.items()}
+
+
+def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    for split, path in parts(folder).items():
+        for where, row in json_lines(path):
+            yield split, broken_line(where, row) if isinstance(row, ValueError) else _meme(folder, where, row)
+
+
+def _meme(folder: Path, where: str, row: dict) -> Record | Problem:
+    label = row.get("label")
+    try:
+        record = Record(str(value(row, "id")), folder / value(row, "img", str), value(row, "text", str), label)
+    except ValueError as error:
+        return broken_line(where, error)
+    if label not in (0, 1, None) or isinstance(label, (bool, float)):
+        return unknown_label(where, f"label {label!r} is neither 0 nor 1")
+    return checked(where, record)
+
+
+TASK = Task(
+    name="hateful_memes",
+    kind="binary",
+    annotations=lambda folder: list(parts(folder).values()),
+    rows=rows,
+    labels=lambda folder: ("benign", "hateful"),
+    overlaps=(frozenset({"val", "dev_unseen"}),),
+)

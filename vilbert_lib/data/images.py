@@ -1,0 +1,151 @@
+"""Image files to pixels: upright, RGB, of one size. What is broken is named."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+from tqdm import tqdm
+
+#: What an image may be, whatever its name says. Others would call further programs, as EPS does.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PROBE = 32  # pixels a side: enough to know whether a file decodes
+
+Result = TypeVar("Result")
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """Read one image as (size, size, 3) uint8 RGB, upright, on white where it is transparent.
+
+    A ValueError names a file that is broken: cut off, no image, or of more pixels than Pillow's
+    limit against decompression bombs allows.
+    """
+    try:
+        return _pixels(path, size)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file may raise nearly anything
+        raise ValueError(f"{path}: {_cause(error)}") from error
+
+
+def _pixels(source: Path | BinaryIO, size: int) -> np.ndarray:
+    with Image.open(source, formats=FORMATS) as image:
+        # A JPEG is decoded at a fraction of its size where that leaves twice what is needed.
+        drafted = image.draft(None, (2 * size, 2 * size))
+        image.load()
+        small = _in_a_mode_to_scale(image)
+        if small.size != (size, size):
+            box = drafted[1] if drafted else None
+            small = small.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+        if small.mode == "RGBA":
+            # On white, as a page shows it. The colours below full transparency are what a program
+            # happened to leave there, often black, and nobody ever saw them.
+            ground = Image.new("RGB", small.size, "white")
+            ground.paste(small, mask=small.getchannel("A"))
+            small = ground
+        # Last, where it costs least: the square is turned instead of the picture.
+        turn = _UPRIGHT.get(_orientation(image))
+        small = small.convert("RGB")
+        return np.asarray(small if turn is None else small.transpose(turn))
+
+
+def _in_a_mode_to_scale(image: Image.Image) -> Image.Image:
+    """``image`` itself where its mode can be scaled as it is: a large one should not be in memory twice.
+
+    Grey of 16 bits keeps its upper 8.
+    """
+    if image.mode.startswith("I;16") or (image.mode, image.format) == (
+        "I",
+        "PPM",
+    ):  # Pillow would clip it to white
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32 bits a channel (mode {image.mode}), whose range the file does not tell")
+    if image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged note beside the picture leaves the picture as it is
+        return 1
+
+
+def _cause(error: Exception) -> str:
+    match error:
+        case UnidentifiedImageError():
+            return "broken image (of no known format)"
+        case OSError(strerror=str(reason)):
+            return f"broken image ({reason})"
+        case _:
+            return f"broken image ({error})"
+
+
+# Many files ------------------------------------------------------------------------------------
+
+
+class Inspection(NamedTuple):
+    """A file's hash, and why it does not decode; empty where it does."""
+
+    digest: bytes
+    cause: str
+
+
+def inspect(files: Iterable[Path]) -> dict[Path, Inspection]:
+    """Hash and decode every file, each read once, with a progress bar for many."""
+    return _for_all(_inspect, files)
+
+
+def _inspect(path: Path) -> Inspection:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Inspection(b"", _cause(error))
+    return Inspection(hashlib.blake2b(content, digest_size=16).digest(), _why_broken(io.BytesIO(content)))
+
+
+def broken(files: Iterable[Path]) -> dict[Path, str]:
+    """The files that do not decode, each with its cause."""
+    return {path: cause for path, cause in _for_all(_why_broken, files).items() if cause}
+
+
+def _why_broken(source: Path | BinaryIO) -> str:
+    try:
+        _pixels(source, _PROBE)
+    except MemoryError:
+        raise
+    except Exception as error:
+        return _cause(error)
+    return ""
+
+
+def _for_all(work: Callable[[Path], Result], files: Iterable[Path], a_share: int = 64) -> dict[Path, Result]:
+    """``work`` done for every file, on threads: Pillow lets others run while it decodes."""
+    files = sorted(files)
+    shares = [files[start : start + a_share] for start in range(0, len(files), a_share)]
+    found: dict[Path, Result] = {}
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(files), desc="reading images", unit="image", disable=len(files) < 5000 or None) as bar,
+    ):
+        for share, results in zip(shares, pool.map(lambda share: list(map(work, share)), shares), strict=True):
+            found.update(zip(share, results, strict=True))
+            bar.update(len(share))
+    return found
