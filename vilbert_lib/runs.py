@@ -176,9 +176,10 @@ def dataset(
     if not config.objectives and (missing := [r.id for r in records if r.label is None]):
         raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
     words = _tokenizer(config.model.text_weights, data_root, config.on_error)
-    arguments = (records, words, config.model.image_size, config.model.max_tokens)
+    model = config.model
+    arguments = (records, words, model.image_size, model.max_tokens, model.pixel_mean, model.pixel_std)
     classes = len(task.labels(task.folder(data_root))) if task.kind == "multilabel" else 0
-    options = {"classes": classes, "on_error": config.on_error}
+    options = {"classes": classes, "on_error": config.on_error, "interpolation": model.interpolation}
     training = split == "train" and not analysis
     options["policy"] = POLICIES[task.kind] if training and config.train.augment else None
     if analysis or not config.objectives:
@@ -187,7 +188,7 @@ def dataset(
         # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
         seed = config.seed if training else FIXED_SEED
         pairs = PretrainingDataset(
-            *arguments, objectives=config.objectives, patch_size=config.model.patch_size, seed=seed, **options
+            *arguments, objectives=config.objectives, patch_size=model.patch_size, seed=seed, **options
         )
     pairs.problems += reading.problems.get(split, [])
     return pairs

@@ -145,7 +145,7 @@ def test_what_a_map_was_made_of_can_be_read(tmp_path):
     files = some(tmp_path)
     folder = decoded_images(files, 8).file.parent
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["images"] == 3 and manifest["size"] == 8 and "bicubic" in manifest["transform"]
+    assert manifest["images"] == 3 and manifest["size"] == 8 and manifest["interpolation"] == "bicubic"
     sources = pd.read_parquet(folder / "sources.parquet")
     assert sources.file.tolist() == [str(path) for path in files]
     assert sources.bytes.tolist() == [path.stat().st_size for path in files]

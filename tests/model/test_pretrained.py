@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -23,6 +24,7 @@ from transformers import (
 from vilbert_lib import runs, weights
 from vilbert_lib.config import ModelConfig
 from vilbert_lib.data import tokenizer
+from vilbert_lib.data.images import decode
 from vilbert_lib.model import pretrained
 from vilbert_lib.model.single_stream import SingleStream
 from vilbert_lib.model.vilbert import ViLBERT
@@ -252,6 +254,15 @@ def test_a_run_starts_from_published_weights_wherever_they_lie(bert, vit, tmp_pa
     for file in bert.iterdir():
         (elsewhere / file.name).write_bytes(file.read_bytes())
     assert configure(elsewhere).id == config.id
+
+
+def test_a_run_s_images_are_prepared_as_its_vision_weights_want_them(vit, tiny_root, tiny_profile):
+    model = dataclasses.replace(tiny_profile.model, vision_weights=str(vit))
+    profile = dataclasses.replace(tiny_profile, model=model)
+    data = runs.dataset(runs.configure(profile, tiny_root, "hateful_memes", "baseline"), tiny_root, "test")
+    pixels = decode(data.records[3].img, 32, "bilinear") / 255
+    wanted = (pixels - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    np.testing.assert_allclose(data[3]["pixel_values"].permute(1, 2, 0), wanted, atol=1e-5)
 
 
 def test_the_published_tokenizer_is_used_as_it_is(bert):

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 
 from vilbert_lib import paths
-from vilbert_lib.config import choose
+from vilbert_lib.config import Interpolation, OnError, choose
 from vilbert_lib.data.chunks import each_chunk
 from vilbert_lib.data.images import decode
 from vilbert_lib.data.sources import MISSING, source_table
@@ -51,7 +51,9 @@ class Images:
         return {"file": self.file, "broken": self.broken}
 
 
-def decoded_images(files: Sequence[Path], size: int, on_error: Literal["raise", "skip"] = "raise") -> Images:
+def decoded_images(
+    files: Sequence[Path], size: int, on_error: OnError = "raise", interpolation: Interpolation = "bicubic"
+) -> Images:
     """All ``files`` as one memory map, made where there is none of just these pictures.
 
     A map appears whole or not at all; one that is damaged is made anew, with a warning. Raises
@@ -59,7 +61,8 @@ def decoded_images(files: Sequence[Path], size: int, on_error: Literal["raise", 
     missing; with ``on_error="skip"`` they are told in :attr:`Images.broken`. Raises OSError, with
     the bytes that are needed, where the disk is full.
     """
-    choose("on_error", on_error, ("raise", "skip"))
+    choose("on_error", on_error, get_args(OnError))
+    choose("interpolation", interpolation, get_args(Interpolation))
     files = [Path(file) for file in files]
     if not files:
         raise ValueError("no images to decode")
@@ -72,7 +75,8 @@ def decoded_images(files: Sequence[Path], size: int, on_error: Literal["raise", 
     wanted = {
         "images": len(files),
         "size": size,
-        "transform": f"RGB, bicubic, version {VERSION}",
+        "interpolation": interpolation,
+        "transform": f"RGB, version {VERSION}",
         "sources_sha256": _digest(sources.sha256.tolist()),
     }
     folder = store / _digest(wanted)[:16]
@@ -136,7 +140,7 @@ def _build(folder: Path, files: list[Path], sources: pd.DataFrame, wanted: dict,
         raise OSError(errno.ENOSPC, f"{folder}: the decoded images take {needed} bytes, {free} are free")
     try:
         unfinished.mkdir()
-        broken = _decode_all(unfinished / "pixels.npy", files, wanted["size"])
+        broken = _decode_all(unfinished / "pixels.npy", files, wanted["size"], wanted["interpolation"])
         _refuse_broken(files, broken, on_error)
         sources.to_parquet(unfinished / "sources.parquet", index=False)
         stat = (unfinished / "pixels.npy").stat()
@@ -162,7 +166,7 @@ def _build(folder: Path, files: list[Path], sources: pd.DataFrame, wanted: dict,
     return manifest
 
 
-def _decode_all(target: Path, files: list[Path], size: int) -> list[tuple[int, str]]:
+def _decode_all(target: Path, files: list[Path], size: int, interpolation: str) -> list[tuple[int, str]]:
     """Write the pixels of ``files`` as .npy, and tell which are broken: (position, reason).
 
     The room is taken beforehand, and written to as a file: a full disk is an error, where a write
@@ -181,7 +185,7 @@ def _decode_all(target: Path, files: list[Path], size: int) -> list[tuple[int, s
         broken = []
         for row, path in enumerate(paths):
             try:
-                chunk[row] = decode(path, size)
+                chunk[row] = decode(path, size, interpolation)
             except ValueError as error:
                 broken.append((first + row, str(error).removeprefix(f"{path}: ")))
         with open(target, "r+b") as file:

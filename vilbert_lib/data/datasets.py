@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vilbert_lib.config import OnError, choose
+from vilbert_lib.config import Interpolation, OnError, choose
 from vilbert_lib.data import augmentation
 from vilbert_lib.data.cache import decoded_images
 from vilbert_lib.data.formats import Problem, Record
@@ -49,12 +49,13 @@ class PairDataset(Dataset):
         policy: augmentation.Policy | None = None,
         seed: int = 0,
         on_error: OnError = "raise",
+        interpolation: Interpolation = "bicubic",
     ):
         if not records:
             raise ValueError("a dataset needs at least one record")
         # Several questions may be asked of one image: decode each image once.
         files = sorted({r.img for r in records})
-        self.images = decoded_images(files, image_size, on_error)
+        self.images = decoded_images(files, image_size, on_error, interpolation)
         self.broken = broken = self.images.broken
         self.problems = [Problem(str(r.img), "broken image", broken[r.img]) for r in records if r.img in broken]
         self.records = [r for r in records if r.img not in broken]

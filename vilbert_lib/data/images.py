@@ -29,21 +29,23 @@ _PROBE = 32  # pixels a side: enough to know whether a file decodes
 Result = TypeVar("Result")
 
 
-def decode(path: Path, size: int) -> np.ndarray:
+def decode(path: Path, size: int, interpolation: str = "bicubic") -> np.ndarray:
     """Read one image as (size, size, 3) uint8 RGB, upright, on white where it is transparent.
+
+    ``interpolation`` is ``bicubic``, ``bilinear`` or ``nearest``.
 
     A ValueError names a file that is broken: cut off, no image, or of more pixels than Pillow's
     limit against decompression bombs allows.
     """
     try:
-        return _pixels(path, size)
+        return _pixels(path, size, interpolation)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file may raise nearly anything
         raise ValueError(f"{path}: {_cause(error)}") from error
 
 
-def _pixels(source: Path | BinaryIO, size: int) -> np.ndarray:
+def _pixels(source: Path | BinaryIO, size: int, interpolation: str = "bicubic") -> np.ndarray:
     with Image.open(source, formats=FORMATS) as image:
         # A JPEG is decoded at a fraction of its size where that leaves twice what is needed.
         drafted = image.draft(None, (2 * size, 2 * size))
@@ -51,7 +53,8 @@ def _pixels(source: Path | BinaryIO, size: int) -> np.ndarray:
         small = _in_a_mode_to_scale(image)
         if small.size != (size, size):
             box = drafted[1] if drafted else None
-            small = small.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+            how = Image.Resampling[interpolation.upper()]
+            small = small.resize((size, size), how, box=box, reducing_gap=3.0)
         if small.mode == "RGBA":
             # On white, as a page shows it. The colours below full transparency are what a program
             # happened to leave there, often black, and nobody ever saw them.
