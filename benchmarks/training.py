@@ -49,6 +49,7 @@ def batches(config: ModelConfig, size: int, device: str, longest: int) -> list[d
             "attention_mask": mask,
             "pixel_values": torch.randn(size, 3, config.image_size, config.image_size, generator=generator),
             "mlm_targets": ids.masked_fill(~asked, IGNORED),
+            "mlm_index": torch.nonzero(asked),
             "aligned": torch.randint(0, 2, (size,), generator=generator),
             "label": torch.zeros(size, dtype=torch.long),
         }

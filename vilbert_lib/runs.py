@@ -1,5 +1,6 @@
 """The run store: find a run, claim it, train what is missing, read it back."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,7 +25,7 @@ from vilbert_lib.data.chunks import cores
 from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
 from vilbert_lib.model import pretrained
 from vilbert_lib.model.heads import Classifier, PretrainingModel
-from vilbert_lib.training import checkpoint
+from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.finetune import finetune
 from vilbert_lib.training.loop import Report
 from vilbert_lib.training.pretrain import pretrain
@@ -221,27 +222,37 @@ def open_run(run_id: str) -> Run:
 def train(config: RunConfig, data_root: Path, report: Report | None = None, **loop_options) -> Run:
     """Train a run unless it is finished; go on where it was interrupted.
 
-    Of two processes that ask for one run, one trains it and the other waits. Raises ValueError
-    where the directory holds the run of another configuration.
+    Of two processes that ask for one run, one trains it and the other waits; processes that were
+    launched together train it together. Raises ValueError where the directory holds the run of
+    another configuration.
     """
     run = Run(config)
+    processes.start()
     run.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(run.folder.with_suffix(".lock")):
-        _claim(run)
-        if run.finished:
+    with FileLock(run.folder.with_suffix(".lock")) if processes.is_first() else contextlib.nullcontext():
+        if processes.is_first():
+            _claim(run)
+        if processes.shared(run.finished):
             return run
         threads = torch.get_num_threads()
         torch.set_num_threads(config.train.threads)
+        quiet = report is None or not processes.is_first()
         try:
-            summary = _train(run, Path(data_root), report or (lambda share, loss: None), loop_options)
+            summary = _train(run, Path(data_root), (lambda share, loss: None) if quiet else report, loop_options)
         finally:
             torch.set_num_threads(threads)
-        best = run.folder / f"best-{summary['best_epoch']}.safetensors"
-        if best.is_file():
-            os.replace(best, run.folder / "model.safetensors")
-        checkpoint.write_json(run.folder / "summary.json", summary)
-        (run.folder / "checkpoint.pt").unlink(missing_ok=True)
+        if processes.is_first():
+            _finish(run, summary)
+        processes.wait()
     return run
+
+
+def _finish(run: Run, summary: dict) -> None:
+    best = run.folder / f"best-{summary['best_epoch']}.safetensors"
+    if best.is_file():
+        os.replace(best, run.folder / "model.safetensors")
+    checkpoint.write_json(run.folder / "summary.json", summary)
+    (run.folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def _claim(run: Run) -> None:
@@ -257,7 +268,7 @@ def _claim(run: Run) -> None:
 
 def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dict:
     config, task = run.config, formats.task(run.config.task, data_root)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = processes.device()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     model = build_model(config, data_root).to(device)
@@ -301,8 +312,11 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -
     On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
     more from that than from many threads each.
     """
-    missing = [config for config in dict.fromkeys(configs) if not Run(config).finished]
-    if jobs is None:
+    processes.start()
+    missing = processes.shared([config for config in dict.fromkeys(configs) if not Run(config).finished])
+    if processes.count() > 1:
+        jobs = 1
+    elif jobs is None:
         threads = max((config.train.threads for config in missing), default=1)
         jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
     if missing:

@@ -40,6 +40,7 @@ def test_a_batch_has_the_promised_keys_shapes_and_types(pairs):
         "attention_mask": ((3, longest), torch.bool),
         "pixel_values": ((3, 3, 32, 32), torch.float32),
         "label": ((3,), torch.int64),
+        "text": ((3,), torch.int64),
     }
 
 
@@ -192,6 +193,8 @@ def test_a_pretraining_batch_adds_targets_and_alignment(pretraining):
     assert batch["mlm_targets"].shape == batch["input_ids"].shape
     assert batch["mlm_targets"].dtype == batch["aligned"].dtype == torch.int64
     assert batch["aligned"].shape == (3,)
+    assert torch.equal(batch["mlm_index"], torch.nonzero(batch["mlm_targets"] != IGNORED))
+    assert torch.equal(batch["aligned_index"], torch.nonzero(batch["aligned"])[:, 0])
     assert "mim_index" not in batch and "patch_mask" not in batch
 
 
@@ -199,7 +202,9 @@ def test_masked_image_modelling_adds_patches_and_where_to_find_them(everything):
     batch = everything.__getitems__([3, 1, 4])
     assert batch["patch_mask"].shape == (3, 16) and batch["patch_mask"].dtype == torch.bool
     assert batch["whole_pixel_values"].shape == batch["pixel_values"].shape == (3, 3, 32, 32)
-    assert batch["mim_index"].shape[1] == 2 and batch["mim_index"].dtype == torch.int64
+    chosen, aligned = batch["patch_mask"], batch["aligned"].bool()[:, None]
+    assert torch.equal(batch["mim_index"], torch.nonzero(chosen & aligned))
+    assert torch.equal(batch["mim_unmasked_index"], torch.nonzero(~chosen & aligned))
 
 
 def padded(row: torch.Tensor, length: int, value: int) -> list[int]:
@@ -215,7 +220,7 @@ def test_a_sample_is_the_same_whatever_its_batch(everything):
     length = batch["input_ids"].shape[1]
     for index in range(len(everything)):
         alone = everything[index]
-        assert alone.keys() == batch.keys() - {"mim_index"}
+        assert alone.keys() == {name for name in batch if not name.endswith("_index")}
         for name, value in alone.items():
             if name in FILLERS:
                 assert padded(value, length, FILLERS[name]) == batch[name][index].tolist()
@@ -235,8 +240,7 @@ def test_the_number_of_workers_changes_nothing(everything, workers):
 
 def test_the_order_of_a_batch_changes_nothing_but_the_order(everything):
     there, back = everything.__getitems__([0, 1, 2, 3]), everything.__getitems__([3, 2, 1, 0])
-    there.pop("mim_index"), back.pop("mim_index")
-    assert all(torch.equal(there[name], back[name].flip(0)) for name in there)
+    assert all(torch.equal(there[name], back[name].flip(0)) for name in there if not name.endswith("_index"))
 
 
 def test_what_is_asked_beside_changes_no_draw(tiny_root, words, everything):
@@ -363,8 +367,9 @@ def test_the_epoch_changes_the_corruption(request, which, images_change):
     data.epoch = 1
     second = whole(data)
     changed = {name for name in first if not torch.equal(first[name], second[name])}
-    images = {"pixel_values", "whole_pixel_values", "patch_mask", "mim_index"} if images_change else set()
-    assert changed == {"input_ids", "attention_mask", "mlm_targets", "aligned"} | images
+    images = {"pixel_values", "whole_pixel_values", "patch_mask", "mim_index", "mim_unmasked_index"}
+    words_and_swaps = {"text", "input_ids", "attention_mask", "mlm_targets", "mlm_index", "aligned", "aligned_index"}
+    assert changed == words_and_swaps | (images if images_change else set())
     data.epoch = 0
     again = whole(data)
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -404,7 +409,7 @@ def test_the_analysis_view_never_swaps_never_masks_and_never_augments(tiny_root,
         data = runs.dataset(config, tiny_root, split, analysis=True)
         data.epoch = 3
         batch = whole(data)
-        assert batch.keys() == {"input_ids", "attention_mask", "pixel_values", "label"}
+        assert batch.keys() == {"text", "input_ids", "attention_mask", "pixel_values", "label"}
         ids, lengths = data.tokenizer.encode([r.text for r in data.records], 32)
         assert (batch["input_ids"].numpy() == ids).all() and batch["attention_mask"].sum(1).tolist() == [*lengths]
         wanted = np.stack([decode(r.img, 64) / 127.5 - 1 for r in data.records])

@@ -168,7 +168,7 @@ def test_a_share_of_one_chooses_every_free_place():
 # Swaps
 
 
-TEXTS = np.array([[2, 7, 3], [2, 8, 3], [2, 7, 3], [2, 9, 3], [2, 7, 3]])
+TEXTS = np.array([0, 1, 0, 2, 0])
 
 
 def test_half_of_the_captions_are_swapped_for_a_different_text():
@@ -182,9 +182,9 @@ def test_half_of_the_captions_are_swapped_for_a_different_text():
 @given(st.data())
 def test_a_partner_reads_differently_and_each_such_one_can_come(data):
     texts = data.draw(st.lists(st.integers(0, 4), min_size=2, max_size=12).filter(lambda t: len(set(t)) > 1))
-    texts = np.array(texts)[:, None]
+    texts = np.unique(texts, return_inverse=True)[1]
     index = data.draw(st.integers(0, len(texts) - 1))
-    others = np.flatnonzero(texts[:, 0] != texts[index, 0])
+    others = np.flatnonzero(texts != texts[index])
     grid = (np.arange(len(others)) + 0.5) / len(others)
     numbers = np.stack([np.zeros(len(grid)), grid], axis=1)
     partners, swapped = Swaps(texts).draw(np.full(len(grid), index), numbers)

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from vilbert_lib.config import ModelConfig, TrainConfig, arrange
 from vilbert_lib.model.heads import PretrainingModel
-from vilbert_lib.model.streams import Output
 from vilbert_lib.training import losses
 
 
@@ -18,17 +17,13 @@ def unit(*shape, seed=0):
     )
 
 
-def output_of(text, vision):
-    return Output((), (), (text, vision), text)
-
-
 def plain_info_nce(queries, keys, wanted, temperature, never):
     total = 0.0
     for i, query in enumerate(queries):
         scores = [float(query @ key) / temperature for key in keys]
         kept = [math.exp(s) for j, s in enumerate(scores) if j == wanted[i] or not never[i][j]]
         total -= scores[wanted[i]] - math.log(sum(kept))
-    return total / len(queries)
+    return total
 
 
 def test_info_nce_is_the_formula():
@@ -38,7 +33,7 @@ def test_info_nce_is_the_formula():
     loss, right = losses.info_nce(queries, keys, wanted, 0.2, never)
     assert float(loss) == pytest.approx(plain_info_nce(queries, keys, wanted, 0.2, never), rel=1e-9)
     nearest = (queries @ keys.T).masked_fill(never, -2).argmax(1)
-    assert float(right) == pytest.approx((nearest == wanted).double().mean())
+    assert int(right) == int((nearest == wanted).sum())
 
 
 def test_info_nce_of_nothing_is_zero_and_has_a_gradient():
@@ -50,38 +45,35 @@ def test_info_nce_of_nothing_is_zero_and_has_a_gradient():
 
 def test_the_contrastive_term_goes_both_ways():
     text, vision = unit(6, 4) * 3, unit(6, 4, seed=1) * 0.1  # lengths do not count
-    same = torch.eye(6, dtype=torch.bool)
     never = torch.zeros(6, 6, dtype=torch.bool)
     own = list(range(6))
     wanted = (
         plain_info_nce(unit(6, 4), unit(6, 4, seed=1), own, 0.07, never)
         + plain_info_nce(unit(6, 4, seed=1), unit(6, 4), own, 0.07, never)
-    ) / 2
-    assert float(losses.contrastive(output_of(text, vision), 0.07, same)[0]) == pytest.approx(wanted, rel=1e-9)
+    ) / 12
+    loss, told = losses.contrastive((text, vision), torch.arange(6), 0.07)
+    assert float(loss) == pytest.approx(wanted, rel=1e-9)
+    ways = [(x @ y.T).argmax(1) for x, y in ((unit(6, 4), unit(6, 4, seed=1)), (unit(6, 4, seed=1), unit(6, 4)))]
+    assert float(told) == sum(int((way == torch.arange(6)).sum()) for way in ways) / 2
 
 
 def test_samples_with_one_text_are_no_negatives_of_each_other():
     text = unit(4, 4)
     text[1] = text[0]
     vision = text.clone()
-    apart = torch.eye(4, dtype=torch.bool)
-    same = apart.clone()
-    same[0, 1] = same[1, 0] = True
-    told_apart, told = (losses.contrastive(output_of(text, vision), 0.01, s)[0] for s in (apart, same))
+    apart, same = torch.tensor([0, 1, 2, 3]), torch.tensor([5, 5, 2, 3])
+    told_apart, told = (losses.contrastive((text, vision), texts, 0.01)[0] for texts in (apart, same))
     assert float(told_apart) > 0.3 > 0.01 > float(told)
 
 
 def test_pooled_states_of_two_widths_cannot_be_contrasted():
     with pytest.raises(ValueError, match="one width: 4 and 6"):
-        losses.contrastive(output_of(unit(3, 4), unit(3, 6)), 0.1, torch.eye(3, dtype=torch.bool))
+        losses.contrastive((unit(3, 4), unit(3, 6)), torch.arange(3), 0.1)
 
 
 def test_gradients_of_the_contrastive_term_are_those_of_its_values():
-    same = torch.eye(4, dtype=torch.bool)
-
     def loss(text, vision):
-        text, vision = (F.normalize(x, dim=-1) for x in (text, vision))
-        return losses.info_nce(text, vision, torch.arange(4), 0.5, ~same & False)[0]
+        return losses.contrastive((text, vision), torch.tensor([0, 1, 1, 2]), 0.5)[0]
 
     text, vision = (unit(4, 3, seed=s).requires_grad_() for s in (2, 3))
     assert torch.autograd.gradcheck(loss, (text, vision))
@@ -118,8 +110,12 @@ def pretraining():
         "pixel_values": whole.masked_fill(hidden, 0),
         "patch_mask": mask,
         "mim_index": torch.nonzero(mask & aligned.bool()[:, None]),
+        "mim_unmasked_index": torch.nonzero(~mask & aligned.bool()[:, None]),
         "mlm_targets": torch.full((5, 6), -100),
+        "mlm_index": torch.zeros(0, 2, dtype=torch.long),
         "aligned": aligned,
+        "aligned_index": torch.nonzero(aligned)[:, 0],
+        "text": torch.arange(5),
         "label": aligned,
     }
     return model, batch
@@ -143,7 +139,7 @@ def test_masked_patches_are_compared_with_all_patches_of_the_whole_images(pretra
                 hits += int(scores.argmax() == 16 * row + patch)
                 asked += 1
     assert int(found) == asked == count
-    assert float(loss) == pytest.approx(total / asked, rel=1e-5) and float(right) == pytest.approx(hits / asked)
+    assert float(loss) == pytest.approx(total, rel=1e-5) and int(right) == hits
 
 
 def test_the_whole_image_is_a_target_and_passes_no_gradient(pretraining):
@@ -157,7 +153,11 @@ def test_the_whole_image_is_a_target_and_passes_no_gradient(pretraining):
 
 def test_a_batch_with_nothing_hidden_or_nothing_aligned_has_a_loss_of_zero(pretraining):
     model, batch = pretraining
-    nothing = {"mim_index": torch.zeros(0, 2, dtype=torch.long), "aligned": torch.zeros(5, dtype=torch.long)}
+    nothing = {
+        "mim_index": torch.zeros(0, 2, dtype=torch.long),
+        "aligned": torch.zeros(5, dtype=torch.long),
+        "aligned_index": torch.zeros(0, dtype=torch.long),
+    }
     config = TrainConfig(contrastive_weight=1.0)
     loss, sums = losses.pretraining(("mlm", "mim"), config)(model, batch | nothing)
     loss.backward()
@@ -168,7 +168,8 @@ def test_a_batch_with_nothing_hidden_or_nothing_aligned_has_a_loss_of_zero(pretr
 
 def test_the_terms_of_pretraining_are_weighted(pretraining):
     model, batch = pretraining
-    chosen = batch | {"mlm_targets": batch["input_ids"].where(torch.arange(6) == 2, -100)}
+    targets = batch["input_ids"].where(torch.arange(6) == 2, -100)
+    chosen = batch | {"mlm_targets": targets, "mlm_index": torch.nonzero(targets != -100)}
     config = TrainConfig(mlm_weight=2.0, ap_weight=0.5, mim_weight=3.0, contrastive_weight=0.25)
     total, sums = losses.pretraining(("mlm", "ap", "mim"), config)(model, chosen)
     means = losses.means(sums, "t")

@@ -26,9 +26,10 @@ class PairDataset(Dataset):
     """Image-text pairs with labels.
 
     A batch holds ``input_ids`` (B, T) int64, ``attention_mask`` (B, T) bool, ``pixel_values``
-    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, and ``label``. T is the longest
-    text of the batch. Labels are (B,) int64, or, where samples have any number of ``classes``,
-    (B, classes) float32 with ones for those that apply; -1 where a sample has none.
+    (B, 3, H, W) float32, standardised with ``mean`` and ``std``, ``label``, and ``text`` (B,) int64,
+    equal where texts are. T is the longest text of the batch. Labels are (B,) int64, or, where samples
+    have any number of ``classes``, (B, classes) float32 with ones for those that apply; -1 where a
+    sample has none.
 
     With a ``policy`` the images are augmented, anew in every :attr:`epoch`: set it before each pass.
     With ``on_error="skip"`` records whose image is broken are left out and listed in ``problems``.
@@ -65,6 +66,7 @@ class PairDataset(Dataset):
         self.image_of = np.array([position[r.img] for r in self.records])
         self.tokenizer = tokenizer
         self.ids, self.lengths = tokenizer.encode([r.text for r in self.records], max_tokens)
+        self.text_of = np.unique(self.ids, axis=0, return_inverse=True)[1].ravel()
         self.labels = label_rows(self.records, classes)
         self.policy, self.seed = policy, seed
         self.scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
@@ -93,7 +95,7 @@ class PairDataset(Dataset):
 
     def fetch(self, indices: np.ndarray) -> Batch:
         """A batch with its images as bytes, ``pixels`` (B, H, W, 3): small to send from a worker."""
-        return self._batch(indices, self.ids[indices], self.lengths[indices])
+        return self._batch(indices, indices, self.ids[indices])
 
     def finish(self, batch: Batch) -> Batch:
         """The batch of :meth:`fetch` as models take it: ``pixels`` become ``pixel_values``."""
@@ -103,9 +105,12 @@ class PairDataset(Dataset):
         batch["pixel_values"] = pixels.mul_(self.scale).sub_(self.shift)
         return batch
 
-    def _batch(self, indices: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Batch:
+    def _batch(self, indices: np.ndarray, texts: np.ndarray, ids: np.ndarray) -> Batch:
+        """Images and labels of the samples ``indices``; of the samples ``texts`` the texts, shown as ``ids``."""
+        lengths = self.lengths[texts]
         longest = int(lengths.max())
         return {
+            "text": torch.from_numpy(self.text_of[texts]),
             "input_ids": torch.from_numpy(ids[:, :longest]),
             "attention_mask": torch.from_numpy(np.arange(longest) < lengths[:, None]),
             "pixels": self._images(indices),
@@ -130,9 +135,12 @@ class PretrainingDataset(PairDataset):
     - ``patch_mask`` (B, P) bool: the chosen patches, row by row from the upper left. Most of them
       are zeros in ``pixel_values``;
     - ``whole_pixel_values`` (B, 3, H, W): the images before patches were hidden, whose states
-      are the targets;
-    - ``mim_index`` (M, 2) int64: row and patch of each patch that is asked for. With a class token
-      first, its state is number patch + 1. A single item has no ``mim_index``.
+      are the targets.
+
+    Where something is asked is given by indices (M, 2) int64 as well, row and place, with which a
+    training step on a GPU needs not wait to learn how many there are: ``mlm_index``; ``mim_index``, the
+    chosen patches, and ``mim_unmasked_index``, the others (with a class token first, the state of a
+    patch is number patch + 1); and ``aligned_index`` (M,), the aligned rows. A single item has none of these.
 
     Words and patches are hidden in every pair, or a mask would give away that the pair is aligned,
     but asked for on aligned pairs only: the other sample's side cannot help.
@@ -147,7 +155,7 @@ class PretrainingDataset(PairDataset):
         self.special = np.zeros(self.tokenizer.vocab_size, dtype=bool)
         self.special[self.tokenizer.special_ids] = True
         self.words = np.flatnonzero(~self.special)
-        self.swaps = Swaps(self.ids) if "ap" in objectives else None
+        self.swaps = Swaps(self.text_of) if "ap" in objectives else None
         size = self.pixels.shape[1]
         if "mim" in objectives and (patch_size < 1 or size % patch_size):
             raise ValueError(f"patch_size {patch_size} does not divide images of {size} pixels")
@@ -155,30 +163,31 @@ class PretrainingDataset(PairDataset):
 
     def __getitem__(self, index: int) -> Batch:
         batch = self.__getitems__([index])
-        batch.pop("mim_index", None)
-        return {name: values[0] for name, values in batch.items()}
+        return {name: values[0] for name, values in batch.items() if not name.endswith("_index")}
 
     def fetch(self, indices: np.ndarray) -> Batch:
         text_of, aligned = indices, np.ones(len(indices), dtype=bool)
         if self.swaps:
             text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
             aligned = ~swapped
-        lengths = self.lengths[text_of]
-        ids = self.ids[text_of, : lengths.max()]
+        ids = self.ids[text_of, : self.lengths[text_of].max()]
         targets = np.full_like(ids, IGNORED)
         if "mlm" in self.objectives:
             numbers = self._draws(indices, 3 * ids.shape[1], Purpose.WORDS).reshape(*ids.shape, 3)
             ids, targets = mask_words(ids, ~self.special[ids], numbers, self.tokenizer.mask_id, self.words)
             targets[~aligned] = IGNORED
-        batch = self._batch(indices, ids, lengths)
+        batch = self._batch(indices, text_of, ids)
         batch["mlm_targets"] = torch.from_numpy(targets)
+        batch["mlm_index"] = torch.from_numpy(np.argwhere(targets != IGNORED))
         batch["aligned"] = torch.from_numpy(aligned.astype(np.int64))
+        batch["aligned_index"] = torch.from_numpy(np.flatnonzero(aligned))
         if "mim" in self.objectives:
             patches = (self.pixels.shape[1] // self.patch_size) ** 2
             numbers = self._draws(indices, 2 * patches, Purpose.PATCHES).reshape(-1, patches, 2)
             chosen, hidden = mask_patches(numbers)
             batch["patch_mask"], batch["hidden_patches"] = torch.from_numpy(chosen), torch.from_numpy(hidden)
             batch["mim_index"] = torch.from_numpy(np.argwhere(chosen & aligned[:, None]))
+            batch["mim_unmasked_index"] = torch.from_numpy(np.argwhere(~chosen & aligned[:, None]))
         return batch
 
     def finish(self, batch: Batch) -> Batch:

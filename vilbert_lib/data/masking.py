@@ -85,15 +85,15 @@ def mask_patches(
 class Swaps:
     """Draws for some samples the text of another one, never one that reads the same.
 
-    ``ids`` (n, T) are the samples' tokens: texts that differ in case alone, or after the last
-    token that is read, are the same to the model. Raises ValueError where all are the same.
+    ``text`` (n,) are numbers from 0 on, equal where texts have the same tokens: texts that differ in
+    case alone, or after the last token that is read, are the same to the model. Raises ValueError where
+    all are the same.
     """
 
-    def __init__(self, ids: np.ndarray):
-        _, text, sizes = np.unique(ids, axis=0, return_inverse=True, return_counts=True)
+    def __init__(self, text: np.ndarray):
+        sizes = np.bincount(text)
         if len(sizes) == 1:
-            raise ValueError(f"all {len(ids)} captions read the same: alignment prediction has none to swap for")
-        text = text.ravel()
+            raise ValueError(f"all {len(text)} captions read the same: alignment prediction has none to swap for")
         # Samples sorted by text: those of one text lie side by side, and can be jumped over.
         self.order = np.argsort(text, kind="stable")
         self.begin, self.size = (np.cumsum(sizes) - sizes)[text], sizes[text]

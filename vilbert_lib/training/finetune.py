@@ -14,7 +14,7 @@ from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
 from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import measure_alignment
-from vilbert_lib.training import losses
+from vilbert_lib.training import balance, losses, processes
 from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
 
 
@@ -81,6 +81,9 @@ def finetune(
 
     n_eval, plain = config.train.n_eval, data["train"].plain()
     trained = training_samples(len(plain), config.train.n_train, config.seed)
+    labels = data["train"].labels[trained]
+    classes, chosen = model.head.out_features, config.train.balance
+    weights = balance.class_weights(labels, classes) if chosen == "weights" else None
 
     def align(epoch: int, whole_grid: bool) -> pd.DataFrame:
         return measure_alignment(
@@ -97,7 +100,7 @@ def finetune(
     loop = Loop(
         model,
         data["train"],
-        losses.classification(config.train, task.kind),
+        losses.classification(config.train, task.kind, weights),
         after_epoch,
         config.train,
         seed=config.seed,
@@ -105,9 +108,12 @@ def finetune(
         folder=folder,
         device=device,
         report=report,
+        shares=balance.sampling_shares(labels, classes) if chosen == "sampling" else None,
         **loop_options,
     )
     best = loop.run()
+    if not processes.is_first():
+        return {}
     model.eval()
     replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     return {

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
-from vilbert_lib.training import checkpoint
+from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.losses import Sums, means
 
 #: Called with the share of an epoch that was done since the last call, and the loss.
@@ -67,7 +67,12 @@ class Loop:
 
     ``objective`` turns model and batch into a mean loss and sums; ``evaluate`` is asked after
     every epoch, and before the first, for a dict of figures and a tidy frame of alignments;
-    the epoch in which the figure ``select`` is largest is the best (``-name``: smallest).
+    the epoch in which the figure ``select`` is largest is the best (``-name``: smallest). With
+    ``shares`` (samples trained on,) an epoch draws as many samples with these probabilities, with
+    replacement.
+
+    Of several processes (see :mod:`vilbert_lib.training.processes`) each trains on its part of every batch;
+    the first evaluates and writes.
     """
 
     def __init__(
@@ -83,16 +88,19 @@ class Loop:
         folder: Path,
         device: torch.device,
         report: Report = lambda share, loss: None,
+        shares: np.ndarray | None = None,
         checkpoint_seconds: float = 300.0,
     ):
         self.model, self.data, self.objective, self.evaluate = model, data, objective, evaluate
         self.config, self.seed, self.select, self.folder = config, seed, select, Path(folder)
         self.device, self.report, self.checkpoint_seconds = device, report, checkpoint_seconds
+        self.shares = shares
         model.vilbert.gradient_checkpointing = config.gradient_checkpointing
         self.optimizer = optimizer_of(model, config)
         self.position = Position()
         self.samples = training_samples(len(data), config.n_train, seed)
         self.batches_per_epoch = math.ceil(len(self.samples) / config.batch_size)
+        processes.part(self.samples, config.batch_size)  # an error, if it is one, before anything is trained
         self.total_steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulation)
 
     def run(self) -> Position:
@@ -106,15 +114,17 @@ class Loop:
         best = self._weights(self.position.best_epoch)
         # A process that ended between naming the weights and writing the summary left them here.
         checkpoint.read_weights(best if best.is_file() else self.folder / "model.safetensors", self.model)
+        processes.wait()  # nobody moves the file before all have read it
         return self.position
 
     def _train_epoch(self) -> None:
         self.model.train()
         position, size = self.position, self.config.batch_size
         self.data.epoch = position.epoch
-        order = self.samples[epoch_order(len(self.samples), self.seed, position.epoch)]
-        stream = batches(self.data, order[position.batch * size :], size)
-        sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in position.sums.items()}
+        order = processes.part(self._order(position.epoch)[position.batch * size :], size)
+        stream = batches(self.data, order, size // processes.count())
+        known = position.sums if processes.is_first() else {}  # those of all, held by one
+        sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in known.items()}
         sums = to_device(sums, self.device)
         saved = time.monotonic()
         while group := list(islice(stream, self.config.accumulation)):
@@ -123,25 +133,40 @@ class Loop:
             position.step += 1
             done = float(sums["loss"] / sums["n"]) if position.step % 10 == 0 else math.nan
             self.report(len(group) / self.batches_per_epoch, done)
-            if time.monotonic() - saved > self.checkpoint_seconds and position.batch < self.batches_per_epoch:
-                position.sums = {name: float(value) for name, value in sums.items()}
+            if position.batch < self.batches_per_epoch and self._is_due(saved):
+                position.sums = _added(sums)
                 self._save()
                 saved = time.monotonic()
-        position.sums = {name: float(value) for name, value in sums.items()}
+        position.sums = _added(sums)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The samples of an epoch in the order in which they are trained on."""
+        n = len(self.samples)
+        if self.shares is None:
+            return self.samples[epoch_order(n, self.seed, epoch)]
+        return self.samples[np.random.default_rng([self.seed, epoch]).choice(n, n, p=self.shares)]
+
+    def _is_due(self, saved: float) -> bool:
+        """Whether to write a checkpoint: of several processes the first's clock decides, at every tenth step."""
+        if processes.count() > 1 and self.checkpoint_seconds and self.position.step % 10:
+            return False
+        return processes.shared(time.monotonic() - saved > self.checkpoint_seconds)
 
     def _step(self, group: list[Batch], sums: Sums) -> None:
         """One optimizer step over the batches of ``group``, each weighted by its size."""
         rate = learning_rate(self.position.step, self.total_steps, self.config)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
-        samples = sum(len(batch["label"]) for batch in group)
-        for batch in group:
+        first, size = self.position.batch, self.config.batch_size
+        sizes = [min(size, len(self.samples) - b * size) for b in range(first, first + len(group))]
+        for batch, samples in zip(group, sizes, strict=True):
             batch = to_device(batch, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 loss, batch_sums = self.objective(self.model, batch)
-            (loss * (len(batch["label"]) / samples)).backward()
+            (loss * (samples / sum(sizes))).backward()
             for name, value in batch_sums.items():
                 sums[name] = sums.get(name, 0) + value.to(torch.float64)
+        processes.add_gradients(self.model.parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -160,46 +185,67 @@ class Loop:
         previous = position.best_epoch
         if value > position.best_value:
             position.best_epoch, position.best_value = position.epoch, value
-            checkpoint.write_weights(self._weights(position.epoch), self.model)
+            if processes.is_first():
+                checkpoint.write_weights(self._weights(position.epoch), self.model)
         self._save()
-        if previous not in (-1, position.best_epoch):
+        if processes.is_first() and previous not in (-1, position.best_epoch):
             self._weights(previous).unlink(missing_ok=True)
 
     def _record(self, epoch: int, train: dict[str, float]) -> dict[str, float]:
         """Evaluate and write the epoch's figures; what a lost attempt wrote of it is replaced."""
+        if not processes.is_first():
+            return processes.shared(None)
         self.model.eval()
         figures, alignment = self.evaluate(epoch)
         path = self.folder / "metrics.jsonl"
         rows = [row for row in checkpoint.read_json_lines(path) if row["epoch"] < epoch]
         checkpoint.write_json_lines(path, [*rows, {"epoch": epoch, **train, **figures}])
         record_alignment(self.folder, epoch, alignment)
-        return figures
+        return processes.shared(figures)
 
     def _weights(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
 
     def _save(self) -> None:
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state()
+        random = processes.collected(random)
+        if not processes.is_first():
+            return
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "position": asdict(self.position),
-            "random": torch.get_rng_state(),
+            "random": random,
         }
-        if self.device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state()
         checkpoint.write_state(self.folder / "checkpoint.pt", state)
 
     def _restore(self) -> None:
         state = checkpoint.read_state(self.folder / "checkpoint.pt")
+        processes.wait()  # nobody writes before all have read
         if state is None:
             return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.position = Position(**state["position"])
-        torch.set_rng_state(state["random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"])
+        if processes.number() < len(state["random"]):  # a process more than before begins its own numbers
+            random = state["random"][processes.number()]
+            torch.set_rng_state(random["cpu"])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"])
         self.report(self.position.epoch + self.position.batch / self.batches_per_epoch, math.nan)
+
+
+def _added(sums: Sums) -> dict[str, float]:
+    """The sums of all processes; afterwards the first holds them and the others begin at zero."""
+    for value in sums.values():
+        value.copy_(processes.total(value))
+    added = {name: float(value) for name, value in sums.items()}
+    if not processes.is_first():
+        for value in sums.values():
+            value.zero_()
+    return added
 
 
 def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:

@@ -1,19 +1,21 @@
 """What is minimised: classification, masked words and patches, alignment prediction, contrast."""
 
-import dataclasses
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vilbert_lib.config import TaskKind, TrainConfig
 from vilbert_lib.data.datasets import Batch
-from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.model.streams import Output
+from vilbert_lib.training import processes
 
-#: Named sums over a batch; a name ending in ``_n`` counts, the others are divided by a count.
+#: Named sums over this process' part of a batch; a name ending in ``_n`` counts, the others are divided by
+#: a count.
 Sums = dict[str, Tensor]
+
+# The terms below are parts of the mean over the whole batch: added over the processes that share it they
+# are that mean, and so are their gradients.
 
 
 def forward(model: Classifier | PretrainingModel, batch: Batch) -> tuple[Tensor, Output]:
@@ -31,27 +33,32 @@ def classification(config: TrainConfig, kind: TaskKind, class_weights: Tensor | 
 
     def loss(model: Classifier, batch: Batch) -> tuple[Tensor, Sums]:
         logits, output = forward(model, batch)
-        weights = None if class_weights is None else class_weights.to(logits)
+        weights = None if class_weights is None else class_weights.to(logits.device, torch.float32)
+        count = counted(len(logits), logits)
         if kind == "multilabel":
-            label = F.binary_cross_entropy_with_logits(logits.float(), batch["label"], pos_weight=weights)
+            label = F.binary_cross_entropy_with_logits(
+                logits.float(), batch["label"], pos_weight=weights, reduction="none"
+            )
+            label, divisor = label.mean(1).sum(), count
             right = ((logits > 0) == (batch["label"] > 0.5)).double().mean(1).sum()
         else:
-            label = F.cross_entropy(logits.float(), batch["label"], weight=weights)
+            label = F.cross_entropy(logits.float(), batch["label"], weight=weights, reduction="sum")
+            divisor = count if weights is None else weights[batch["label"]].sum()
             right = (logits.argmax(1) == batch["label"]).sum()
-        terms = {"label": label}
-        count = torch.tensor(float(len(logits)))
+        terms = {"label": label / processes.total(divisor)}
         sums = {"accuracy": right, "n": count}
         if config.contrastive_weight:
-            same = (batch["input_ids"][:, None] == batch["input_ids"]).all(2)
-            terms["contrastive"], told = contrastive(output, config.temperature, same=same)
-            sums |= {
-                "contrastive_loss": terms["contrastive"].detach() * count,
-                "contrastive_accuracy": told * count,
-            }
+            terms["contrastive"], told = contrastive(output.pooled, batch["text"], config.temperature)
+            sums |= contrastive_sums(terms["contrastive"], told, count)
         total = weighted(terms, {"label": 1.0, "contrastive": config.contrastive_weight})
-        return total, sums | {"loss": total.detach() * count}
+        return total, sums | {"loss": total.detach() * processes.total(count)}
 
     return loss
+
+
+def counted(n: int, like: Tensor) -> Tensor:
+    """A count as a tensor beside ``like``, so that processes can add it."""
+    return torch.full((), float(n), device=like.device)
 
 
 def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
@@ -60,57 +67,71 @@ def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
 
 
 def info_nce(queries: Tensor, keys: Tensor, wanted: Tensor, temperature: float, never: Tensor | None = None):
-    """Mean InfoNCE (van den Oord et al. 2018) and the share of queries whose nearest key is the wanted one.
+    """Sum of InfoNCE (van den Oord et al. 2018) and how many queries have the wanted key nearest.
 
     ``queries`` (M, D) and ``keys`` (N, D) are unit vectors, ``wanted`` (M,) the key of each query;
-    ``never`` (M, N) bool are keys that are no negatives of a query. No queries give a loss of zero.
+    ``never`` (M, N) bool are keys that are no negatives of a query. No queries give zero.
     """
     logits = queries @ keys.T
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     if never is not None:
         logits = logits.masked_fill(never, -torch.inf)
-    total = F.cross_entropy(logits, wanted, reduction="sum")
     right = (logits.detach().argmax(1) == wanted).sum() if len(keys) else wanted.new_zeros(())
-    count = max(len(queries), 1)
-    return total / count, right / count
+    return F.cross_entropy(logits, wanted, reduction="sum"), right
 
 
-def contrastive(output: Output, temperature: float, same: Tensor) -> tuple[Tensor, Tensor]:
+def contrastive(pooled: tuple[Tensor, Tensor], texts: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """InfoNCE between the pooled streams of a batch's pairs, both ways (Radford et al. 2021, CLIP).
 
-    ``same`` (B, B) bool says which samples have one and the same text: the image of one is no
-    negative of the other. Returns the mean loss and the share of pairs that are told apart.
+    ``pooled`` are (B, D) each, ``texts`` (B,) numbers of the texts: of two samples with the same text
+    the image of one is no negative of the other. Returns this process' part of the mean loss, and how many
+    of its pairs are told apart, the mean of both ways.
     """
-    text, vision = (F.normalize(pooled, dim=-1) for pooled in output.pooled)
-    if text.shape != vision.shape:
+    if pooled[0].shape != pooled[1].shape:
         raise ValueError(
-            f"the contrastive term needs pooled states of one width: {text.shape[1]} and {vision.shape[1]}"
+            f"the contrastive term needs pooled states of one width: {pooled[0].shape[1]} and {pooled[1].shape[1]}"
         )
+    (text, begin), (vision, _) = (processes.gathered(F.normalize(states, dim=-1)) for states in pooled)
+    texts, _ = processes.gathered(texts)
     own = torch.arange(len(text), device=text.device)
-    never = same & (own[:, None] != own)
-    ways = [info_nce(text, vision, own, temperature, never), info_nce(vision, text, own, temperature, never.T)]
-    return sum(loss for loss, _ in ways) / 2, sum(right for _, right in ways) / 2
+    never = (texts[:, None] == texts) & (own[:, None] != own)
+    loss = (
+        info_nce(text, vision, own, temperature, never)[0] + info_nce(vision, text, own, temperature, never)[0]
+    ) / 2
+    loss = loss / max(len(text), 1)
+    mine, never = own[begin : begin + len(pooled[0])], never[begin : begin + len(pooled[0])]
+    with torch.no_grad():
+        ways = ((text, vision), (vision, text))
+        told = sum(info_nce(asking[mine], keys, mine, temperature, never)[1] for asking, keys in ways) / 2
+    # Every process has the whole value but only its own rows' gradient: the value is to be a part as well.
+    return loss - loss.detach() * (1 - len(mine) / max(len(text), 1)), told
 
 
-def masked_words(model: PretrainingModel, output: Output, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def contrastive_sums(part: Tensor, told: Tensor, count: Tensor) -> Sums:
+    """The sums of :func:`contrastive` on ``count`` pairs of this process."""
+    return {
+        "contrastive_loss": part.detach() * processes.total(count),
+        "contrastive_accuracy": told,
+        "contrastive_n": count,
+    }
+
+
+def masked_words(model: PretrainingModel, output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Sum of the cross-entropies at the masked positions, how many are right, how many there are.
 
     The positions are gathered before the vocabulary decoder, which is the widest layer of all.
     """
-    chosen = targets != IGNORED
-    logits = model.predict_words(output.text_states[-1][chosen])
-    wanted = targets[chosen]
-    return (
-        F.cross_entropy(logits, wanted, reduction="sum"),
-        (logits.argmax(1) == wanted).sum(),
-        chosen.sum(),
-    )
+    rows, places = batch["mlm_index"].T
+    logits = model.predict_words(output.text_states[-1][rows, places])
+    wanted = batch["mlm_targets"][rows, places]
+    loss = F.cross_entropy(logits.float(), wanted, reduction="sum")
+    return loss, (logits.argmax(1) == wanted).sum(), counted(len(wanted), logits)
 
 
 def masked_patches(
     model: PretrainingModel, output: Output, batch: Batch, config: TrainConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """InfoNCE between patches of the image with hidden patches and of the whole one: loss, share right, how many.
+    """InfoNCE between patches of the image with hidden patches and of the whole one: sum, right ones, how many.
 
     A patch's state is to be nearest to the state of the same patch of the whole image, among all
     patches of the batch. The whole image's states are targets and pass no gradient. Asked are, on aligned
@@ -119,14 +140,11 @@ def masked_patches(
     with torch.no_grad():
         inputs = (batch["input_ids"], batch["attention_mask"], batch["whole_pixel_values"])
         whole = model.vilbert(*inputs).vision_states[-1][:, 1:]
-        keys = model.predict_patches(whole.flatten(0, 1))
-    asked = batch["mim_index"]
-    if config.mim_positions == "unmasked":
-        asked = torch.nonzero(~batch["patch_mask"] & batch["aligned"].bool()[:, None])
-    rows, patches = asked.T
+        keys, begin = processes.gathered(model.predict_patches(whole.flatten(0, 1)))
+    rows, patches = batch["mim_index" if config.mim_positions == "masked" else "mim_unmasked_index"].T
     queries = model.predict_patches(output.vision_states[-1][rows, patches + 1])
-    loss, right = info_nce(queries, keys, rows * whole.shape[1] + patches, config.temperature)
-    return loss, right, torch.tensor(float(len(asked)))
+    loss, right = info_nce(queries, keys, begin + rows * whole.shape[1] + patches, config.temperature)
+    return loss, right, counted(len(rows), queries)
 
 
 def pretraining(objectives: tuple[str, ...], config: TrainConfig):
@@ -139,33 +157,26 @@ def pretraining(objectives: tuple[str, ...], config: TrainConfig):
 
     def loss(model: PretrainingModel, batch: Batch) -> tuple[Tensor, Sums]:
         ap_logits, output = forward(model, batch)
-        count = torch.tensor(float(len(ap_logits)))
-        terms, sums = {}, {"n": count}
+        count = counted(len(ap_logits), ap_logits)
+        parts, sums = {}, {"n": count}
         if "mlm" in objectives:
-            words, right, masked = masked_words(model, output, batch["mlm_targets"])
-            terms["mlm"] = words / masked.clamp_min(1)
-            sums |= {"mlm_loss": words.detach(), "mlm_accuracy": right, "mlm_n": masked}
+            parts["mlm"] = masked_words(model, output, batch)
         if "ap" in objectives:
-            terms["ap"] = F.cross_entropy(ap_logits.float(), batch["aligned"])
-            right = (ap_logits.argmax(1) == batch["aligned"]).sum()
-            sums |= {"ap_loss": terms["ap"].detach() * count, "ap_accuracy": right, "ap_n": count}
+            right_or_not = F.cross_entropy(ap_logits.float(), batch["aligned"], reduction="sum")
+            parts["ap"] = right_or_not, (ap_logits.argmax(1) == batch["aligned"]).sum(), count
         if "mim" in objectives:
-            terms["mim"], right, found = masked_patches(model, output, batch, config)
-            sums |= {"mim_loss": terms["mim"].detach() * found, "mim_accuracy": right * found, "mim_n": found}
+            parts["mim"] = masked_patches(model, output, batch, config)
+        terms = {}
+        for name, (value, right, n) in parts.items():
+            terms[name] = value / processes.total(n).clamp_min(1)
+            sums |= {f"{name}_loss": value.detach(), f"{name}_accuracy": right, f"{name}_n": n}
         if config.contrastive_weight:
-            pairs = torch.nonzero(batch["aligned"])[:, 0]
-            texts = batch["input_ids"][pairs]
-            chosen = dataclasses.replace(output, pooled=tuple(pooled[pairs] for pooled in output.pooled))
-            same = (texts[:, None] == texts).all(2)
-            terms["contrastive"], told = contrastive(chosen, config.temperature, same=same)
-            found = torch.tensor(float(len(pairs)))
-            sums |= {
-                "contrastive_loss": terms["contrastive"].detach() * found,
-                "contrastive_accuracy": told * found,
-                "contrastive_n": found,
-            }
+            pairs = batch["aligned_index"]
+            pooled = tuple(states[pairs] for states in output.pooled)
+            terms["contrastive"], told = contrastive(pooled, batch["text"][pairs], config.temperature)
+            sums |= contrastive_sums(terms["contrastive"], told, counted(len(pairs), ap_logits))
         total = weighted(terms, weights)
-        return total, sums | {"loss": total.detach() * count}
+        return total, sums | {"loss": total.detach() * processes.total(count)}
 
     return loss
 

@@ -1,4 +1,4 @@
-"""Pretraining on captions: masked words, alignment prediction, or both."""
+"""Pretraining on captions: masked words, masked patches, alignment prediction, or some of them."""
 
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from vilbert_lib.config import RunConfig
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
 from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.representations import measure_alignment
-from vilbert_lib.training import losses
+from vilbert_lib.training import losses, processes
 from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
 
 
 @torch.no_grad()
+@processes.alone()
 def evaluate(
     model: PretrainingModel,
     data: PretrainingDataset,
@@ -81,6 +82,8 @@ def pretrain(
         **loop_options,
     )
     best = loop.run()
+    if not processes.is_first():
+        return {}
     replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     return {
         "best_epoch": best.best_epoch,

@@ -1,0 +1,62 @@
+"""Under the weights, and in what is drawn, every class counts the same."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vilbert_lib import runs
+from vilbert_lib.config import TrainConfig
+from vilbert_lib.training import losses
+from vilbert_lib.training.balance import class_weights, label_counts, sampling_shares
+
+CLASSES = np.array([0] * 7 + [1] * 2 + [3])
+SETS = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32)
+
+
+def test_weighted_samples_of_each_class_add_up_to_the_same():
+    weights = class_weights(CLASSES, 4).numpy()
+    sums = [weights[CLASSES[CLASSES == c]].sum() for c in (0, 1, 3)]
+    assert sums == pytest.approx([2.5, 2.5, 2.5]) and np.isfinite(weights).all()
+
+
+def test_of_several_labels_those_that_apply_weigh_as_much_as_those_that_do_not():
+    weights = class_weights(SETS, 3).numpy()
+    assert weights[:2] == pytest.approx([1 / 3, 3]) and weights[2] == 3  # the third never occurs
+
+
+def test_each_class_is_drawn_alike_often():
+    shares = sampling_shares(CLASSES, 4)
+    assert [shares[CLASSES == c].sum() for c in (0, 1, 3)] == pytest.approx([1 / 3] * 3)
+
+
+def test_a_sample_is_drawn_as_its_rarest_label():
+    shares = sampling_shares(SETS, 3)
+    assert shares == pytest.approx(np.array([1, 3, 1, 1]) / 6)
+
+
+def test_labels_are_counted_by_class():
+    assert label_counts(CLASSES, 4).tolist() == [7, 2, 0, 1] and label_counts(SETS, 3).tolist() == [3, 1, 0]
+
+
+def test_the_loss_with_weights_is_that_of_torch(tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
+    data, model = runs.dataset(config, tiny_root, "train"), runs.build_model(config, tiny_root).eval()
+    batch, weights = data.__getitems__(list(range(len(data)))), class_weights(data.labels, 2)
+    loss, _ = losses.classification(TrainConfig(), "binary", weights)(model, batch)
+    wanted = F.cross_entropy(losses.forward(model, batch)[0], batch["label"], weight=weights)
+    torch.testing.assert_close(loss, wanted)
+    assert float(loss) != pytest.approx(float(losses.classification(TrainConfig(), "binary")(model, batch)[0]))
+
+
+@pytest.mark.parametrize("task", ["hateful_memes", "mm_imdb"])
+def test_balance_changes_what_is_learned(tiny_root, tiny_profile, tmp_path, monkeypatch, task):
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path))
+    left = [
+        runs.train(
+            runs.configure(tiny_profile, tiny_root, task, "baseline", train={"balance": balance, "epochs": 1}),
+            tiny_root,
+        ).summary["test_loss"]
+        for balance in ("none", "weights", "sampling")
+    ]
+    assert len(set(left)) == 3
