@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import platform
@@ -306,11 +307,12 @@ def device_name() -> str:
 # How many runs are trained at once -------------------------------------------------------------
 
 
-def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -> list[Run]:
+def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
     On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
-    more from that than from many threads each.
+    more from that than from many threads each. Processes that were launched together train one run after
+    the other. ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit.
     """
     processes.start()
     missing = processes.shared([config for config in dict.fromkeys(configs) if not Run(config).finished])
@@ -320,6 +322,8 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None) -
         threads = max((config.train.threads for config in missing), default=1)
         jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
     if missing:
-        with progress_bar(f"training {len(missing)} runs", sum(c.train.epochs for c in missing)) as bar:
-            train_all(train, [(config, data_root) for config in missing], min(jobs, len(missing)), bar)
+        epochs = sum(c.train.epochs for c in missing)
+        with progress_bar(f"training {len(missing)} runs", epochs, hidden=not processes.is_first()) as bar:
+            work = functools.partial(train, **loop_options)
+            train_all(work, [(config, data_root) for config in missing], min(jobs, len(missing)), bar)
     return [Run(config) for config in configs]

@@ -97,7 +97,9 @@ def test_an_unknown_subject_of_the_log_is_named():
         thesis_log.read("nothing")
 
 
-@pytest.mark.parametrize("subject", ["measure_sanity", "agreement", "agreement_values", "running_times"])
+@pytest.mark.parametrize(
+    "subject", ["measure_sanity", "agreement", "agreement_values", "running_times", "pretraining_objectives"]
+)
 def test_the_log_s_tables_have_dates_and_numbers(subject):
     table = thesis_log.read(subject)
     assert pd.to_datetime(table.date).dt.year.eq(2025).all() and len(table) >= 3

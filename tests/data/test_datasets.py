@@ -368,7 +368,15 @@ def test_the_epoch_changes_the_corruption(request, which, images_change):
     second = whole(data)
     changed = {name for name in first if not torch.equal(first[name], second[name])}
     images = {"pixel_values", "whole_pixel_values", "patch_mask", "mim_index", "mim_unmasked_index"}
-    words_and_swaps = {"text", "input_ids", "attention_mask", "mlm_targets", "mlm_index", "aligned", "aligned_index"}
+    words_and_swaps = {
+        "text",
+        "input_ids",
+        "attention_mask",
+        "mlm_targets",
+        "mlm_index",
+        "aligned",
+        "aligned_index",
+    }
     assert changed == words_and_swaps | (images if images_change else set())
     data.epoch = 0
     again = whole(data)

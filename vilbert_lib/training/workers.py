@@ -12,10 +12,10 @@ from tqdm import tqdm
 _reports = None  # in a worker: the queue to the bar
 
 
-def progress_bar(title: str, epochs: int) -> tqdm:
+def progress_bar(title: str, epochs: int, hidden: bool = False) -> tqdm:
     """A bar that counts epochs and shows the last loss and the time left."""
     layout = "{desc}: {percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs, {remaining} left{postfix}"
-    return tqdm(total=epochs, desc=title, bar_format=layout, mininterval=2)
+    return tqdm(total=epochs, desc=title, bar_format=layout, mininterval=2, disable=hidden)
 
 
 def show(bar: tqdm, share: float, loss: float) -> None:

@@ -1,0 +1,78 @@
+"""``train`` trains one run, by itself or by several processes together."""
+
+import argparse
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from vilbert_lib.config import PROFILES, ModelConfig, TrainConfig, choose
+
+
+def add_to(commands) -> None:
+    """Add the command to the parsers of ``commands``."""
+    parser = commands.add_parser(
+        "train",
+        help="train one run; after `accelerate launch -m` on several GPUs",
+        description="Train one run, or go on where it was interrupted. A study that asks for the same run finds it.",
+        epilog="On two GPUs: accelerate launch --num_processes 2 -m vilbert_lib train --task ...",
+    )
+    parser.add_argument("--task", required=True, help="such as conceptual_captions")
+    parser.add_argument("--architecture", required=True, help="such as middle_fusion")
+    parser.add_argument("--objectives", default="", help="of pretraining, such as mlm,ap; none: fine-tuning")
+    parser.add_argument("--profile", default="quick", choices=sorted(PROFILES))
+    parser.add_argument("--data-root", default="", metavar="FOLDER", help="default: the profile's synthetic root")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start-from", default="", metavar="RUN", help="id of a finished pretraining run")
+    parser.add_argument("--train", nargs="+", default=[], metavar="NAME=VALUE", help="such as lr=1e-4 epochs=2")
+    parser.add_argument("--model", nargs="+", default=[], metavar="NAME=VALUE", help="such as pooling=mean")
+    parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="between two checkpoints")
+    parser.set_defaults(run=train)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train the run that the arguments describe and say where it lies."""
+    from vilbert_lib import runs
+    from vilbert_lib.config import profile
+    from vilbert_lib.data import synthetic
+    from vilbert_lib.training import processes
+
+    processes.start()
+    scale = profile(arguments.profile)
+    root = synthetic.root_of(scale, arguments.data_root)
+    config = runs.configure(
+        scale,
+        root,
+        arguments.task,
+        arguments.architecture,
+        arguments.seed,
+        objectives=tuple(name for name in arguments.objectives.split(",") if name),
+        start_from=arguments.start_from,
+        train=settings(TrainConfig, arguments.train),
+        model=settings(ModelConfig, arguments.model),
+    )
+    [run] = runs.ensure([config], root, checkpoint_seconds=arguments.checkpoint_seconds)
+    if processes.is_first():
+        print(run.folder)
+
+
+def settings(cls, pairs: list[str]) -> dict[str, Any]:
+    """Fields of the configuration ``cls`` as ``name=value`` gives them; a ValueError names what is wrong."""
+    kinds, values = get_type_hints(cls), {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise ValueError(f"{pair!r} is not of the form name=value")
+        kind = kinds[choose(f"field of {cls.__name__}", name, [field.name for field in fields(cls)])]
+        try:
+            values[name] = _READERS.get(kind, str)(text)
+        except (ValueError, KeyError):
+            raise ValueError(f"{pair!r}: {name} is of another type") from None
+    return values
+
+
+_READERS = {
+    int: int,
+    float: float,
+    bool: {"true": True, "false": False}.__getitem__,
+    tuple[int, ...]: lambda text: tuple(int(part) for part in text.split(",") if part),
+    tuple[float, ...]: lambda text: tuple(float(part) for part in text.split(",") if part),
+}
