@@ -15,8 +15,12 @@ from vilbert_lib import runs
 from vilbert_lib.config import RunConfig, from_dict
 from vilbert_lib.training import processes
 
-TINY = "width=16 heads=2 coattention_width=16 coattention_heads=2 pooled_width=16 patch_size=32".split()
-TRAIN = "epochs=2 batch_size=8 n_train=26 n_eval=8 contrastive_weight=0.5 precision=fp32 augment=false lr=0.001".split()
+TINY = [
+    "width=16", "heads=2", "coattention_width=16", "coattention_heads=2", "pooled_width=16", "patch_size=32",
+]  # fmt: skip
+TRAIN = [
+    "epochs=2", "batch_size=8", "n_train=26", "n_eval=8", "contrastive_weight=0.5", "augment=false", "lr=0.001",
+]  # fmt: skip
 
 
 def command(root, *more: str) -> list[str]:

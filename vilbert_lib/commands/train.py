@@ -12,7 +12,7 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "train",
         help="train one run; after `accelerate launch -m` on several GPUs",
-        description="Train one run, or go on where it was interrupted. A study that asks for the same run finds it.",
+        description="Train one run, or go on where it stopped. A study that asks for the same run finds it.",
         epilog="On two GPUs: accelerate launch --num_processes 2 -m vilbert_lib train --task ...",
     )
     parser.add_argument("--task", required=True, help="such as conceptual_captions")
