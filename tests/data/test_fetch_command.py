@@ -100,7 +100,8 @@ def test_what_the_command_does_not_know_is_refused(command, tmp_path, arguments)
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children ignore it
 sys.path.insert(0, "tests/data")
 from downloads import allowed
 from vilbert_lib import __main__ as commands
