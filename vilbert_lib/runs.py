@@ -296,6 +296,7 @@ def environment() -> dict:
         **{name: version(name) for name in ("torch", "timm", "transformers", "numpy")},
         "revision": revision,
         "device": device_name(),
+        "processes": processes.count(),
     }
 
 

@@ -32,12 +32,19 @@ def command(root, *more: str) -> list[str]:
 
 
 def launched(number: int, *arguments: str) -> list[str]:
-    """The command line that starts ``number`` processes on the CPU."""
+    """The command line that starts ``number`` processes."""
     return [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(number),
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(number),
         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
         "-m", "vilbert_lib", *arguments,
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_the_cpu():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_CPU", "true")  # --cpu alone would start one process only
+        yield
 
 
 def run_in(store, arguments: list[str]) -> tuple[runs.Run, str]:
@@ -72,6 +79,7 @@ def test_two_processes_give_the_curve_of_one(tiny_root, tmp_path, together, monk
     two = only_run(store)
     figures, weights = two.metrics, two.model(tiny_root).state_dict()
     assert printed.splitlines() == [str(two.folder)]  # one writer
+    assert json.loads((two.folder / "env.json").read_text())["processes"] == 2
     assert {p.name for p in two.folder.iterdir()} == {
         "config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors", "summary.json",
     }  # fmt: skip
@@ -80,8 +88,10 @@ def test_two_processes_give_the_curve_of_one(tiny_root, tmp_path, together, monk
     assert one.config.id == two.config.id
     assert {"train_mlm_loss", "train_ap_accuracy", "train_mim_loss", "train_contrastive_accuracy"} <= set(figures)
     pd.testing.assert_frame_equal(one.metrics, figures, rtol=1e-4, atol=1e-5)
-    for name, tensor in one.model(tiny_root).state_dict().items():
-        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+    # Adam divides by a gradient's size: where that is rounding alone, one number may go another way.
+    ones = torch.cat([tensor.flatten().float() for tensor in one.model(tiny_root).state_dict().values()])
+    twos = torch.cat([tensor.flatten().float() for tensor in weights.values()])
+    assert (ones - twos).norm() < 1e-5 * ones.norm()
 
 
 def test_killed_together_they_go_on_together(tiny_root, tmp_path, together, monkeypatch):
