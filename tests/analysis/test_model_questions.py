@@ -9,12 +9,12 @@ import torch
 
 from vilbert_lib.analysis.model_questions import (
     across_streams,
+    beside,
     best_poolings,
     first_tokens,
     origins,
     reach,
     readable,
-    symptoms,
     tokens_of,
     within_streams,
 )
@@ -147,17 +147,22 @@ def test_the_best_pair_of_poolings_is_counted_over_layers_without_the_embedding(
     assert found.loc[("mean", "cls"), "low"] == pytest.approx(0.505 - 12.7062 * 0.005, abs=1e-4)
 
 
-def test_a_symptom_shows_where_the_interval_of_the_differences_leaves_out_zero():
-    def table(once, twice):
+def test_models_are_held_beside_another_seed_by_seed():
+    def table(*values):
         return pd.DataFrame(
-            [{"model": m, "seed": s, "value": v} for m, vs in (("a", once), ("b", twice), ("c", once))
+            [{"model": m, "seed": s, "value": v} for m, vs in zip("abc", values, strict=True)
              for s, v in enumerate(vs)]
         )  # fmt: skip
 
-    clear, unclear = table([1.0, 2.0, 3.0], [2.0, 3.1, 3.9]), table([1.0, 2.0, 3.0], [1.5, 1.5, 3.5])
+    clear = table([1.0, 2.0, 3.0], [2.0, 3.1, 3.9], [9.0, 9.0, 9.0])
+    unclear = table([1.0, 2.0, 3.0], [1.5, 1.5, 3.5], [9.0, 9.0, 9.0])
     several = pd.concat([clear, clear.assign(value=clear.value + 2)])
-    found = symptoms({"clear": clear, "unclear": unclear, "several rows": several}, "b", "a")
-    assert found.shows.to_dict() == {"clear": True, "unclear": False, "several rows": True}
-    assert found.loc["clear", ["a", "b", "difference"]].tolist() == pytest.approx([2, 3, 1])
-    assert found.loc["several rows", ["a", "b", "difference"]].tolist() == pytest.approx([3, 4, 1])
-    assert list(found.columns) == ["a", "b", "difference", "low", "high", "shows"]
+    found = beside({"clear": clear, "unclear": unclear, "several rows": several}, ["b"], against="a")
+    assert list(found.index) == [(look, m) for look in ("clear", "unclear", "several rows") for m in "ab"]
+    assert found.apart.tolist() == [False, True, False, False, False, True]
+    assert found.loc[("clear", "b"), ["mean", "difference"]].tolist() == pytest.approx([3, 1])
+    half = 4.302653 * 0.1 / 3**0.5
+    assert found.loc[("clear", "b"), ["from", "to"]].tolist() == pytest.approx([1 - half, 1 + half])
+    assert found.loc[("clear", "a"), ["low", "high"]].tolist() == pytest.approx([2 - 2.4841, 2 + 2.4841], abs=1e-4)
+    assert found.loc[("several rows", "b"), ["mean", "difference"]].tolist() == pytest.approx([4, 1])
+    assert found.loc[("clear", "a"), ["difference", "from", "to"]].isna().all()

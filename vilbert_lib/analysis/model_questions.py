@@ -138,21 +138,26 @@ def best_poolings(across: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{"best in layers": counts.reindex(table.index, fill_value=0)})
 
 
-def symptoms(looks: Mapping[str, pd.DataFrame], model: str, against: str) -> pd.DataFrame:
-    """What each of several quantities says of ``model`` beside ``against``, one row each.
+def beside(looks: Mapping[str, pd.DataFrame], models: list[str], against: str) -> pd.DataFrame:
+    """What several quantities say of ``models`` beside the model ``against``.
 
     A table of ``looks`` has the columns ``model``, ``seed``, ``value``; several rows of a seed are averaged.
-    Returns the means of both, the ``difference`` with Student's interval over seeds (``low``, ``high``), and
-    whether the interval leaves out zero (``shows``).
+    One row a quantity and model: its ``mean`` over seeds with Student's 95 % interval (``low``, ``high``), its
+    mean ``difference`` from ``against`` with the same seed and that one's interval (``from``, ``to``), and
+    whether the latter leaves out zero (``apart``).
     """
-    rows = {}
-    for look, table in looks.items():
-        means = table[table.model.isin([model, against])].groupby(["model", "seed"]).value.mean().reset_index()
-        apart = statistics.differences(means, "value", of="model", against=against).value
-        low, high = statistics.seed_interval(apart)
-        both = means.groupby("model").value.mean()[[against, model]].to_dict()
-        rows[look] = both | {"difference": apart.mean(), "low": low, "high": high, "shows": low > 0 or high < 0}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("look at")
+    frames = []
+    for table in looks.values():
+        rows = table[table.model.isin([against, *models])]
+        means = rows.groupby(["model", "seed"], sort=False).value.mean().reset_index()
+        steps = statistics.differences(means, "value", of="model", against=against)
+        found, apart = (
+            statistics.over_seeds(values, ["model"], "value").set_index("model") for values in (means, steps)
+        )
+        found[["difference", "from", "to"]] = apart[["mean", "low", "high"]].reindex(found.index)
+        frames.append(found.drop(columns="seeds").loc[[against, *models]])
+    table = pd.concat(frames, keys=looks, names=["look at"])
+    return table.assign(apart=(table["from"] > 0) | (table["to"] < 0))
 
 
 def _place(name: str) -> dict[str, object]:
