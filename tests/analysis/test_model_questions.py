@@ -113,6 +113,11 @@ def test_a_label_is_readable_where_it_stands_and_nowhere_else(many):
     assert values["vision", 0] == pytest.approx(MEASURES["r2"](features["v0"], one_hot), abs=1e-5)
 
 
+def test_a_sample_without_label_is_refused():
+    with pytest.raises(ValueError, match="2 of the labels are -1"):
+        readable({"cls": {"t0": drawn(4, 2)}}, np.array([0, -1, 1, -1]))
+
+
 @pytest.mark.parametrize(("passes", "share"), [(1, 1 / 5), (2, 1.0)])
 def test_a_patch_reaches_its_own_embedding_alone_unless_the_image_passed_before(passes, share):
     torch.manual_seed(0)
@@ -145,6 +150,8 @@ def test_the_best_pair_of_poolings_is_counted_over_layers_without_the_embedding(
     assert found["best in layers"].to_dict() == {("cls", "cls"): 0, ("cls", "mean"): 1, ("mean", "cls"): 1}
     assert found.loc[("mean", "cls"), "mean"] == pytest.approx(0.505)
     assert found.loc[("mean", "cls"), "low"] == pytest.approx(0.505 - 12.7062 * 0.005, abs=1e-4)
+    late = best_poolings(table, first_layer=1)
+    assert late["best in layers"].tolist() == [0, 0, 1] and late["mean"].max() == pytest.approx(0.905)
 
 
 def test_models_are_held_beside_another_seed_by_seed():

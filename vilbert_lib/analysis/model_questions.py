@@ -100,7 +100,10 @@ def readable(pooled: Mapping[str, Features], labels: np.ndarray) -> pd.DataFrame
 
     ``labels`` are (n,) class numbers or (n, classes) zeros and ones. Columns ``pooling``, ``stream``, ``layer``,
     ``value`` (at most 1; 0 and below: no better than the mean). A state that is constant has the value 0.
+    A ValueError where a sample has no label.
     """
+    if (labels < 0).any():
+        raise ValueError(f"{(labels < 0).sum()} of the labels are -1: each sample needs one")
     wanted = np.eye(labels.max() + 1)[labels] if labels.ndim == 1 else labels
     frames = []
     for how, layers in pooled.items():
@@ -124,13 +127,14 @@ def reach(model, batch: Mapping[str, Tensor], patch_size: int) -> pd.DataFrame:
     return pd.DataFrame({"layer": range(-1, len(shares) - 1), "share": shares})
 
 
-def best_poolings(across: pd.DataFrame) -> pd.DataFrame:
+def best_poolings(across: pd.DataFrame, first_layer: int = 0) -> pd.DataFrame:
     """Which poolings of the two streams are the most alike, from :func:`across_streams` of every ``seed``.
 
-    One row a pair of poolings: mean over the layers (without the embedding) with Student's interval over seeds,
-    and in how many layers (``best in layers``) the pair is the most alike of all, by its mean over seeds.
+    One row a pair of poolings: mean over the layers from ``first_layer`` on with Student's interval over seeds,
+    and in how many of them (``best in layers``) the pair is the most alike of all, by its mean over seeds. Before
+    the streams have met all pairs are alike by chance alone, and which is best means nothing.
     """
-    layers, pair = across[across.layer >= 0], ["text_pooling", "vision_pooling"]
+    layers, pair = across[across.layer >= first_layer], ["text_pooling", "vision_pooling"]
     by_seed = layers.groupby([*pair, "seed"], sort=False).value.mean().reset_index()
     by_layer = layers.groupby(["layer", *pair], sort=False).value.mean().unstack("layer")
     table = statistics.over_seeds(by_seed, pair, "value").drop(columns="seeds").set_index(pair)
