@@ -99,6 +99,7 @@ def test_a_missing_field_is_a_value_error_that_names_it():
     [
         (lambda: arrange(ModelConfig(), "lat_fusion"), "unknown architecture 'lat_fusion'.*late_fusion"),
         (lambda: profile("tiny"), "unknown profile 'tiny'.*base, quick, small"),
+        (lambda: ModelConfig(residual="answerer"), "unknown residual 'answerer'; known: asker, none, normed"),
         (lambda: ModelConfig(fusion="product"), "unknown fusion 'product'.*concat, hadamard, sum"),
         (lambda: AlignmentConfig(pooling="max"), "unknown pooling 'max'.*cls, mean"),
         (
@@ -107,7 +108,7 @@ def test_a_missing_field_is_a_value_error_that_names_it():
         ),
         (lambda: TrainConfig(precision="fp16"), "precision 'fp16'.*bf16, fp32"),
     ],
-    ids=["architecture", "profile", "fusion", "pooling", "objective", "precision"],
+    ids=["architecture", "profile", "residual", "fusion", "pooling", "objective", "precision"],
 )
 def test_an_unknown_name_is_refused_and_the_known_ones_listed(call, named):
     with pytest.raises(ValueError, match=named):
@@ -130,6 +131,11 @@ def test_impossible_coattention_ids_are_named(t_ids, v_ids, named):
         ModelConfig(t_biattention_ids=t_ids, v_biattention_ids=v_ids)
 
 
+def test_a_single_stream_has_no_vision_stream_to_pass_twice():
+    with pytest.raises(ValueError, match="vision_passes 2: streams 'single'"):
+        ModelConfig(vision_passes=2, streams="single")
+
+
 def test_ids_are_held_against_the_number_of_layers():
     with pytest.raises(ValueError, match=r"t_biattention_ids \[6\]"):
         ModelConfig(num_layers=6, t_biattention_ids=(6,), v_biattention_ids=(5,))
@@ -144,6 +150,8 @@ def test_ids_are_held_against_the_number_of_layers():
         (lambda: ModelConfig(dropout=1.0), r"dropout 1\.0"),
         (lambda: ModelConfig(heads=0), "heads 0"),
         (lambda: ModelConfig(num_layers=0), "num_layers 0"),
+        (lambda: ModelConfig(vision_passes=3), "vision_passes 3: the image passes once"),
+        (lambda: ModelConfig(vision_passes=0), "vision_passes 0"),
         (lambda: TrainConfig(epochs=0), "epochs 0"),
         (lambda: TrainConfig(batch_size=0), "batch_size 0"),
         (lambda: TrainConfig(lr=0.0), r"lr 0\.0"),
@@ -205,6 +213,8 @@ CHANGES = {
     "model.streams": "text",
     "model.pooling": "mean",
     "model.pooler": "none",
+    "model.residual": "normed",
+    "model.vision_passes": 2,
     "model.frozen_layers": 2,
     "model.pixel_mean": (0.4, 0.4, 0.4),
     "model.pixel_std": (0.2, 0.2, 0.2),

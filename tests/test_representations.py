@@ -71,11 +71,19 @@ def by_hand(model, data, index: int, pooling: str) -> dict[str, torch.Tensor]:
         assert len(states) == 3
         for layer in (0, 1):
             tokens = states[layer + 1][0]
-            features[f"{stream}{layer}"] = tokens[0] if pooling == "cls" else sum(tokens[1:]) / (len(tokens) - 1)
+            match pooling:
+                case "cls":
+                    feature = tokens[0]
+                case "mean":
+                    feature = sum(tokens[1:]) / (len(tokens) - 1)
+                case "full_seq":
+                    empty = model.config.max_tokens - len(tokens) if stream == "t" else 0
+                    feature = torch.cat([*tokens, torch.zeros(empty * WIDTH)])
+            features[f"{stream}{layer}"] = feature
     return features
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "full_seq"])
 def test_pooling_is_that_of_each_sample_alone_padding_left_out(model, memes, pooling):
     order = np.argsort(memes.lengths, kind="stable")
     rows = np.array([order[-1], order[0], order[-2], order[1]])
@@ -91,6 +99,24 @@ def test_the_two_poolings_differ(model, memes):
     assert all((cls[name] - mean[name]).abs().max() > 0.01 for name in cls)
 
 
+def test_the_full_sequence_has_one_width_whatever_the_length_of_the_texts(model, memes):
+    short, every = (np.argsort(memes.lengths, kind="stable")[:n] for n in (4, len(memes)))
+    few, all_of_them = (layer_features(model, memes, rows, "full_seq", batch_size=4) for rows in (short, every))
+    patches = model.config.num_patches
+    assert few["t0"].shape == (4, 32 * WIDTH) and few["v0"].shape == (4, (1 + patches) * WIDTH)
+    for name in few:
+        torch.testing.assert_close(few[name], all_of_them[name][:4], atol=1e-5, rtol=1e-4)
+
+
+def test_the_embeddings_stand_before_the_layers_and_their_first_tokens_are_the_same_in_all_samples(model, memes):
+    with_them = layer_features(model, memes, np.arange(6), embeddings=True)
+    layers = layer_features(model, memes, np.arange(6))
+    assert list(with_them) == ["t-1", "t0", "t1", "v-1", "v0", "v1"]
+    assert all(torch.equal(with_them[name], layers[name]) for name in layers)
+    for name in ("t-1", "v-1"):
+        assert torch.equal(with_them[name], with_them[name][:1].expand(6, -1))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_features_are_taken_without_dropout_and_the_mode_is_given_back(model, memes, training):
     model.train(training)
@@ -100,7 +126,7 @@ def test_features_are_taken_without_dropout_and_the_mode_is_given_back(model, me
 
 
 def test_unknown_pooling_is_refused(model, memes):
-    with pytest.raises(ValueError, match=r"unknown pooling 'max'.*cls, mean"):
+    with pytest.raises(ValueError, match=r"unknown pooling 'max'.*cls, full_seq, mean"):
         layer_features(model, memes, np.arange(4), "max")
 
 

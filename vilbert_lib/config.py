@@ -38,6 +38,7 @@ Fusion = Literal["hadamard", "sum", "concat"]
 Streams = Literal["both", "text", "image", "single"]
 Pooling = Literal["cls", "mean"]
 Pooler = Literal["linear", "none"]
+Residual = Literal["asker", "none", "normed"]
 Interpolation = Literal["bicubic", "bilinear", "nearest"]
 Precision = Literal["fp32", "bf16"]
 Objective = Literal["mlm", "ap", "mim"]
@@ -75,6 +76,12 @@ class ModelConfig:
     the mean of its others; ``pooler`` puts a linear layer with ReLU behind it, or nothing. Of the
     encoders' own weights ``frozen_layers`` keeps the embeddings and so many layers of each as they are
     (-1: all of them).
+
+    Two fields repeat mistakes on purpose, to see what they do. ``residual`` is what a co-attention
+    block adds to the answers: the ``asker``'s own input; nothing (``none``); or the asker's input with
+    a LayerNorm on the sum in both streams (``normed``), as in a vision stream that is post-norm.
+    ``vision_passes`` 2 sends the image through the whole vision transformer first, and its output
+    through the same blocks again.
     """
 
     t_biattention_ids: tuple[int, ...] = ()
@@ -94,6 +101,8 @@ class ModelConfig:
     streams: Streams = "both"
     pooling: Pooling = "cls"
     pooler: Pooler = "linear"
+    residual: Residual = "asker"
+    vision_passes: int = 1
     frozen_layers: int = 0
     text_weights: str = ""
     vision_weights: str = ""
@@ -130,11 +139,16 @@ class ModelConfig:
             ("streams", Streams),
             ("pooling", Pooling),
             ("pooler", Pooler),
+            ("residual", Residual),
             ("interpolation", Interpolation),
         ):
             choose(name, getattr(self, name), get_args(known))
         if t_ids and self.streams != "both":
             raise ValueError(f"t_biattention_ids {list(t_ids)}: streams {self.streams!r} leave nothing to meet")
+        if self.vision_passes not in (1, 2):
+            raise ValueError(f"vision_passes {self.vision_passes}: the image passes once, or by mistake twice")
+        if self.vision_passes == 2 and self.streams == "single":
+            raise ValueError("vision_passes 2: streams 'single' have no vision stream that could be passed twice")
         if self.frozen_layers < -1:
             raise ValueError(f"frozen_layers {self.frozen_layers}: -1 (all), 0 (none) or a number of layers")
         for name, total, part in (

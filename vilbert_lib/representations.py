@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vilbert_lib.config import AlignmentConfig, choose
@@ -38,15 +39,23 @@ def sample_rows(data: PairDataset, n: int) -> np.ndarray:
 
 @torch.no_grad()
 def layer_features(
-    model: Streams, data: PairDataset, rows: np.ndarray, pooling: str = "cls", batch_size: int = 128
+    model: Streams,
+    data: PairDataset,
+    rows: np.ndarray,
+    pooling: str = "cls",
+    batch_size: int = 128,
+    *,
+    embeddings: bool = False,
 ) -> dict[str, Tensor]:
     """Features (n, width) of the samples ``rows`` after every layer: ``t0`` ... and ``v0`` ...
 
-    ``pooling`` is ``cls`` (the first token) or ``mean`` (over the other tokens, padding left
-    out). Vision features are those before ViT's final LayerNorm. The model is left in the mode,
+    ``pooling`` is ``cls`` (the first token), ``mean`` (over the other tokens, padding left out) or
+    ``full_seq`` (all tokens one behind the other, padding as zeros: (n, tokens * width), words in places
+    up to ``max_tokens``). Vision features are those before ViT's final LayerNorm. With ``embeddings``
+    those of the embeddings stand first, as ``t-1`` and ``v-1``. The model is left in the mode,
     training or not, in which it came.
     """
-    choose("pooling", pooling, ("cls", "mean"))
+    choose("pooling", pooling, ("cls", "mean", "full_seq"))
     device, training = next(model.parameters()).device, model.training
     model.eval()
     collected: dict[str, list[Tensor]] = {}
@@ -54,10 +63,21 @@ def layer_features(
         mask = batch["attention_mask"].to(device)
         output = model(batch["input_ids"].to(device), mask, batch["pixel_values"].to(device))
         for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
-            for layer, state in enumerate(states[1:]):
-                collected.setdefault(f"{stream}{layer}", []).append(pool(state, content, pooling).float().cpu())
+            for layer, state in list(enumerate(states, start=-1))[0 if embeddings else 1 :]:
+                if pooling == "full_seq":
+                    feature = _in_places(state, content, model.config.max_tokens)
+                else:
+                    feature = pool(state, content, pooling)
+                collected.setdefault(f"{stream}{layer}", []).append(feature.float().cpu())
     model.train(training)
     return {name: torch.cat(parts) for name, parts in collected.items()}
+
+
+def _in_places(state: Tensor, content: Tensor | None, max_tokens: int) -> Tensor:
+    """All tokens of ``state`` (B, N, D) in a row; words, that have ``content``, get ``max_tokens`` places."""
+    if content is not None:
+        state = F.pad(state * content[..., None], (0, 0, 0, max_tokens - state.shape[1]))
+    return state.flatten(1)
 
 
 def measure_alignment(

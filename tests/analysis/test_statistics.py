@@ -8,7 +8,15 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from vilbert_lib.analysis.statistics import between, correlation, proportion_interval, smallest_detectable
+from vilbert_lib.analysis.statistics import (
+    between,
+    correlation,
+    differences,
+    over_seeds,
+    proportion_interval,
+    seed_interval,
+    smallest_detectable,
+)
 
 
 def runs_of(
@@ -160,3 +168,34 @@ def test_more_pairs_find_less():
 def test_fewer_than_four_pairs_are_refused():
     with pytest.raises(ValueError, match="n=3: at least 4"):
         smallest_detectable(3)
+
+
+# Seeds
+
+
+def test_a_mean_over_seeds_has_students_interval():
+    values = [1.0, 2.0, 4.0]
+    table = pd.DataFrame({"model": ["a"] * 3 + ["b"] * 3, "seed": [0, 1, 2] * 2, "value": values + [np.nan] * 3})
+    found = over_seeds(table, ["model"], "value").set_index("model")
+    half = 4.302653 * np.std(values, ddof=1) / 3**0.5
+    assert found.loc["a", ["mean", "low", "high"]].tolist() == pytest.approx([7 / 3, 7 / 3 - half, 7 / 3 + half])
+    assert found.loc["b", ["mean", "low", "high"]].isna().all() and (found.seeds == 3).all()
+    with pytest.raises(ValueError, match=r"1 seed\(s\): an interval needs at least 2"):
+        seed_interval(pd.Series([1.0]))
+
+
+def test_students_interval_over_three_seeds_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    drawn_means = [seed_interval(pd.Series(rng.standard_normal(3))) for _ in range(2000)]
+    assert np.mean([low < 0 < high for low, high in drawn_means]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_differences_are_taken_seed_by_seed():
+    table = pd.DataFrame(
+        {"model": ["asker", "asker", "none", "none"], "seed": [1, 0, 0, 1], "accuracy": [0.9, 0.8, 0.5, 0.7]}
+    )
+    found = differences(table, "accuracy", of="model", against="asker")
+    assert found.values.tolist() == [[0, "none", pytest.approx(-0.3)], [1, "none", pytest.approx(-0.2)]]
+    assert list(found.columns) == ["seed", "model", "accuracy"]
+    with pytest.raises(ValueError, match="accuracy is not there for every seed"):
+        differences(table[:3], "accuracy", of="model", against="asker")

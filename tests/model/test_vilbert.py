@@ -130,6 +130,74 @@ def test_the_residual_is_the_asking_streams_own():
     torch.testing.assert_close(new_text, nn.functional.layer_norm(text, (16,)), atol=1e-4, rtol=1e-4)  # post-norm
 
 
+def blocks_of_every_residual():
+    """Blocks that differ in ``residual`` alone, on text (2, 5, 16) and an image (2, 9, 24) far from norm 1."""
+    torch.manual_seed(0)
+    block = CoAttentionBlock(16, 24, 32, 4, 0.0).eval()
+    blocks = {"asker": block}
+    for residual in ("none", "normed"):
+        blocks[residual] = CoAttentionBlock(16, 24, 32, 4, 0.0, residual).eval()
+        blocks[residual].load_state_dict(block.state_dict())  # the weights are the same
+    mask = torch.arange(5) < torch.tensor([5, 3])[:, None]
+    return blocks, (torch.randn(2, 5, 16), 10 * torch.randn(2, 9, 24), mask)
+
+
+def test_without_residual_a_block_gives_what_was_answered_alone():
+    blocks, (text, vision, mask) = blocks_of_every_residual()
+    block = blocks["none"]
+    new_text, new_vision = block(text, vision, mask)
+    normed = block.vision_norm_attention(vision)
+    told = block.text_norm_attention(block.text_asks(text, normed))
+    shown = block.vision_asks(normed, text, mask)
+    assert torch.equal(new_text, block.text_norm_output(told + block.text_feed_forward(told)))
+    assert torch.equal(new_vision, shown + block.vision_feed_forward(block.vision_norm_output(shown)))
+    for other in ("asker", "normed"):
+        changed = blocks[other](text, vision, mask)
+        assert not torch.allclose(changed[0], new_text) and not torch.allclose(changed[1], new_vision)
+
+
+def test_a_normed_residual_resets_the_scale_of_the_image_and_of_it_alone():
+    blocks, (text, vision, mask) = blocks_of_every_residual()
+    scales = {name: block(text, vision, mask)[1].std().item() for name, block in blocks.items()}
+    assert scales["normed"] == pytest.approx(1, abs=0.05) and scales["asker"] == pytest.approx(10, rel=0.1)
+    block = blocks["normed"]
+    joined = block.vision_norm_attention(vision + block.vision_asks(vision, text, mask))
+    expected = block.vision_norm_output(joined + block.vision_feed_forward(joined))
+    assert torch.equal(block(text, vision, mask)[1], expected)
+    told = block.text_norm_attention(text + block.text_asks(text, vision))
+    assert torch.equal(block(text, vision, mask)[0], block.text_norm_output(told + block.text_feed_forward(told)))
+
+
+@pytest.mark.parametrize("residual", ["none", "normed"])
+def test_a_model_of_another_residual_has_the_same_weights_and_differs_from_the_first_block_on(residual):
+    ours, other = model_of("middle_fusion"), model_of("middle_fusion", residual=residual)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), other.parameters(), strict=True))
+    a, b = ours(*inputs()), other(*inputs())
+    for one, two in ((a.text_states, b.text_states), (a.vision_states, b.vision_states)):
+        assert [torch.equal(x, y) for x, y in zip(one, two, strict=True)] == [True] * 7 + [False] * 6
+
+
+def test_two_passes_take_what_the_vision_transformer_gives_for_embeddings():
+    once, twice = model_of("baseline"), model_of("baseline", vision_passes=2)
+    ids, mask, pixels = inputs()
+    a, b = once(ids, mask, pixels), twice(ids, mask, pixels)
+    state = once.vit.forward_features(pixels)
+    assert torch.equal(b.vision_states[0], state) and len(b.vision_states) == 13
+    for block, found in zip(once.vit.blocks, b.vision_states[1:], strict=True):
+        state = block(state)
+        assert torch.equal(found, state)
+    assert all(torch.equal(x, y) for x, y in zip(a.text_states, b.text_states, strict=True))
+
+
+def test_in_two_passes_every_vision_block_runs_twice_and_learns():
+    model, runs = model_of("middle_fusion", vision_passes=2), []
+    for i, block in enumerate(model.vit.blocks):
+        block.register_forward_hook(lambda *_, i=i: runs.append(i))
+    model(*inputs()).fused.sum().backward()
+    assert runs == [*range(12), *range(12)]
+    assert all(p.grad is not None for p in model.vit.parameters())
+
+
 def test_one_sample_gives_what_it_gives_in_a_batch():
     model = model_of()
     ids, mask, pixels = inputs()

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vilbert_lib.config import Residual
+
 # Shape legend: B batch, T text tokens, P patches with the class token, D width of a stream,
 # A width of the shared attention space, H heads.
 
@@ -47,10 +49,16 @@ class CoAttentionBlock(nn.Module):
     Both directions read the states from before the exchange, and the residual of each is the
     asking stream's own input. The text side is post-norm, as BERT is; the vision side is
     pre-norm, as ViT is: a LayerNorm on ViT's residual path would reset its scale.
+
+    Two other values of ``residual`` make blocks that are wrong on purpose, with the same weights:
+    ``none`` adds the asker's input to neither answer, ``normed`` makes the vision side post-norm too.
     """
 
-    def __init__(self, t_width: int, v_width: int, width: int, heads: int, dropout: float):
+    def __init__(
+        self, t_width: int, v_width: int, width: int, heads: int, dropout: float, residual: Residual = "asker"
+    ):
         super().__init__()
+        self.residual = residual
         self.text_asks = CrossAttention(t_width, v_width, width, heads, dropout)
         self.vision_asks = CrossAttention(v_width, t_width, width, heads, dropout)
         self.text_feed_forward = FeedForward(t_width)
@@ -66,16 +74,24 @@ class CoAttentionBlock(nn.Module):
 
         ``text_mask`` (B, T) is True on content: padding is hidden when the image asks the text.
         """
-        vision_normed = self.vision_norm_attention(vision)
-        to_text = self.text_asks(text, vision_normed)
-        to_vision = self.vision_asks(vision_normed, text, text_mask)
+        post_norm = self.residual == "normed"
+        vision_read = vision if post_norm else self.vision_norm_attention(vision)
+        to_text = self.text_asks(text, vision_read)
+        to_vision = self.vision_asks(vision_read, text, text_mask)
 
-        text = self.text_norm_attention(text + self.dropout(to_text))
+        text = self.text_norm_attention(self._added(text, to_text))
         text = self.text_norm_output(text + self.dropout(self.text_feed_forward(text)))
 
-        vision = vision + self.dropout(to_vision)
+        vision = self._added(vision, to_vision)
+        if post_norm:
+            vision = self.vision_norm_attention(vision)
+            return text, self.vision_norm_output(vision + self.dropout(self.vision_feed_forward(vision)))
         vision = vision + self.dropout(self.vision_feed_forward(self.vision_norm_output(vision)))
         return text, vision
+
+    def _added(self, asker: Tensor, answer: Tensor) -> Tensor:
+        answer = self.dropout(answer)
+        return answer if self.residual == "none" else asker + answer
 
 
 def schedule(t_ids, v_ids, t_layers: int, v_layers: int) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ class ViLBERT(Streams):
     """Two-stream transformer with co-attention (Lu et al. 2019), each stream the library's own.
 
     Without co-attention the states of each stream equal those of ``transformers.BertModel`` and
-    ``timm``'s ``VisionTransformer`` to the last bit.
+    ``timm``'s ``VisionTransformer`` to the last bit, as long as the image passes once.
     """
 
     def __init__(self, config: ModelConfig):
@@ -21,7 +21,14 @@ class ViLBERT(Streams):
         t_layers, v_layers = len(self.bert.encoder.layer), len(self.vit.blocks)
         self.steps = schedule(config.t_biattention_ids, config.v_biattention_ids, t_layers, v_layers)
         self.coattention = nn.ModuleList(
-            CoAttentionBlock(t_width, v_width, config.coattention_width, config.coattention_heads, config.dropout)
+            CoAttentionBlock(
+                t_width,
+                v_width,
+                config.coattention_width,
+                config.coattention_heads,
+                config.dropout,
+                config.residual,
+            )
             for _ in config.t_biattention_ids
         )
         self.coattention.apply(initialise)
@@ -36,6 +43,8 @@ class ViLBERT(Streams):
     def encode(self, input_ids: Tensor, content: Tensor, pixel_values: Tensor) -> States:
         text, bert_mask = self.embed_text(input_ids, content)
         vision = self.embed_image(pixel_values)
+        if self.config.vision_passes == 2:
+            vision = self._first_pass(vision)
         text_states, vision_states = [text], [vision]
         for kind, index in self.steps:
             if kind == "T":
@@ -44,12 +53,21 @@ class ViLBERT(Streams):
                     text = self.run(self.bert.encoder.layer[index], text, bert_mask)
                 text_states.append(text)
             elif kind == "V":
-                with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.streams != "text"):
-                    vision = self.run(self.vit.blocks[index], vision)
+                vision = self._vision_layer(index, vision)
                 vision_states.append(vision)
             else:
                 text, vision = self.run(self.coattention[index], text, vision, content)
         return text_states, vision_states
+
+    def _vision_layer(self, index: int, vision: Tensor) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.streams != "text"):
+            return self.run(self.vit.blocks[index], vision)
+
+    def _first_pass(self, vision: Tensor) -> Tensor:
+        """What ``vit.forward_features`` makes of an image: ``vision_passes`` 2 takes it for the embedding."""
+        for index in range(len(self.vit.blocks)):
+            vision = self._vision_layer(index, vision)
+        return self.vit.norm(vision)
 
     def encoder_parts(self):
         return self.embedding_parts(), [self.bert.encoder.layer, self.vit.blocks]
