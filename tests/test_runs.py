@@ -181,12 +181,19 @@ def test_a_start_that_does_not_fit_is_told_before_anything_is_trained(
     monkeypatch.setattr(runs, "train_all", lambda *_: pytest.fail("trained before all was checked"))
     with pytest.raises(FileNotFoundError, match=f"run {pretraining.id} does not exist"):
         runs.ensure([configure("baseline"), unknown], tiny_root)
+    runs.Run(pretraining).folder.mkdir(parents=True)
+    runs.checkpoint.write_json(runs.Run(pretraining).folder / "config.json", to_dict(pretraining))
+    assert configure("middle_fusion", start_from=pretraining.id) == unknown  # begun, and not yet finished
+    with pytest.raises(ValueError, match="is not finished"):
+        runs.ensure([configure("baseline"), unknown], tiny_root)
     runs.train(pretraining, tiny_root)
     assert configure("middle_fusion", start_from=pretraining.id, model={"fusion": "sum", "dropout": 0.3})
     with pytest.raises(ValueError, match="t_biattention_ids, v_biattention_ids differ from those of this run"):
         configure("late_fusion", start_from=pretraining.id)  # tensors of the same names and shapes
     with pytest.raises(ValueError, match="coattention_heads differ"):
         configure("middle_fusion", start_from=pretraining.id, model={"coattention_heads": 4})
+    with pytest.raises(ValueError, match="streams differ"):
+        configure("single_stream", start_from=pretraining.id)
     other = synthetic.make_root(tmp_path / "other", n_train=24, seed=5)
     with pytest.raises(ValueError, match="tokenizer differ"):
         configure("middle_fusion", other, start_from=pretraining.id)

@@ -89,8 +89,8 @@ def _refuse_what_fails_late(config: RunConfig, source: formats.Task, data_root: 
         there = len(source.splits(data_root, config.on_error)["train"])
         if wanted > there:
             raise ValueError(f"n_train {wanted}: {config.task} has {there} training samples")
-    if config.start_from and (paths.runs() / config.start_from / "config.json").is_file():
-        start_of(config)
+    if config.start_from and (paths.runs() / config.start_from / "summary.json").is_file():
+        start_of(config)  # one that is still to be trained is asked for when this one is trained
 
 
 @cache
@@ -181,7 +181,16 @@ def alignments(runs: list[Run]) -> pd.DataFrame:
 
 
 #: Fields of a :class:`ModelConfig` in which a run may differ from the one that it starts from.
-FREE_AFTER_START = {"fusion", "dropout", "pooling", "frozen_layers", "pixel_mean", "pixel_std", "interpolation"}
+FREE_AFTER_START = {
+    "streams",  # of two streams one may be read alone
+    "fusion",
+    "dropout",
+    "pooling",
+    "frozen_layers",
+    "pixel_mean",
+    "pixel_std",
+    "interpolation",
+}
 
 # How runs are trained --------------------------------------------------------------------------
 
@@ -237,6 +246,8 @@ def start_of(config: RunConfig) -> Run:
     start = open_run(config.start_from)
     own, found = to_dict(config.model), to_dict(start.config.model)
     differing = [name for name in own if own[name] != found[name] and name not in FREE_AFTER_START]
+    if (own["streams"] == "single") != (found["streams"] == "single"):
+        differing.append("streams")
     if config.data.split("+")[-1] != start.config.data.split("+")[-1]:
         differing.append("tokenizer")
     if differing:

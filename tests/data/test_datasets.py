@@ -35,7 +35,7 @@ def pretraining(tiny_root, words):
 def test_texts_without_a_word_cannot_be_masked(tiny_root, words):
     """A control character is a text to the eye of the reader, and nothing to the tokenizer."""
     records = [r._replace(text="\u200b") for r in formats.task("conceptual_captions").splits(tiny_root)["train"]]
-    with pytest.raises(ValueError, match=r"none of the 32 texts has a word that could be masked"):
+    with pytest.raises(ValueError, match=r"none of the 64 texts has a word that could be masked"):
         PretrainingDataset(records, words, 32, 32, objectives=("mlm",))
 
 
