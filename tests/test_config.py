@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from vilbert_lib.config import (
@@ -163,6 +164,137 @@ def test_ids_are_held_against_the_number_of_layers():
 def test_an_impossible_number_is_named(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+NAN, INFINITE = float("nan"), float("inf")
+WHOLE = {
+    ModelConfig: (
+        "num_layers width heads image_size patch_size vocab_size max_tokens coattention_width coattention_heads"
+        " pooled_width frozen_layers"
+    ),
+    TrainConfig: "epochs batch_size accumulation threads n_train n_eval",
+    AlignmentConfig: "n_samples k",
+}
+REAL = {
+    ModelConfig: "dropout",
+    TrainConfig: (
+        "lr weight_decay warmup_fraction floor_fraction clip_norm mlm_weight ap_weight mim_weight"
+        " contrastive_weight temperature"
+    ),
+}
+
+
+def fields_of(table: dict) -> list[tuple[type, str]]:
+    return [(cls, name) for cls, names in table.items() for name in names.split()]
+
+
+def test_every_number_of_a_configuration_is_tried():
+    for table, kind in ((WHOLE, int), (REAL, float)):
+        for cls in (ModelConfig, TrainConfig, AlignmentConfig):
+            declared = {field.name for field in dataclasses.fields(cls) if field.type is kind}
+            assert declared == set(table.get(cls, "").split())
+
+
+@pytest.mark.parametrize("value", [4.0, 2.5, "4", None, True, NAN])
+@pytest.mark.parametrize(("cls", "name"), fields_of(WHOLE))
+def test_what_is_no_whole_number_is_named(cls, name, value):
+    with pytest.raises(ValueError, match=f"{name} {value!r} must be a whole number"):
+        cls(**{name: value})
+
+
+@pytest.mark.parametrize("value", [NAN, INFINITE, -INFINITE, "0.1", None, True])
+@pytest.mark.parametrize(("cls", "name"), fields_of(REAL))
+def test_what_is_no_finite_number_is_named(cls, name, value):
+    with pytest.raises(ValueError, match=f"{name} {value!r} must be a finite number"):
+        cls(**{name: value})
+
+
+def test_numbers_of_other_libraries_are_the_same_run():
+    plain = make(train=TrainConfig(epochs=3, lr=0.5, betas=(0.5, 0.75)))
+    others = make(train=TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), betas=[np.float64(0.5), 0.75]))
+    assert others == plain and others.id == plain.id and hash(others) == hash(plain)
+
+
+def text_only(**train) -> RunConfig:
+    return RunConfig(
+        task="t",
+        architecture="a",
+        objectives=train.pop("objectives", ()),
+        model=ModelConfig(streams=train.pop("streams", "text")),
+        train=TrainConfig(**train),
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: TrainConfig(batch_size=-1), "batch_size -1"),
+        (lambda: TrainConfig(accumulation=0), "accumulation 0"),
+        (lambda: TrainConfig(threads=0), "threads 0"),
+        (lambda: TrainConfig(n_eval=-2), "n_eval -2"),
+        (lambda: TrainConfig(betas=(0.9,)), r"betas \[0\.9\] must be two"),
+        (lambda: TrainConfig(betas=(0.9, 1.0)), r"betas \[0\.9, 1\.0\]"),
+        (lambda: TrainConfig(betas=(-0.1, 0.9)), r"betas \[-0\.1, 0\.9\]"),
+        (lambda: TrainConfig(betas=0.9), "betas 0.9 must be a list"),
+        (lambda: TrainConfig(betas=(0.9, NAN)), "beta nan must be a finite number"),
+        (lambda: TrainConfig(warmup_fraction=2), r"warmup_fraction 2\.0"),
+        (lambda: TrainConfig(warmup_fraction=-0.1), r"warmup_fraction -0\.1"),
+        (lambda: TrainConfig(floor_fraction=2), r"floor_fraction 2\.0"),
+        (lambda: TrainConfig(clip_norm=0), r"clip_norm 0\.0 must be positive"),
+        (lambda: TrainConfig(clip_norm=-1), r"clip_norm -1\.0 must be positive"),
+        (lambda: TrainConfig(weight_decay=-0.1), r"weight_decay -0\.1"),
+        (lambda: TrainConfig(mim_weight=-1), r"mim_weight -1\.0"),
+        (lambda: TrainConfig(contrastive_weight=1, batch_size=1), r"contrastive_weight 1\.0: a batch of one"),
+        (lambda: TrainConfig(balance="weight"), "unknown balance 'weight'; known: none, sampling, weights"),
+        (lambda: TrainConfig(augment=1), "augment 1 must be of type bool"),
+        (lambda: TrainConfig(gradient_checkpointing="no"), "gradient_checkpointing 'no'"),
+        (lambda: ModelConfig(frozen_layers=13), "frozen_layers 13: the streams have 12"),
+        (lambda: ModelConfig(frozen_layers=-2), "frozen_layers -2"),
+        (lambda: ModelConfig(max_tokens=2), "max_tokens 2 must be at least 3"),
+        (lambda: ModelConfig(image_size=0), "image_size 0"),
+        (lambda: ModelConfig(coattention_width=0), "coattention_width 0"),
+        (lambda: ModelConfig(vocab_size=0), "vocab_size 0"),
+        (lambda: ModelConfig(pixel_mean=(0.5,)), r"pixel_mean \[0\.5\] must be three"),
+        (lambda: ModelConfig(pixel_std=(0.5, 0.0, 0.5)), r"pixel_std .* must be positive"),
+        (lambda: ModelConfig(t_biattention_ids=(3.0,), v_biattention_ids=(3,)), r"t_biattention_id 3\.0"),
+        (lambda: ModelConfig(text_weights=None), "text_weights None must be of type str"),
+        (lambda: AlignmentConfig(measures=()), "measures is empty"),
+        (lambda: AlignmentConfig(measures="cka"), "measures 'cka' must be a list"),
+        (lambda: AlignmentConfig(measures=("cka", "cka")), "measure 'cka' is named twice"),
+        (lambda: AlignmentConfig(n_samples=3, k=1), "n_samples 3 must be at least 4"),
+        (lambda: make(seed=-1), r"seed -1 must lie in 0\.\."),
+        (lambda: make(seed=2**31), r"seed 2147483648 must lie in"),
+        (lambda: make(seed=0.5), "seed 0.5 must be a whole number"),
+        (lambda: make(objectives=("mlm", "mlm")), "objective 'mlm' is named twice"),
+        (lambda: make(objectives="mlm"), "objectives 'mlm' must be a list"),
+        (lambda: make(on_error="ignore"), "unknown on_error 'ignore'"),
+        (lambda: make(model={"width": 64}), "model .* must be of type ModelConfig"),
+        (lambda: make(objectives=("mlm",), start_from="x"), "start_from 'x' is for fine-tuning"),
+        (lambda: text_only(objectives=("mlm", "ap")), r"objectives \['ap'\] cannot be learned from"),
+        (lambda: text_only(objectives=("mlm",), streams="image"), r"objectives \['mlm'\] cannot be learned"),
+        (lambda: text_only(contrastive_weight=0.5), r"contrastive_weight 0\.5: streams 'text' leave no pairs"),
+        (lambda: text_only(objectives=("mlm",), mlm_weight=0), r"objectives \['mlm'\]: the weight of each is 0"),
+    ],
+)  # fmt: skip
+def test_what_would_fail_or_mean_nothing_in_training_is_refused(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: TrainConfig(precision="bf16"),
+        lambda: TrainConfig(warmup_fraction=0, floor_fraction=1, weight_decay=0, betas=(0, 0)),
+        lambda: ModelConfig(frozen_layers=12),
+        lambda: text_only(objectives=("mlm",)),
+        lambda: text_only(objectives=("mim",), streams="image"),
+        lambda: text_only(objectives=("mlm", "ap", "mim"), streams="single", contrastive_weight=1),
+        lambda: make(objectives=("mlm", "ap"), train=TrainConfig(mlm_weight=0)),
+    ],
+)
+def test_what_can_be_meant_is_allowed(call):
+    call()
 
 
 def test_the_number_of_patches_follows_from_the_sizes():

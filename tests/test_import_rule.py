@@ -10,7 +10,8 @@ LIBRARY = REPOSITORY / "vilbert_lib"
 BASE = {"config", "paths", "weights"}
 LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
 MAY_IMPORT = {
-    "config": set(),
+    "fields": set(),
+    "config": {"fields"},
     "paths": set(),
     "weights": {"paths"},
     "data": BASE,

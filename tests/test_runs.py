@@ -1,31 +1,16 @@
-"""A finished run is never trained twice, an interrupted one goes on and ends in the same bits."""
+"""Runs are described, trained once, found again and read back."""
 
+import dataclasses
 import json
 import multiprocessing
-import os
-import signal
-import subprocess
-import sys
 import time
 
-import pandas as pd
 import pytest
+from interrupted import PROCESSES, started, train_and_count
 
 from vilbert_lib import runs
 from vilbert_lib.config import to_dict
-
-TRAIN = """
-import json, sys
-from pathlib import Path
-from vilbert_lib import runs
-from vilbert_lib.config import RunConfig, from_dict
-config = from_dict(RunConfig, json.loads(sys.argv[1]))
-def report(share, loss):
-    print("step", flush=True)
-    import time
-    time.sleep(float(sys.argv[3]))
-runs.train(config, Path(sys.argv[2]), report, checkpoint_seconds=0.0)
-"""
+from vilbert_lib.data import synthetic
 
 
 @pytest.fixture
@@ -33,22 +18,6 @@ def store(tmp_path, monkeypatch):
     """A run store of the test's own."""
     monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
-
-
-def start(config, root, pause):
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, json.dumps(to_dict(config)), str(root), str(pause)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ,
-    )
-
-
-def kill_after(process, steps):
-    for _ in range(steps):
-        assert process.stdout.readline() == "step\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 def test_a_run_directory_holds_what_the_contract_names(store, tiny_root, tiny_profile):
@@ -97,41 +66,13 @@ def test_the_same_configuration_gives_the_same_bits(store, tiny_root, tiny_profi
     assert {name: (second.folder / name).read_bytes() for name in files} == files
 
 
-def what_is_left(run):
-    """All that a run leaves but the time it took."""
-    summary = {name: value for name, value in run.summary.items() if name != "seconds"}
-    files = {
-        name: (run.folder / name).read_bytes() for name in ("model.safetensors", "metrics.jsonl", "config.json")
-    }
-    return files | {"summary": summary, "alignment": run.alignment}
-
-
-@pytest.mark.parametrize("objectives", [(), ("mlm", "ap")], ids=["finetune", "pretrain"])
-def test_a_killed_run_ends_in_the_bits_of_an_unbroken_one(
-    store, tiny_root, tiny_profile, tmp_path, monkeypatch, objectives
-):
-    task = "conceptual_captions" if objectives else "hateful_memes"
-    config = runs.configure(
-        tiny_profile, tiny_root, task, "middle_fusion", objectives=objectives, train={"epochs": 2}
-    )
-    killed = start(config, tiny_root, 0.05)
-    kill_after(killed, 3)  # in the middle of the first epoch
-    folder = runs.Run(config).folder
-    assert (folder / "checkpoint.pt").is_file() and not (folder / "summary.json").exists()
-    killed = start(config, tiny_root, 0.05)
-    kill_after(killed, 3)  # the report of what is done already counts as one
-    resumed = what_is_left(runs.train(config, tiny_root))
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "unbroken"))
-    unbroken = what_is_left(runs.train(config, tiny_root))
-    pd.testing.assert_frame_equal(resumed.pop("alignment"), unbroken.pop("alignment"))
-    assert resumed == unbroken
-
-
 def test_of_two_processes_one_trains_and_the_other_waits(store, tiny_root, tiny_profile):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "optuna1", train={"epochs": 1})
-    steps = [
-        process.communicate()[0].count("step") for process in [start(config, tiny_root, 0.0) for _ in range(2)]
-    ]
+    counts = [PROCESSES.Value("i", 0) for _ in range(2)]
+    processes = [started(train_and_count, config, tiny_root, count) for count in counts]
+    for process in processes:
+        process.join()
+    steps = [count.value for count in counts]
     assert sorted(steps) == [0, 4]
     assert runs.Run(config).finished
 
@@ -176,7 +117,12 @@ def test_an_unfinished_run_cannot_be_started_from(store, tiny_root, tiny_profile
     config = runs.configure(
         tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("ap",), train={"epochs": 50}
     )
-    kill_after(start(config, tiny_root, 0.05), 2)
+    count = PROCESSES.Value("i", 0)
+    process = started(train_and_count, config, tiny_root, count)
+    while count.value < 2:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     with pytest.raises(ValueError, match="is not finished"):
         runs.open_run(config.id)
 
@@ -202,6 +148,9 @@ def test_a_directory_of_another_configuration_is_an_error_that_says_what_differs
         ({"train": {"epochs": 0}}, "epochs 0 must be at least 1"),
         ({"train": {"lr": -1.0}}, "lr -1.0 must be positive"),
         ({"model": {"fusion": "product"}}, "unknown fusion 'product'"),
+        ({"train": {"n_train": 33}}, "n_train 33: hateful_memes has 32 training samples"),
+        ({"start_from": "a/b", "task": "conceptual_captions", "objectives": ("ap",)}, "is for fine-tuning"),
+        ({"model": {"frozen_layers": 13}}, "frozen_layers 13"),
     ],
 )
 def test_a_wrong_configuration_is_found_before_anything_is_trained(tiny_root, tiny_profile, arguments, message):
@@ -209,6 +158,45 @@ def test_a_wrong_configuration_is_found_before_anything_is_trained(tiny_root, ti
         runs.configure(
             tiny_profile, tiny_root, **({"task": "hateful_memes", "architecture": "baseline"} | arguments)
         )
+
+
+def test_a_measure_that_is_not_known_is_found_before_anything_is_trained(tiny_root, tiny_profile):
+    alignment = dataclasses.replace(tiny_profile.alignment, measures=("cka", "ckaa"))
+    with pytest.raises(ValueError, match="unknown measure 'ckaa'; known: cka, "):
+        runs.configure(
+            dataclasses.replace(tiny_profile, alignment=alignment), tiny_root, "hateful_memes", "baseline"
+        )
+
+
+def test_a_start_that_does_not_fit_is_told_before_anything_is_trained(
+    store, tiny_root, tiny_profile, tmp_path, monkeypatch
+):
+    def configure(architecture, root=tiny_root, **settings):
+        return runs.configure(tiny_profile, root, "hateful_memes", architecture, train={"epochs": 1}, **settings)
+
+    pretraining = runs.configure(
+        tiny_profile, tiny_root, "conceptual_captions", "middle_fusion", objectives=("ap",), train={"epochs": 1}
+    )
+    unknown = configure("middle_fusion", start_from=pretraining.id)
+    monkeypatch.setattr(runs, "train_all", lambda *_: pytest.fail("trained before all was checked"))
+    with pytest.raises(FileNotFoundError, match=f"run {pretraining.id} does not exist"):
+        runs.ensure([configure("baseline"), unknown], tiny_root)
+    runs.Run(pretraining).folder.mkdir(parents=True)
+    runs.checkpoint.write_json(runs.Run(pretraining).folder / "config.json", to_dict(pretraining))
+    assert configure("middle_fusion", start_from=pretraining.id) == unknown  # begun, and not yet finished
+    with pytest.raises(ValueError, match="is not finished"):
+        runs.ensure([configure("baseline"), unknown], tiny_root)
+    runs.train(pretraining, tiny_root)
+    assert configure("middle_fusion", start_from=pretraining.id, model={"fusion": "sum", "dropout": 0.3})
+    with pytest.raises(ValueError, match="t_biattention_ids, v_biattention_ids differ from those of this run"):
+        configure("late_fusion", start_from=pretraining.id)  # tensors of the same names and shapes
+    with pytest.raises(ValueError, match="coattention_heads differ"):
+        configure("middle_fusion", start_from=pretraining.id, model={"coattention_heads": 4})
+    with pytest.raises(ValueError, match="streams differ"):
+        configure("single_stream", start_from=pretraining.id)
+    other = synthetic.make_root(tmp_path / "other", n_train=24, seed=5)
+    with pytest.raises(ValueError, match="tokenizer differ"):
+        configure("middle_fusion", other, start_from=pretraining.id)
 
 
 def test_samples_without_labels_cannot_be_learned_from(store, tiny_root, tiny_profile, tmp_path):

@@ -8,7 +8,9 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, get_type_hints
+
+from vilbert_lib.fields import at_least, choose, distinct, positive, settle, shares
 
 #: Co-attention placements, as (text ids, vision ids) for streams of 12 layers.
 ARCHITECTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -46,21 +48,6 @@ MimPositions = Literal["masked", "unmasked"]
 Balance = Literal["none", "weights", "sampling"]
 TaskKind = Literal["binary", "multiclass", "multilabel", "captions"]
 OnError = Literal["raise", "skip"]  # what a broken sample does
-
-
-def choose(kind: str, name: str, known) -> Any:
-    """Look ``name`` up in ``known`` (a mapping, or names); raise a ValueError that lists them."""
-    if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
-    return known[name] if isinstance(known, dict) else name
-
-
-def _settle(config) -> None:
-    """Make whole numbers in real fields real: 0 and 0.0 are equal, and must hash alike."""
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if item.type is float and isinstance(value, int):
-            object.__setattr__(config, item.name, float(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,18 +98,16 @@ class ModelConfig:
     interpolation: Interpolation = "bicubic"
 
     def __post_init__(self):
-        _settle(self)
-        for name in (
-            "num_layers",
-            "width",
-            "heads",
-            "patch_size",
-            "coattention_heads",
-            "max_tokens",
-            "pooled_width",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        settle(self)
+        at_least(self, 1, "num_layers", "width", "heads", "image_size", "patch_size", "vocab_size")
+        at_least(self, 1, "coattention_width", "coattention_heads", "pooled_width")
+        at_least(self, 3, "max_tokens")  # a word between the first and the last token
+        at_least(self, -1, "frozen_layers")
+        for name in ("pixel_mean", "pixel_std"):
+            if len(getattr(self, name)) != 3:
+                raise ValueError(f"{name} {list(getattr(self, name))} must be three numbers, a channel each")
+        if min(self.pixel_std) <= 0:
+            raise ValueError(f"pixel_std {list(self.pixel_std)} must be positive")
         t_ids, v_ids = self.t_biattention_ids, self.v_biattention_ids
         if len(t_ids) != len(v_ids):
             raise ValueError(
@@ -134,23 +119,14 @@ class ModelConfig:
                 raise ValueError(f"{name} {list(ids)}: each id must lie in 0..{self.num_layers - 1}")
             if list(ids) != sorted(set(ids)):
                 raise ValueError(f"{name} {list(ids)}: ids must increase, each at most once")
-        for name, known in (
-            ("fusion", Fusion),
-            ("streams", Streams),
-            ("pooling", Pooling),
-            ("pooler", Pooler),
-            ("residual", Residual),
-            ("interpolation", Interpolation),
-        ):
-            choose(name, getattr(self, name), get_args(known))
         if t_ids and self.streams != "both":
             raise ValueError(f"t_biattention_ids {list(t_ids)}: streams {self.streams!r} leave nothing to meet")
         if self.vision_passes not in (1, 2):
             raise ValueError(f"vision_passes {self.vision_passes}: the image passes once, or by mistake twice")
         if self.vision_passes == 2 and self.streams == "single":
             raise ValueError("vision_passes 2: streams 'single' have no vision stream that could be passed twice")
-        if self.frozen_layers < -1:
-            raise ValueError(f"frozen_layers {self.frozen_layers}: -1 (all), 0 (none) or a number of layers")
+        if not (self.text_weights or self.vision_weights) and self.frozen_layers > self.num_layers:
+            raise ValueError(f"frozen_layers {self.frozen_layers}: the streams have {self.num_layers}")
         for name, total, part in (
             ("width", self.width, self.heads),
             ("coattention_width", self.coattention_width, self.coattention_heads),
@@ -204,22 +180,16 @@ class TrainConfig:
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
 
     def __post_init__(self):
-        _settle(self)
-        for name, known in (("precision", Precision), ("mim_positions", MimPositions), ("balance", Balance)):
-            choose(name, getattr(self, name), get_args(known))
-        for name in ("mlm_weight", "ap_weight", "mim_weight", "contrastive_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} {getattr(self, name)} must be a number from 0 on")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature {self.temperature} must be positive")
-        for name in ("epochs", "batch_size", "accumulation", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
-        if self.lr <= 0:
-            raise ValueError(f"lr {self.lr} must be positive")
-        for name in ("n_train", "n_eval"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
+        settle(self)
+        at_least(self, 1, "epochs", "batch_size", "accumulation", "threads")
+        at_least(self, 0, "n_train", "n_eval", "weight_decay")
+        at_least(self, 0, "mlm_weight", "ap_weight", "mim_weight", "contrastive_weight")
+        positive(self, "lr", "clip_norm", "temperature")
+        shares(self, "warmup_fraction", "floor_fraction")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {list(self.betas)} must be two numbers in [0, 1)")
+        if self.contrastive_weight and self.batch_size < 2:
+            raise ValueError(f"contrastive_weight {self.contrastive_weight}: a batch of one pair tells none apart")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +202,11 @@ class AlignmentConfig:
     pooling: Literal["cls", "mean"] = "cls"
 
     def __post_init__(self):
-        choose("pooling", self.pooling, ("cls", "mean"))
+        settle(self)
+        if not self.measures:
+            raise ValueError("measures is empty: nothing to measure")
+        distinct("measure", self.measures)
+        at_least(self, 4, "n_samples")
         if not 0 < self.k < self.n_samples:
             raise ValueError(f"k {self.k} must lie in 1..n_samples-1 = {self.n_samples - 1}")
 
@@ -258,9 +232,24 @@ class RunConfig:
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
 
     def __post_init__(self):
-        for objective in self.objectives:
-            choose("objective", objective, get_args(Objective))
-        choose("on_error", self.on_error, get_args(OnError))
+        settle(self)
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
+        distinct("objective", self.objectives)
+        if self.objectives and self.start_from:
+            raise ValueError(f"start_from {self.start_from!r} is for fine-tuning: pretraining starts afresh")
+        self._refuse_what_learns_nothing()
+
+    def _refuse_what_learns_nothing(self) -> None:
+        streams, train = self.model.streams, self.train
+        learned = {"text": ("mlm",), "image": ("mim",)}.get(streams, self.objectives)
+        if lost := [name for name in self.objectives if name not in learned]:
+            raise ValueError(f"objectives {lost} cannot be learned from streams {streams!r} alone")
+        if streams in ("text", "image") and train.contrastive_weight:
+            raise ValueError(f"contrastive_weight {train.contrastive_weight}: streams {streams!r} leave no pairs")
+        weights = [getattr(train, f"{name}_weight") for name in self.objectives]
+        if weights and not any(weights) and not train.contrastive_weight:
+            raise ValueError(f"objectives {list(self.objectives)}: the weight of each is 0")
 
     @property
     def hash8(self) -> str:

@@ -3,14 +3,13 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import platform
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from vilbert_lib.data import formats, tokenizer
 from vilbert_lib.data.augmentation import POLICIES
 from vilbert_lib.data.chunks import cores
 from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
+from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model import pretrained
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint, processes
@@ -65,7 +65,7 @@ def configure(
     words = _tokenizer(settings.text_weights, data_root, on_error)
     settings = dataclasses.replace(settings, vocab_size=words.vocab_size)
     training = profile.pretrain if objectives else profile.finetune
-    return RunConfig(
+    config = RunConfig(
         task=task,
         architecture=architecture,
         seed=seed,
@@ -77,6 +77,29 @@ def configure(
         train=dataclasses.replace(training, **(train or {})),
         alignment=profile.alignment,
     )
+    _refuse_what_fails_late(config, source, data_root)
+    return config
+
+
+def _refuse_what_fails_late(config: RunConfig, source: formats.Task, data_root: Path) -> None:
+    """Raise a ValueError for what one part of the configuration, or the data, makes of another."""
+    (t_width, _), (v_width, _) = pretrained.stream_sizes(config.model)
+    _try_measures(config.alignment.measures, config.alignment.k, t_width, v_width)
+    if config.train.contrastive_weight and config.model.pooler == "none" and t_width != v_width:
+        raise ValueError(f"contrastive_weight needs pooled states of one width: {t_width} and {v_width}")
+    if wanted := config.train.n_train:
+        there = len(source.splits(data_root, config.on_error)["train"])
+        if wanted > there:
+            raise ValueError(f"n_train {wanted}: {config.task} has {there} training samples")
+    if config.start_from and (paths.runs() / config.start_from / "summary.json").is_file():
+        start_of(config)  # one that is still to be trained is asked for when this one is trained
+
+
+@cache
+def _try_measures(measures: tuple[str, ...], k: int, t_width: int, v_width: int) -> None:
+    """Measure noise: a measure that is unknown, or cannot be taken between layers of these widths, is an error."""
+    noise = torch.randn(max(k + 1, 4), t_width + v_width, generator=torch.Generator().manual_seed(0))
+    alignment_grid({"t0": noise[:, :t_width], "v0": noise[:, t_width:]}, measures, k=k)
 
 
 def _model(base: ModelConfig, architecture: str, changes: dict) -> ModelConfig:
@@ -113,7 +136,7 @@ class Run:
 
     @cached_property
     def summary(self) -> dict:
-        return json.loads((self.folder / "summary.json").read_text())
+        return checkpoint.read_json(self.folder / "summary.json")
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -123,7 +146,7 @@ class Run:
     @cached_property
     def alignment(self) -> pd.DataFrame:
         """One row an epoch, layer pair and measure."""
-        return pd.read_parquet(self.folder / "alignment.parquet")
+        return checkpoint.read_frame(self.folder / "alignment.parquet")
 
     def model(self, data_root: Path) -> Classifier | PretrainingModel:
         """The model with the weights of its best epoch, ready to be asked."""
@@ -158,6 +181,18 @@ def alignments(runs: list[Run]) -> pd.DataFrame:
     frames = [run.alignment.assign(**run.describe(), best_epoch=run.summary["best_epoch"]) for run in runs]
     return pd.concat(frames, ignore_index=True)
 
+
+#: Fields of a :class:`ModelConfig` in which a run may differ from the one that it starts from.
+FREE_AFTER_START = {
+    "streams",  # of two streams one may be read alone
+    "fusion",
+    "dropout",
+    "pooling",
+    "frozen_layers",
+    "pixel_mean",
+    "pixel_std",
+    "interpolation",
+}
 
 # How runs are trained --------------------------------------------------------------------------
 
@@ -204,9 +239,22 @@ def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingM
     task = formats.task(config.task, data_root)
     model = Classifier(config.model, len(task.labels(task.folder(data_root))))
     if config.start_from:
-        start = open_run(config.start_from)
-        model.vilbert.load_state_dict(start.model(data_root).vilbert.state_dict())
+        model.vilbert.load_state_dict(start_of(config).model(data_root).vilbert.state_dict())
     return model
+
+
+def start_of(config: RunConfig) -> Run:
+    """The finished run that ``config`` starts from; a ValueError where its weights mean something else."""
+    start = open_run(config.start_from)
+    own, found = to_dict(config.model), to_dict(start.config.model)
+    differing = [name for name in own if own[name] != found[name] and name not in FREE_AFTER_START]
+    if (own["streams"] == "single") != (found["streams"] == "single"):
+        differing.append("streams")
+    if config.data.split("+")[-1] != start.config.data.split("+")[-1]:
+        differing.append("tokenizer")
+    if differing:
+        raise ValueError(f"start_from {config.start_from}: {', '.join(differing)} differ from those of this run")
+    return start
 
 
 def open_run(run_id: str) -> Run:
@@ -214,7 +262,9 @@ def open_run(run_id: str) -> Run:
     path = paths.runs() / run_id / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"run {run_id} does not exist below {paths.runs()}")
-    run = Run(from_dict(RunConfig, json.loads(path.read_text())))
+    run = Run(from_dict(RunConfig, checkpoint.read_json(path)))
+    if run.config.id != run_id:
+        raise ValueError(f"{path.parent} holds the run {run.config.id}, not {run_id}")
     if not run.finished:
         raise ValueError(f"run {run_id} is not finished")
     return run
@@ -224,8 +274,9 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
     """Train a run unless it is finished; go on where it was interrupted.
 
     Of two processes that ask for one run, one trains it and the other waits; processes that were
-    launched together train it together. Raises ValueError where the directory holds the run of
-    another configuration.
+    launched together train it together. ``loop_options`` go to
+    :class:`vilbert_lib.training.loop.Loop`: they change how a run is trained, not what comes of it.
+    Raises ValueError where the directory holds the run of another configuration, or a damaged file.
     """
     run = Run(config)
     processes.start()
@@ -233,6 +284,7 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
     with FileLock(run.folder.with_suffix(".lock")) if processes.is_first() else contextlib.nullcontext():
         if processes.is_first():
             _claim(run)
+            _tidy(run)
         if processes.shared(run.finished):
             return run
         threads = torch.get_num_threads()
@@ -253,13 +305,24 @@ def _finish(run: Run, summary: dict) -> None:
     if best.is_file():
         os.replace(best, run.folder / "model.safetensors")
     checkpoint.write_json(run.folder / "summary.json", summary)
-    (run.folder / "checkpoint.pt").unlink(missing_ok=True)
+    _tidy(run)
+
+
+def _tidy(run: Run) -> None:
+    """Remove what killed processes left, and of a finished run what it was to go on from.
+
+    Whoever holds the run's lock is the only one that writes in its folder.
+    """
+    checkpoint.remove_unfinished(run.folder)
+    if run.finished:
+        for path in (run.folder / "checkpoint.pt", *run.folder.glob("best-*.safetensors")):
+            path.unlink(missing_ok=True)
 
 
 def _claim(run: Run) -> None:
     path = run.folder / "config.json"
     values = to_dict(run.config)
-    if path.is_file() and (found := json.loads(path.read_text())) != values:
+    if path.is_file() and (found := checkpoint.read_json(path)) != values:
         differing = sorted(name for name in values if found.get(name) != values[name])
         raise ValueError(f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ")
     if not path.is_file():
@@ -317,6 +380,9 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, *
     """
     processes.start()
     missing = processes.shared([config for config in dict.fromkeys(configs) if not Run(config).finished])
+    for config in missing:
+        if config.start_from:
+            start_of(config)
     if processes.count() > 1:
         jobs = 1
     elif jobs is None:

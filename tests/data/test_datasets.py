@@ -32,6 +32,13 @@ def pretraining(tiny_root, words):
     return PretrainingDataset(records, words, 32, 32, objectives=("mlm", "ap"), seed=0)
 
 
+def test_texts_without_a_word_cannot_be_masked(tiny_root, words):
+    """A control character is a text to the eye of the reader, and nothing to the tokenizer."""
+    records = [r._replace(text="\u200b") for r in formats.task("conceptual_captions").splits(tiny_root)["train"]]
+    with pytest.raises(ValueError, match=r"none of the 64 texts has a word that could be masked"):
+        PretrainingDataset(records, words, 32, 32, objectives=("mlm",))
+
+
 def test_a_batch_has_the_promised_keys_shapes_and_types(pairs):
     batch = pairs.__getitems__([3, 1, 4])
     longest = int(pairs.lengths[[3, 1, 4]].max())

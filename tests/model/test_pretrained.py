@@ -237,6 +237,30 @@ def test_raw_states_of_two_widths_can_only_be_concatenated(bert, vit):
     assert ViLBERT(dataclasses.replace(config, fusion="concat")).fused_width == 56
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": {"pooler": "none"}}, "fusion 'hadamard' needs equal widths: text 24, vision 32"),
+        ({"model": {"frozen_layers": 13}}, "frozen_layers 13: the streams have 12 and 12"),
+        ({"model": {"patch_size": 16}}, "patch_size 16: the patches of .* are 8"),
+        (
+            {"model": {"pooler": "none", "fusion": "concat"}, "train": {"contrastive_weight": 0.5}},
+            "contrastive_weight needs pooled states of one width: 24 and 32",
+        ),
+        ({"measures": ("cka", "cosine")}, "t0 has d=24 features but v0 has d=32"),
+    ],
+)
+def test_what_does_not_fit_the_weights_is_found_before_anything_is_trained(
+    bert, vit, tiny_root, tiny_profile, settings, message
+):
+    settings = dict(settings)
+    model = dataclasses.replace(tiny_profile.model, text_weights=str(bert), vision_weights=str(vit))
+    alignment = dataclasses.replace(tiny_profile.alignment, measures=settings.pop("measures", ("cka",)))
+    profile = dataclasses.replace(tiny_profile, model=model, alignment=alignment)
+    with pytest.raises(ValueError, match=message):
+        runs.configure(profile, tiny_root, "hateful_memes", "baseline", **settings)
+
+
 def test_a_run_starts_from_published_weights_wherever_they_lie(bert, vit, tmp_path, tiny_root, tiny_profile):
     def configure(text):
         model = dataclasses.replace(tiny_profile.model, text_weights=str(text), vision_weights=str(vit))

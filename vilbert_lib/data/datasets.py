@@ -155,6 +155,8 @@ class PretrainingDataset(PairDataset):
         self.special = np.zeros(self.tokenizer.vocab_size, dtype=bool)
         self.special[self.tokenizer.special_ids] = True
         self.words = np.flatnonzero(~self.special)
+        if "mlm" in objectives and self.special[self.ids].all():
+            raise ValueError(f"none of the {len(self.ids)} texts has a word that could be masked")
         self.swaps = Swaps(self.text_of) if "ap" in objectives else None
         size = self.pixels.shape[1]
         if "mim" in objectives and (patch_size < 1 or size % patch_size):

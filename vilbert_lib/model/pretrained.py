@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 
 import timm
@@ -64,9 +65,10 @@ def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
     """``config`` with what the published weights say of themselves: size, mean, deviation, interpolation.
 
     Fields in ``keep`` stay as they are. Raises ValueError where the placement of the co-attention
-    blocks or the length of the texts does not fit the weights.
+    blocks, the frozen layers, the fusion or the length of the texts does not fit the weights.
     """
     values = {}
+    (t_width, t_layers), (v_width, v_layers) = stream_sizes(config)
     if name := config.vision_weights:
         with torch.device("meta"):  # its shape, without its numbers
             model = _vision_model(name, {})
@@ -78,15 +80,48 @@ def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
             "pixel_std": tuple(transform["std"]),
             "interpolation": transform["interpolation"],
         }
-        _check_ids("vision", config.v_biattention_ids, len(model.blocks), name)
+        _check_ids("vision", config.v_biattention_ids, v_layers, name)
+        if "patch_size" in keep and config.patch_size != values["patch_size"]:
+            raise ValueError(f"patch_size {config.patch_size}: the patches of {name} are {values['patch_size']}")
     if name := config.text_weights:
-        text = AutoConfig.from_pretrained(weights.folder(name))
-        _check_ids("text", config.t_biattention_ids, text.num_hidden_layers, name)
-        if config.max_tokens > text.max_position_embeddings:
-            raise ValueError(
-                f"max_tokens {config.max_tokens}: {name} has {text.max_position_embeddings} positions"
-            )
+        _check_ids("text", config.t_biattention_ids, t_layers, name)
+        positions = AutoConfig.from_pretrained(weights.folder(name)).max_position_embeddings
+        if config.max_tokens > positions:
+            raise ValueError(f"max_tokens {config.max_tokens}: {name} has {positions} positions")
+    layers = (v_layers,) if config.streams == "single" else (t_layers, v_layers)
+    if config.frozen_layers > min(layers):
+        raise ValueError(
+            f"frozen_layers {config.frozen_layers}: the streams have {' and '.join(map(str, layers))}"
+        )
+    joined = config.streams == "both" and config.pooler == "none" and config.fusion != "concat"
+    if joined and t_width != v_width:
+        raise ValueError(f"fusion {config.fusion!r} needs equal widths: text {t_width}, vision {v_width}")
     return dataclasses.replace(config, **{name: value for name, value in values.items() if name not in keep})
+
+
+def stream_sizes(config: ModelConfig) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and number of layers of the text stream, and of the vision stream.
+
+    In a single stream the words are as wide as the patches.
+    """
+    own = (config.width, config.num_layers)
+    vision = _vision_sizes(config.vision_weights) if config.vision_weights else own
+    if config.streams == "single":
+        return vision, vision
+    return _text_sizes(config.text_weights) if config.text_weights else own, vision
+
+
+@cache
+def _text_sizes(name: str) -> tuple[int, int]:
+    text = AutoConfig.from_pretrained(weights.folder(name))
+    return text.hidden_size, text.num_hidden_layers
+
+
+@cache
+def _vision_sizes(name: str) -> tuple[int, int]:
+    with torch.device("meta"):
+        model = _vision_model(name, {})
+    return model.embed_dim, len(model.blocks)
 
 
 def vision_folder(name: str) -> Path:

@@ -69,7 +69,7 @@ class Loop:
     every epoch, and before the first, for a dict of figures and a tidy frame of alignments;
     the epoch in which the figure ``select`` is largest is the best (``-name``: smallest). With
     ``shares`` (samples trained on,) an epoch draws as many samples with these probabilities, with
-    replacement.
+    replacement. With ``workers`` batches are made in so many processes; they are the same ones.
 
     Of several processes (see :mod:`vilbert_lib.training.processes`) each trains on its part of every batch;
     the first evaluates and writes.
@@ -90,11 +90,12 @@ class Loop:
         report: Report = lambda share, loss: None,
         shares: np.ndarray | None = None,
         checkpoint_seconds: float = 300.0,
+        workers: int = 0,
     ):
         self.model, self.data, self.objective, self.evaluate = model, data, objective, evaluate
         self.config, self.seed, self.select, self.folder = config, seed, select, Path(folder)
         self.device, self.report, self.checkpoint_seconds = device, report, checkpoint_seconds
-        self.shares = shares
+        self.shares, self.workers = shares, workers
         model.vilbert.gradient_checkpointing = config.gradient_checkpointing
         self.optimizer = optimizer_of(model, config)
         self.position = Position()
@@ -122,7 +123,7 @@ class Loop:
         position, size = self.position, self.config.batch_size
         self.data.epoch = position.epoch
         order = processes.part(self._order(position.epoch)[position.batch * size :], size)
-        stream = batches(self.data, order, size // processes.count())
+        stream = batches(self.data, order, size // processes.count(), self.workers)
         known = position.sums if processes.is_first() else {}  # those of all, held by one
         sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in known.items()}
         sums = to_device(sums, self.device)
@@ -182,14 +183,15 @@ class Loop:
         figures = self._record(position.epoch, train)
         sign = -1 if self.select.startswith("-") else 1
         value = sign * figures[self.select.removeprefix("-")]
-        previous = position.best_epoch
         if value > position.best_value:
             position.best_epoch, position.best_value = position.epoch, value
             if processes.is_first():
                 checkpoint.write_weights(self._weights(position.epoch), self.model)
         self._save()
-        if processes.is_first() and previous not in (-1, position.best_epoch):
-            self._weights(previous).unlink(missing_ok=True)
+        if processes.is_first():
+            for path in self.folder.glob("best-*.safetensors"):
+                if path != self._weights(position.best_epoch):
+                    path.unlink()
 
     def _record(self, epoch: int, train: dict[str, float]) -> dict[str, float]:
         """Evaluate and write the epoch's figures; what a lost attempt wrote of it is replaced."""
@@ -197,11 +199,18 @@ class Loop:
             return processes.shared(None)
         self.model.eval()
         figures, alignment = self.evaluate(epoch)
-        path = self.folder / "metrics.jsonl"
-        rows = [row for row in checkpoint.read_json_lines(path) if row["epoch"] < epoch]
-        checkpoint.write_json_lines(path, [*rows, {"epoch": epoch, **train, **figures}])
+        rows = self._recorded(epoch)
+        checkpoint.write_json_lines(self.folder / "metrics.jsonl", [*rows, {"epoch": epoch, **train, **figures}])
         record_alignment(self.folder, epoch, alignment)
         return processes.shared(figures)
+
+    def _recorded(self, epoch: int) -> list[dict]:
+        """What was recorded of the epochs before ``epoch``; a ValueError where one is missing."""
+        path = self.folder / "metrics.jsonl"
+        rows = [row for row in checkpoint.read_json_lines(path) if row.get("epoch", epoch) < epoch]
+        if [row["epoch"] for row in rows] != list(range(epoch)):
+            raise checkpoint.damaged(path, f"not all of the epochs 0..{epoch - 1} are in it")
+        return rows
 
     def _weights(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
@@ -214,6 +223,7 @@ class Loop:
         if not processes.is_first():
             return
         state = {
+            "run": self.folder.name,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "position": asdict(self.position),
@@ -222,13 +232,22 @@ class Loop:
         checkpoint.write_state(self.folder / "checkpoint.pt", state)
 
     def _restore(self) -> None:
-        state = checkpoint.read_state(self.folder / "checkpoint.pt")
+        path = self.folder / "checkpoint.pt"
+        state = checkpoint.read_state(path)
         processes.wait()  # nobody writes before all have read
         if state is None:
             return
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state.get("run") != self.folder.name:
+            raise ValueError(f"{path} belongs to run {state.get('run')}; remove it, and this one starts anew")
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{path} does not fit the model; remove it, and the run starts anew: {error}"
+            ) from error
         self.position = Position(**state["position"])
+        self._recorded(self.position.epoch + 1)
         if processes.number() < len(state["random"]):  # a process more than before begins its own numbers
             random = state["random"][processes.number()]
             torch.set_rng_state(random["cpu"])
@@ -251,16 +270,19 @@ def _added(sums: Sums) -> dict[str, float]:
 def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
     """Put ``frame`` (the alignments of ``epoch``) in place of what was known of it and after."""
     path = folder / "alignment.parquet"
-    if path.is_file():
-        known = pd.read_parquet(path)
-        frame = pd.concat([known[known.epoch < epoch], frame], ignore_index=True)
+    if epoch:
+        known = checkpoint.read_frame(path)
+        known = known[known.epoch < epoch]
+        if set(known.epoch) != set(range(epoch)):
+            raise checkpoint.damaged(path, f"not all of the epochs 0..{epoch - 1} are in it")
+        frame = pd.concat([known, frame], ignore_index=True)
     checkpoint.write_frame(path, frame)
 
 
 def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
     """Put the whole grid of one epoch in place of its equal-number layers."""
     path = folder / "alignment.parquet"
-    known = pd.read_parquet(path)
+    known = checkpoint.read_frame(path)
     frame = pd.concat([known[known.epoch != epoch], frame]).sort_values("epoch", kind="stable")
     checkpoint.write_frame(path, frame.reset_index(drop=True))
 
