@@ -170,7 +170,7 @@ NAN, INFINITE = float("nan"), float("inf")
 WHOLE = {
     ModelConfig: (
         "num_layers width heads image_size patch_size vocab_size max_tokens coattention_width coattention_heads"
-        " pooled_width frozen_layers"
+        " pooled_width vision_passes frozen_layers"
     ),
     TrainConfig: "epochs batch_size accumulation threads n_train n_eval",
     AlignmentConfig: "n_samples k",

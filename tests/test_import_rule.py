@@ -20,11 +20,11 @@ MAY_IMPORT = {
     "representations": BASE | {"data", "model", "metrics"},
     "training": LEARNING,
     "runs": LEARNING,
-    "analysis": {"config", "paths", "data", "metrics", "runs"},
+    "analysis": LEARNING | {"runs"},
     "figures": {"config", "metrics"},
     "features": {"metrics", "figures"},
     "studies": LEARNING | {"runs", "analysis", "figures"},
-    "commands": {"data", "features", "metrics", "studies"},
+    "commands": LEARNING | {"runs", "features", "studies"},
     "__main__": {"commands"},
     "__init__": set(),
 }
