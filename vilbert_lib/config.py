@@ -278,7 +278,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
         model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
-        pretrain=TrainConfig(epochs=12, lr=5e-4, augment=True),
+        pretrain=TrainConfig(epochs=12, lr=5e-4, augment=True, n_eval=400),
         finetune=TrainConfig(epochs=8, lr=5e-4),
         alignment=AlignmentConfig(),
         synthetic_samples=1600,
