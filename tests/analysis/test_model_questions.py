@@ -167,6 +167,7 @@ def test_models_are_held_beside_another_seed_by_seed():
     found = beside({"clear": clear, "unclear": unclear, "several rows": several}, ["b"], against="a")
     assert list(found.index) == [(look, m) for look in ("clear", "unclear", "several rows") for m in "ab"]
     assert found.apart.tolist() == [False, True, False, False, False, True]
+    assert found.higher.tolist() == [0, 3, 0, 2, 0, 3]
     assert found.loc[("clear", "b"), ["mean", "difference"]].tolist() == pytest.approx([3, 1])
     half = 4.302653 * 0.1 / 3**0.5
     assert found.loc[("clear", "b"), ["from", "to"]].tolist() == pytest.approx([1 - half, 1 + half])

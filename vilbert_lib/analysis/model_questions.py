@@ -147,8 +147,8 @@ def beside(looks: Mapping[str, pd.DataFrame], models: list[str], against: str) -
 
     A table of ``looks`` has the columns ``model``, ``seed``, ``value``; several rows of a seed are averaged.
     One row a quantity and model: its ``mean`` over seeds with Student's 95 % interval (``low``, ``high``), its
-    mean ``difference`` from ``against`` with the same seed and that one's interval (``from``, ``to``), and
-    whether the latter leaves out zero (``apart``).
+    mean ``difference`` from ``against`` with the same seed and that one's interval (``from``, ``to``), whether
+    the latter leaves out zero (``apart``), and with how many of the seeds the difference is positive (``higher``).
     """
     frames = []
     for table in looks.values():
@@ -159,6 +159,7 @@ def beside(looks: Mapping[str, pd.DataFrame], models: list[str], against: str) -
             statistics.over_seeds(values, ["model"], "value").set_index("model") for values in (means, steps)
         )
         found[["difference", "from", "to"]] = apart[["mean", "low", "high"]].reindex(found.index)
+        found["higher"] = (steps.value > 0).groupby(steps.model).sum().reindex(found.index, fill_value=0)
         frames.append(found.drop(columns="seeds").loc[[against, *models]])
     table = pd.concat(frames, keys=looks, names=["look at"])
     return table.assign(apart=(table["from"] > 0) | (table["to"] < 0))
