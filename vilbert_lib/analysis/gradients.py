@@ -32,7 +32,12 @@ def signal_to_noise(
             loss, _ = losses.pretraining((objective,), TrainConfig())(model, batch)
             parts = torch.autograd.grad(loss, parameters, allow_unused=True)
             gradients.append(
-                torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(parameters, parts, strict=True)])
+                torch.cat(
+                    [
+                        (torch.zeros_like(p) if g is None else g).flatten()
+                        for p, g in zip(parameters, parts, strict=True)
+                    ]
+                )
             )
     return pd.DataFrame(
         [{"objective": name, **_ratio(torch.stack(rows).double())} for name, rows in found.items()]
