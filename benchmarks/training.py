@@ -5,7 +5,7 @@
 
 Pretraining with masked words and alignment prediction, on made inputs whose lengths are those of
 captions. Every way takes the same samples in one run, in turns, and the shortest of some rounds
-counts. Writes ``benchmarks/results/training_*.csv``, which the book shows.
+counts. Writes ``benchmarks/results/training.csv``, which the book shows, or ``training_cuda.csv``.
 """
 
 import argparse

@@ -13,6 +13,7 @@ from vilbert_lib.data import formats
 from vilbert_lib.data.augmentation import DRAWS, POLICIES, augment
 from vilbert_lib.data.cache import decode
 from vilbert_lib.data.datasets import PairDataset
+from vilbert_lib.data.synthetic import drawing
 from vilbert_lib.data.tokenizer import of_root
 
 POLICY = POLICIES["captions"]
@@ -92,14 +93,7 @@ def test_hues_stay(drawn):
 
 # The drawn captions
 
-COLOURS = {
-    "red": (215, 40, 40),
-    "green": (40, 160, 60),
-    "blue": (45, 80, 220),
-    "yellow": (235, 215, 50),
-    "purple": (140, 55, 175),
-    "black": (20, 20, 20),
-}
+COLOURS = {name: drawing.INKS[name] for name in drawing.COLOURS}
 
 
 @pytest.fixture(scope="module")

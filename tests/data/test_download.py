@@ -19,12 +19,6 @@ from vilbert_lib.data import caption_lists
 
 
 @pytest.fixture
-def server():
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture
 def phone(monkeypatch):
     """Host names and their addresses, to be filled."""
     known = {}

@@ -8,17 +8,11 @@ import sys
 
 import pytest
 from downloads import entries, run, wait_until, write_list
-from hostile_server import Server, after, picture, whole
+from hostile_server import after, picture, whole
 
 from vilbert_lib import __main__ as commands
 from vilbert_lib.data.fetch_options import FetchOptions
 from vilbert_lib.paths import REPOSITORY
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -146,39 +147,28 @@ def damaged(folder, tmp_path, change) -> str:
     return copy
 
 
-BERT_KEY = "bert.encoder.layer.3.output.dense.weight"
+def misfits(key: str, extra: str):
+    """Three ways in which tensors do not fit, and what is said of each."""
+    name = re.escape(key.removeprefix("bert."))
+    return pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda t: t.pop(key), rf"1 missing: {name}"),
+            (lambda t: t.update({extra: torch.ones(2)}), rf"1 unexpected: .*{re.escape(extra)}"),
+            (lambda t: t.update({key: torch.ones(3, 3)}), rf"1 of another shape: .*{name}"),
+        ],
+        ids=["missing", "unexpected", "shape"],
+    )
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.pop(BERT_KEY), r"1 missing: encoder\.layer\.3\.output\.dense\.weight"),
-        (lambda t: t.update({"bert.encoder.extra": torch.ones(2)}), r"1 unexpected: .*encoder\.extra"),
-        (
-            lambda t: t.update({BERT_KEY: torch.ones(3, 3)}),
-            r"1 of another shape: .*layer\.3\.output\.dense\.weight",
-        ),
-    ],
-    ids=["missing", "unexpected", "shape"],
-)
+@misfits("bert.encoder.layer.3.output.dense.weight", "bert.encoder.extra")
 def test_text_weights_that_do_not_fit_are_listed(bert, tmp_path, change, message):
     config = config_of(text_weights=damaged(bert, tmp_path, change))
     with pytest.raises(ValueError, match=message):
         pretrained.text_stream(config)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.pop("blocks.3.mlp.fc1.weight"), r"1 missing: blocks\.3\.mlp\.fc1\.weight"),
-        (lambda t: t.update({"blocks.3.extra": torch.ones(2)}), r"1 unexpected: blocks\.3\.extra"),
-        (
-            lambda t: t.update({"blocks.3.mlp.fc1.weight": torch.ones(3, 3)}),
-            r"1 of another shape: blocks\.3\.mlp\.fc1\.weight",
-        ),
-    ],
-    ids=["missing", "unexpected", "shape"],
-)
+@misfits("blocks.3.mlp.fc1.weight", "blocks.3.extra")
 def test_vision_weights_that_do_not_fit_are_listed(vit, tmp_path, change, message):
     config = config_of(vision_weights=damaged(vit, tmp_path, change))
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """What every model of two streams has: embeddings, pooled states, their fusion, frozen layers."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import pandas as pd
@@ -44,10 +45,10 @@ def pool(states: Tensor, content: Tensor | None, how: str) -> Tensor:
     return (states[:, 1:] * weights).sum(1) / weights.sum(1).clamp_min(1)
 
 
-class Streams(nn.Module):
+class Streams(nn.Module, ABC):
     """Base of the models: a text and a vision stream whose pooled states are fused.
 
-    A subclass gives ``encode`` and, for frozen layers, ``layers_of_streams``.
+    A subclass gives :meth:`encode` and, for frozen layers, :meth:`encoder_parts`.
     """
 
     def __init__(self, config: ModelConfig):
@@ -103,9 +104,9 @@ class Streams(nn.Module):
         v = self.vision_pooler(pool(self.vit.norm(vision_states[-1]), None, self.config.pooling))
         return Output(tuple(text_states), tuple(vision_states), (t, v), self.fuse(t, v))
 
+    @abstractmethod
     def encode(self, input_ids: Tensor, content: Tensor, pixel_values: Tensor) -> States:
         """States of both streams, embeddings first."""
-        raise NotImplementedError
 
     def fuse(self, text: Tensor, vision: Tensor) -> Tensor:
         """Join the pooled states, (B, ``fused_width``)."""
@@ -129,9 +130,9 @@ class Streams(nn.Module):
 
     # Frozen layers --------------------------------------------------------------------------
 
+    @abstractmethod
     def encoder_parts(self) -> tuple[list[nn.Module | nn.Parameter], list[nn.ModuleList]]:
         """What embeds, and the layers of each stream: what frozen layers are counted in."""
-        raise NotImplementedError
 
     def embedding_parts(self) -> list[nn.Module | nn.Parameter]:
         """Modules and parameters of both embeddings."""
