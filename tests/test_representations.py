@@ -8,9 +8,16 @@ from vilbert_lib.config import AlignmentConfig, ModelConfig
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.tokenizer import of_root
-from vilbert_lib.metrics import MEASURES
+from vilbert_lib.metrics import MEASURES, alignment_grid
 from vilbert_lib.model.vilbert import ViLBERT
-from vilbert_lib.representations import COLUMNS, layer_features, measure_alignment, sample_rows
+from vilbert_lib.representations import (
+    CHANCE,
+    COLUMNS,
+    PERMUTATIONS,
+    layer_features,
+    measure_alignment,
+    sample_rows,
+)
 
 WIDTH = 16
 
@@ -168,6 +175,37 @@ def test_values_are_the_measures_of_the_features(model, memes):
     for row in frame.itertuples():
         wanted = MEASURES[row.measure](features[row.x], features[row.y], k=3)
         assert row.value == pytest.approx(wanted, abs=1e-6)
+
+
+def test_chance_stands_beside_the_whole_grid(model, memes):
+    """The closed form for every pair where there is one, permutations for layers of equal number."""
+    config = AlignmentConfig(measures=("cka", "procrustes", "wasserstein"), n_samples=12, k=3)
+    frame = measure_alignment(model, memes, config, epoch=0, split="val", whole_grid=True).set_index("measure")
+    features = layer_features(model, memes, sample_rows(memes, 12))
+    of = {name: frame.loc[name].set_index(["x", "y"]) for name in config.measures}
+    exact = alignment_grid(features, ["cka"], null="exact").set_index(["x", "y"])
+    assert of["cka"].chance.to_dict() == pytest.approx(exact.chance.to_dict())
+    assert set(of["procrustes"].dropna(subset="chance").index) == {("t0", "v0"), ("t1", "v1")}
+    assert of["wasserstein"][CHANCE].isna().all(axis=None)
+
+    rng = np.random.default_rng(1)
+    drawn = []
+    for _ in range(400):
+        order = rng.permutation(12)
+        permuted = {name: x[order] if name[0] == "v" else x for name, x in features.items()}
+        drawn.append([MEASURES["procrustes"](permuted[f"t{i}"], permuted[f"v{i}"]) for i in (0, 1)])
+    drawn, found = np.array(drawn), of["procrustes"].dropna(subset="chance")
+    error = 4 * drawn.std(0) / np.sqrt(PERMUTATIONS)
+    assert (np.abs(found.chance - drawn.mean(0)) < error).all()
+    best = drawn.max(1)
+    assert np.abs(found.chance_best - best.mean()).max() < 4 * best.std() / np.sqrt(PERMUTATIONS)
+    shares = (drawn >= found.value.to_numpy()).mean(0)
+    assert np.abs(found.p - shares).max() < 0.12 and (found.p_best >= found.p).all()
+
+
+def test_during_training_chance_is_not_drawn(model, memes):
+    frame = measure_alignment(model, memes, CONFIG, epoch=1, split="val", whole_grid=False)
+    assert frame[CHANCE].isna().all(axis=None)
 
 
 def test_the_layers_of_equal_number_alone(model, memes):

@@ -11,6 +11,7 @@ from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
 from vilbert_lib.metrics import MEASURES, alignment_grid
 from vilbert_lib.model.streams import Streams, pool
 
+CHANCE = ["chance", "chance_sd", "p", "chance_best", "p_best"]
 COLUMNS = [
     "epoch",
     "split",
@@ -23,7 +24,9 @@ COLUMNS = [
     "k",
     "n_samples",
     "value",
+    *CHANCE,
 ]
+PERMUTATIONS = 200  # of the samples of one side, for chance levels that have no closed form
 
 
 def sample_rows(data: PairDataset, n: int) -> np.ndarray:
@@ -87,17 +90,45 @@ def measure_alignment(
 
     With ``whole_grid`` every pair of layers: ``kind`` is ``tt``, ``vv`` or ``tv``; otherwise the
     text and vision layers of equal number. ``text_layer`` and ``vision_layer`` are given for
-    ``tv`` pairs and are -1 elsewhere.
+    ``tv`` pairs and are -1 elsewhere. With ``whole_grid`` chance stands beside, as in
+    :func:`chance_levels`.
     """
     rows = sample_rows(data, config.n_samples)
     features = layer_features(model, data, rows, config.pooling)
     same = [(f"t{i}", f"v{i}") for i in range(len(features)) if f"t{i}" in features and f"v{i}" in features]
     k = min(config.k, len(rows) - 1)
     frame = alignment_grid(features, config.measures, k=k, pairs=None if whole_grid else same)
+    if whole_grid:
+        frame = frame.merge(chance_levels(features, config.measures, k, same), "left", ["x", "y", "measure"])
     frame["kind"] = frame.x.str[0] + frame.y.str[0]
     across = frame.kind == "tv"
     frame["text_layer"] = np.where(across, frame.x.str[1:].astype(int), -1)
     frame["vision_layer"] = np.where(across, frame.y.str[1:].astype(int), -1)
     uses_k = frame.measure.map({name: measure.uses_k for name, measure in MEASURES.items()})
     frame["k"] = np.where(uses_k, k, 0)
-    return frame.assign(epoch=epoch, split=split, n_samples=len(rows))[COLUMNS]
+    return frame.assign(epoch=epoch, split=split, n_samples=len(rows)).reindex(columns=COLUMNS)
+
+
+def chance_levels(
+    features: dict[str, Tensor], measures: tuple[str, ...], k: int, same: list[tuple[str, str]]
+) -> pd.DataFrame:
+    """What the measures give where samples are paired by chance, a row a pair and measure.
+
+    ``chance`` and ``chance_sd`` are mean and standard deviation: in closed form for every pair where
+    the measure has one, else by permutation for the pairs ``same`` alone. For these pairs ``p`` is the
+    permutation p-value; ``chance_best`` is the mean of the best among them, permuted alike, and ``p_best``
+    the p-value against that best. Measures that do not depend on which samples belong together
+    have no rows.
+    """
+    paired = [name for name in measures if MEASURES[name].paired]
+    closed = [name for name in paired if MEASURES[name].moments is not None]
+    names = ["x", "y", "measure"]
+    parts = [pd.DataFrame(columns=[*names, *CHANCE])]
+    if closed:
+        parts.append(alignment_grid(features, closed, k=k, null="exact")[[*names, "chance", "chance_sd"]])
+    if paired and same:
+        drawn = alignment_grid(features, paired, k=k, pairs=same, null="permutation", permutations=PERMUTATIONS)
+        drawn = drawn.rename(columns={"chance_max": "chance_best", "p_max": "p_best"})
+        parts.append(drawn[[*names, *CHANCE]])
+    # Of a pair that is there twice, each column's first value: a closed form before a permuted one.
+    return pd.concat(parts).groupby(names, sort=False, as_index=False).first()
