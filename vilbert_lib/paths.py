@@ -30,6 +30,11 @@ def runs() -> Path:
     return _place("VILBERT_RUNS", data() / "runs")
 
 
+def archive() -> Path:
+    """Folder of the figures of runs that are kept with the code (``VILBERT_ARCHIVE``)."""
+    return _place("VILBERT_ARCHIVE", REPOSITORY / "data" / "results")
+
+
 def notebooks() -> Path:
     """Folder of the studies' sources."""
     return REPOSITORY / "notebooks"
