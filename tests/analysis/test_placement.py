@@ -1,0 +1,75 @@
+"""What blocks do where they stand, on alignments that were made to have it."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import placement
+
+PLACEMENTS = {"baseline": ((), ()), "late": ((2, 3), (1, 3)), "first": ((0,), (0,))}
+STEP = 0.25  # what every block adds, from its layers on, once it is trained
+
+
+def alignments(architectures=("baseline", "late"), seeds=(0, 1)) -> pd.DataFrame:
+    rows = []
+    for architecture, seed, epoch in itertools.product(architectures, seeds, (0, 1, 2)):
+        for t, v in itertools.product(range(4), range(4)):
+            blocks = zip(*PLACEMENTS[architecture], strict=True)
+            met = sum(t >= a and v >= b for a, b in blocks)
+            rows.append(
+                {
+                    "run": f"{architecture}-{seed}",
+                    "task": "memes",
+                    "architecture": architecture,
+                    "seed": seed,
+                    "epoch": epoch,
+                    "best_epoch": 2,
+                    "kind": "tv",
+                    "measure": "cka",
+                    "text_layer": t,
+                    "vision_layer": v,
+                    "value": 0.1 * seed + 0.01 * t + (STEP * met if epoch == 2 else 0) + (9 if epoch == 1 else 0),
+                    "chance": 0.01,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_layers_are_counted_from_the_first_block():
+    found = placement.around_first_block(alignments(), PLACEMENTS, reach=2)
+    assert set(found.architecture) == {"late"}
+    late = found[(found.seed == 1) & (found.moment == "best")].set_index("offset").sort_index()
+    assert list(late.index) == [-1, 0, 1]  # vision layer -1 and text layer 4 do not exist
+    assert list(zip(late.text_layer, late.vision_layer, strict=True)) == [(1, 0), (2, 1), (3, 2)]
+    assert list(late.value - late.control) == pytest.approx([0, STEP, STEP])
+    untrained = found[found.moment == "untrained"]
+    assert (untrained.value - untrained.control).abs().max() < 1e-12
+
+
+def test_a_jump_is_told_from_what_happens_without_blocks():
+    found = placement.jumps(alignments(), PLACEMENTS)
+    trained = found[found.moment == "best"]
+    assert len(trained) == 4 and set(trained.block) == {0, 1}
+    assert list(trained.control_jump) == pytest.approx([0.01] * 4)
+    assert list(trained.excess) == pytest.approx([STEP] * 4)
+    assert found[found.moment == "untrained"].excess.abs().max() < 1e-12
+
+
+def test_a_block_before_the_first_layer_has_no_before():
+    found = placement.jumps(alignments(("baseline", "late", "first")), PLACEMENTS)
+    assert set(found.architecture) == {"late"}
+    around = placement.around_first_block(alignments(("baseline", "first")), PLACEMENTS)
+    assert around.offset.min() == 0
+
+
+def test_a_run_without_its_control_is_named():
+    table = alignments()
+    table = table[(table.architecture != "baseline") | (table.seed != 1)]
+    with pytest.raises(ValueError, match=r"baseline has no run.*'seed': 1"):
+        placement.jumps(table, PLACEMENTS)
+
+
+def test_an_unknown_architecture_is_named():
+    with pytest.raises(ValueError, match=r"placements lack.*late"):
+        placement.jumps(alignments(), {"baseline": ((), ())})

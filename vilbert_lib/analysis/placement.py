@@ -1,0 +1,93 @@
+"""What co-attention does to alignment where it stands: before and after a block, trained and not."""
+
+import pandas as pd
+
+from vilbert_lib.analysis.alignment import at_epoch
+
+#: Co-attention placements by name, as (text ids, vision ids).
+Placements = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+_RUN = ["run", "task", "architecture", "seed"]
+
+
+def _pairs(alignments: pd.DataFrame) -> pd.DataFrame:
+    """Text against vision layers of both moments, one row a run, pair and measure."""
+    across = alignments[alignments.kind == "tv"]
+    parts = [at_epoch(across, moment).assign(moment=moment) for moment in ("untrained", "best")]
+    columns = [*_RUN, "moment", "measure", "text_layer", "vision_layer", "value", "chance"]
+    return pd.concat(parts)[columns]
+
+
+def _beside_control(rows: pd.DataFrame, pairs: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Add ``control``: the same pair, task, seed and moment in the architecture without blocks."""
+    keys = ["task", "seed", "moment", "measure", "text_layer", "vision_layer"]
+    without = pairs[pairs.architecture == control][[*keys, "value"]].rename(columns={"value": "control"})
+    found = rows.merge(without, "left", keys)
+    if found.control.isna().any() and found.value.notna().all():
+        lacking = found[found.control.isna()][["task", "seed"]].drop_duplicates().to_dict("records")
+        raise ValueError(f"{control} has no run, or no value, for {lacking}")
+    return found
+
+
+def around_first_block(
+    alignments: pd.DataFrame, placements: Placements, *, control: str = "baseline", reach: int = 3
+) -> pd.DataFrame:
+    """Alignment at the layers around the first meeting of the streams.
+
+    ``offset`` 0 is the pair of layers that run right after the first block, -1 the pair right
+    before it. One row a run, moment (``untrained``, ``best``), measure and offset in -reach..reach
+    where both layers exist, with ``value``, ``chance`` and, as ``control``, the value of the same
+    pair of layers in the architecture without blocks, of the same task and seed.
+
+    A ValueError where an architecture of the runs is not among ``placements``, or ``control`` lacks a run.
+    """
+    pairs = _pairs(alignments)
+    starts = {name: (t[0], v[0]) for name, (t, v) in _known(pairs, placements).items() if t}
+    wanted = pd.DataFrame(
+        [
+            {"architecture": name, "offset": offset, "text_layer": t + offset, "vision_layer": v + offset}
+            for name, (t, v) in starts.items()
+            for offset in range(-reach, reach + 1)
+        ]
+    )
+    return _beside_control(pairs.merge(wanted, on=["architecture", "text_layer", "vision_layer"]), pairs, control)
+
+
+def jumps(alignments: pd.DataFrame, placements: Placements, *, control: str = "baseline") -> pd.DataFrame:
+    """How alignment changes from the pair of layers before a block to the pair after it.
+
+    One row a run, moment, measure and block (numbered from 0) that has a layer before it on both
+    sides: ``jump``, the same as ``control_jump`` between the same layers without blocks, and
+    ``excess``, what is left of the jump without it. Errors as :func:`around_first_block`.
+    """
+    pairs = _pairs(alignments)
+    wanted = pd.DataFrame(
+        [
+            {
+                "architecture": name,
+                "block": block,
+                "side": side,
+                "text_layer": t + shift,
+                "vision_layer": v + shift,
+            }
+            for name, (t_ids, v_ids) in _known(pairs, placements).items()
+            for block, (t, v) in enumerate(zip(t_ids, v_ids, strict=True))
+            if t and v
+            for side, shift in (("before", -1), ("after", 0))
+        ]
+    )
+    rows = _beside_control(pairs.merge(wanted, on=["architecture", "text_layer", "vision_layer"]), pairs, control)
+    wide = rows.pivot(index=[*_RUN, "moment", "measure", "block"], columns="side", values=["value", "control"])
+    found = pd.DataFrame(
+        {
+            "jump": wide["value", "after"] - wide["value", "before"],
+            "control_jump": wide["control", "after"] - wide["control", "before"],
+        }
+    ).reset_index()
+    return found.assign(excess=found.jump - found.control_jump)
+
+
+def _known(pairs: pd.DataFrame, placements: Placements) -> Placements:
+    there = list(dict.fromkeys(pairs.architecture))
+    if missing := [name for name in there if name not in placements]:
+        raise ValueError(f"placements lack {missing}")
+    return {name: placements[name] for name in there}
