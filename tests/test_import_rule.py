@@ -10,8 +10,7 @@ LIBRARY = REPOSITORY / "vilbert_lib"
 BASE = {"config", "paths", "weights"}
 LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
 MAY_IMPORT = {
-    "fields": set(),
-    "config": {"fields"},
+    "config": set(),
     "paths": set(),
     "weights": {"paths"},
     "data": BASE,
