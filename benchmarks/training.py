@@ -27,7 +27,7 @@ from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.runs import device_name
 from vilbert_lib.training import losses
-from vilbert_lib.training.loop import optimizer_of
+from vilbert_lib.training.optimization import optimizer_of
 
 RESULTS = Path(__file__).parent / "results"
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16, by the name of the device

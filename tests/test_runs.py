@@ -11,6 +11,8 @@ from interrupted import PROCESSES, started, train_and_count
 from vilbert_lib import runs
 from vilbert_lib.config import to_dict
 from vilbert_lib.data import synthetic
+from vilbert_lib.runs import training
+from vilbert_lib.training import checkpoint
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_a_finished_run_is_not_trained_again(store, tiny_root, tiny_profile, mon
     config = runs.configure(tiny_profile, tiny_root, "easy_vqa", "baseline")
     [first] = runs.ensure([config], tiny_root)
     before = {p.name: p.stat().st_mtime_ns for p in first.folder.iterdir()}
-    monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "_train", lambda *_: pytest.fail("trained again"))
     [second] = runs.ensure([config], tiny_root)
     assert {p.name: p.stat().st_mtime_ns for p in second.folder.iterdir()} == before
 
@@ -178,11 +180,11 @@ def test_a_start_that_does_not_fit_is_told_before_anything_is_trained(
         tiny_profile, tiny_root, "conceptual_captions", "middle_fusion", objectives=("ap",), train={"epochs": 1}
     )
     unknown = configure("middle_fusion", start_from=pretraining.id)
-    monkeypatch.setattr(runs, "train_all", lambda *_: pytest.fail("trained before all was checked"))
+    monkeypatch.setattr(training, "train_all", lambda *_: pytest.fail("trained before all was checked"))
     with pytest.raises(FileNotFoundError, match=f"run {pretraining.id} does not exist"):
         runs.ensure([configure("baseline"), unknown], tiny_root)
     runs.Run(pretraining).folder.mkdir(parents=True)
-    runs.checkpoint.write_json(runs.Run(pretraining).folder / "config.json", to_dict(pretraining))
+    checkpoint.write_json(runs.Run(pretraining).folder / "config.json", to_dict(pretraining))
     assert configure("middle_fusion", start_from=pretraining.id) == unknown  # begun, and not yet finished
     with pytest.raises(ValueError, match="is not finished"):
         runs.ensure([configure("baseline"), unknown], tiny_root)

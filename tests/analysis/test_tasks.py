@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from vilbert_lib import figures
@@ -64,4 +65,4 @@ def test_a_grid_of_samples_shows_every_image_with_its_whole_text(tiny_root):
     shown = [axis for axis in figure.axes if axis.get_visible()]
     assert len(shown) == 5 and not any(axis.axison for axis in shown)
     assert [axis.get_title().replace("\n", " ") for axis in shown] == [f"{r.text} label" for r in some]
-    figures.plt.close(figure)
+    plt.close(figure)

@@ -15,7 +15,9 @@ from vilbert_lib.data.formats import Task
 from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import balance, losses, processes
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
+from vilbert_lib.training.loop import Loop, Report
+from vilbert_lib.training.records import replace_epoch
+from vilbert_lib.training.samples import evaluation_batches, training_samples
 
 
 def measures_of(kind: TaskKind, num_labels: int) -> dict[str, Metric]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,9 @@ from vilbert_lib.config import TrainConfig
 from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.losses import Sums, means
+from vilbert_lib.training.optimization import learning_rate, optimizer_of
+from vilbert_lib.training.records import figures_before, record_alignment, record_figures
+from vilbert_lib.training.samples import to_device, training_samples
 
 #: Called with the share of an epoch that was done since the last call, and the loss.
 Report = Callable[[float, float], None]
@@ -31,35 +34,6 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
     best_epoch: int = -1
     best_value: float = -math.inf
-
-
-def learning_rate(step: int, total: int, config: TrainConfig) -> float:
-    """Rate of optimizer step ``step`` (from 0) of ``total``: linear warm-up, cosine to the floor."""
-    warmup = max(1, round(config.warmup_fraction * total))
-    if step < warmup:
-        return config.lr * (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.lr * (config.floor_fraction + (1 - config.floor_fraction) * cosine)
-
-
-def optimizer_of(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; biases and LayerNorms, the parameters of one dimension, are not decayed."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=1e-8, fused=True)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-def training_samples(n: int, n_train: int, seed: int) -> np.ndarray:
-    """Which of ``n`` samples are trained on: all, or ``n_train`` of them drawn by ``seed``."""
-    return epoch_order(n, seed, 2**31)[:n_train] if 0 < n_train < n else np.arange(n)
 
 
 class Loop:
@@ -199,18 +173,9 @@ class Loop:
             return processes.shared(None)
         self.model.eval()
         figures, alignment = self.evaluate(epoch)
-        rows = self._recorded(epoch)
-        checkpoint.write_json_lines(self.folder / "metrics.jsonl", [*rows, {"epoch": epoch, **train, **figures}])
+        record_figures(self.folder, epoch, {**train, **figures})
         record_alignment(self.folder, epoch, alignment)
         return processes.shared(figures)
-
-    def _recorded(self, epoch: int) -> list[dict]:
-        """What was recorded of the epochs before ``epoch``; a ValueError where one is missing."""
-        path = self.folder / "metrics.jsonl"
-        rows = [row for row in checkpoint.read_json_lines(path) if row.get("epoch", epoch) < epoch]
-        if [row["epoch"] for row in rows] != list(range(epoch)):
-            raise checkpoint.damaged(path, f"not all of the epochs 0..{epoch - 1} are in it")
-        return rows
 
     def _weights(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
@@ -247,7 +212,7 @@ class Loop:
                 f"{path} does not fit the model; remove it, and the run starts anew: {error}"
             ) from error
         self.position = Position(**state["position"])
-        self._recorded(self.position.epoch + 1)
+        figures_before(self.folder, self.position.epoch + 1)
         if processes.number() < len(state["random"]):  # a process more than before begins its own numbers
             random = state["random"][processes.number()]
             torch.set_rng_state(random["cpu"])
@@ -265,33 +230,3 @@ def _added(sums: Sums) -> dict[str, float]:
         for value in sums.values():
             value.zero_()
     return added
-
-
-def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
-    """Put ``frame`` (the alignments of ``epoch``) in place of what was known of it and after."""
-    path = folder / "alignment.parquet"
-    if epoch:
-        known = checkpoint.read_frame(path)
-        known = known[known.epoch < epoch]
-        if set(known.epoch) != set(range(epoch)):
-            raise checkpoint.damaged(path, f"not all of the epochs 0..{epoch - 1} are in it")
-        frame = pd.concat([known, frame], ignore_index=True)
-    checkpoint.write_frame(path, frame)
-
-
-def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
-    """Put the whole grid of one epoch in place of its equal-number layers."""
-    path = folder / "alignment.parquet"
-    known = checkpoint.read_frame(path)
-    frame = pd.concat([known[known.epoch != epoch], frame]).sort_values("epoch", kind="stable")
-    checkpoint.write_frame(path, frame.reset_index(drop=True))
-
-
-def evaluation_batches(
-    data: PairDataset, n: int, batch_size: int, device: torch.device, among: np.ndarray | None = None
-) -> Iterator[Batch]:
-    """Batches of ``n`` samples (0: all) ``among`` some, in an order that never changes, on ``device``."""
-    among = np.arange(len(data)) if among is None else among
-    order = among[epoch_order(len(among), 0, 0)][: n or len(among)]
-    for batch in batches(data, order, batch_size):
-        yield to_device(batch, device)

@@ -11,7 +11,9 @@ from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
 from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses, processes
-from vilbert_lib.training.loop import Loop, Report, evaluation_batches, replace_epoch, training_samples
+from vilbert_lib.training.loop import Loop, Report
+from vilbert_lib.training.records import replace_epoch
+from vilbert_lib.training.samples import evaluation_batches, training_samples
 
 
 @torch.no_grad()

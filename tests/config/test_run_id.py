@@ -1,0 +1,151 @@
+"""Configurations survive JSON, and name a run by all that they hold."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from vilbert_lib.config import AlignmentConfig, ModelConfig, RunConfig, TrainConfig, arrange, from_dict, to_dict
+
+
+def make(**changes) -> RunConfig:
+    """A configuration with nothing at its default that could be mistaken for another."""
+    model = ModelConfig(t_biattention_ids=(3,), v_biattention_ids=(3,))
+    return dataclasses.replace(RunConfig(task="hateful_memes", architecture="mine", model=model), **changes)
+
+
+def test_a_configuration_survives_json():
+    config = make(
+        objectives=("mlm", "ap"),
+        model=arrange(ModelConfig(fusion="concat", dropout=0.25), "asymmetric_fusion"),
+        train=TrainConfig(lr=3e-5, betas=(0.9, 0.999)),
+        alignment=AlignmentConfig(measures=("cka", "mknn"), pooling="mean"),
+    )
+    restored = from_dict(RunConfig, json.loads(json.dumps(to_dict(config))))
+    assert restored == config
+    assert restored.id == config.id
+    assert hash(restored) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"seeed": 1}, "RunConfig has no field seeed"),
+        ({"model": {"widht": 64}}, "ModelConfig has no field widht"),
+        ({"train": {"epoch": 3}}, "TrainConfig has no field epoch"),
+    ],
+)
+def test_an_unknown_field_is_named(values, named):
+    with pytest.raises(ValueError, match=named):
+        from_dict(RunConfig, {"task": "t", "architecture": "a"} | values)
+
+
+def test_a_missing_field_is_a_value_error_that_names_it():
+    with pytest.raises(ValueError, match="architecture"):
+        from_dict(RunConfig, {"task": "hateful_memes"})
+
+
+def test_numbers_of_other_libraries_are_the_same_run():
+    plain = make(train=TrainConfig(epochs=3, lr=0.5, betas=(0.5, 0.75)))
+    others = make(train=TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), betas=[np.float64(0.5), 0.75]))
+    assert others == plain and others.id == plain.id and hash(others) == hash(plain)
+
+
+def test_the_id_says_task_architecture_seed_and_hash():
+    config = make(seed=7)
+    assert config.id == f"hateful_memes/mine-s7-{config.hash8}"
+    assert len(config.hash8) == 8 and set(config.hash8) <= set("0123456789abcdef")
+
+
+def test_equal_configurations_are_the_same_run():
+    assert make() == make() and make().id == make().id
+
+
+def test_a_whole_number_and_its_float_are_the_same_run():
+    """0 == 0.0: two configurations that compare equal must have one id."""
+    whole, real = (make(train=TrainConfig(weight_decay=value)) for value in (0, 0.0))
+    assert whole == real
+    assert whole.id == real.id
+
+
+CHANGES = {
+    "task": "easy_vqa",
+    "architecture": "other",
+    "seed": 1,
+    "data": "abc",
+    "objectives": ("mlm",),
+    "start_from": "conceptual_captions/x-s0-00000000",
+    "on_error": "skip",
+    "model.t_biattention_ids": (4,),
+    "model.v_biattention_ids": (4,),
+    "model.num_layers": 6,
+    "model.width": 128,
+    "model.heads": 2,
+    "model.image_size": 32,
+    "model.patch_size": 8,
+    "model.vocab_size": 100,
+    "model.max_tokens": 16,
+    "model.coattention_width": 128,
+    "model.coattention_heads": 2,
+    "model.pooled_width": 32,
+    "model.fusion": "sum",
+    "model.dropout": 0.2,
+    "model.text_weights": "bert-base-uncased",
+    "model.vision_weights": "vit_base_patch16_224",
+    "model.streams": "text",
+    "model.pooling": "mean",
+    "model.pooler": "none",
+    "model.residual": "normed",
+    "model.vision_passes": 2,
+    "model.frozen_layers": 2,
+    "model.pixel_mean": (0.4, 0.4, 0.4),
+    "model.pixel_std": (0.2, 0.2, 0.2),
+    "model.interpolation": "bilinear",
+    "train.epochs": 11,
+    "train.batch_size": 16,
+    "train.accumulation": 2,
+    "train.lr": 2e-3,
+    "train.weight_decay": 0.1,
+    "train.betas": (0.9, 0.999),
+    "train.warmup_fraction": 0.2,
+    "train.floor_fraction": 0.1,
+    "train.clip_norm": 2.0,
+    "train.precision": "bf16",
+    "train.gradient_checkpointing": True,
+    "train.mlm_weight": 0.5,
+    "train.ap_weight": 0.5,
+    "train.mim_weight": 0.5,
+    "train.mim_positions": "unmasked",
+    "train.contrastive_weight": 0.5,
+    "train.temperature": 0.2,
+    "train.balance": "weights",
+    "train.threads": 2,
+    "train.augment": True,
+    "train.n_train": 5,
+    "train.n_eval": 5,
+    "alignment.measures": ("cka",),
+    "alignment.n_samples": 128,
+    "alignment.k": 5,
+    "alignment.pooling": "mean",
+}
+
+
+def leaves(cls, prefix: str = "") -> list[str]:
+    names = []
+    for field in dataclasses.fields(cls):
+        inner = {"model": ModelConfig, "train": TrainConfig, "alignment": AlignmentConfig}.get(field.name)
+        names += leaves(inner, f"{field.name}.") if inner and not prefix else [prefix + field.name]
+    return names
+
+
+@pytest.mark.parametrize("place", leaves(RunConfig))
+def test_any_changed_field_makes_another_run(place):
+    part, _, name = place.rpartition(".")
+    value = CHANGES[place]
+    base = make(model=ModelConfig()) if name == "streams" else make()
+    changed = dataclasses.replace(
+        base, **({part: dataclasses.replace(getattr(base, part), **{name: value})} if part else {name: value})
+    )
+    assert changed != base
+    assert changed.hash8 != base.hash8

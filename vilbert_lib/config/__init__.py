@@ -1,0 +1,33 @@
+"""Everything that a run depends on, as frozen dataclasses; named architectures and profiles.
+
+A run's name is the hash of its configuration: equal configurations are the same run, wherever
+the data lies and whoever started it.
+"""
+
+from vilbert_lib.config.architectures import ARCHITECTURES, BASELINES, arrange
+from vilbert_lib.config.fields import choose
+from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
+from vilbert_lib.config.plain import from_dict, to_dict
+from vilbert_lib.config.profiles import PROFILES, Profile, profile
+from vilbert_lib.config.run import AlignmentConfig, OnError, RunConfig, TaskKind
+from vilbert_lib.config.training import TrainConfig
+
+__all__ = [
+    "ARCHITECTURES",
+    "BASELINES",
+    "PROFILES",
+    "AlignmentConfig",
+    "Interpolation",
+    "ModelConfig",
+    "OnError",
+    "Profile",
+    "Residual",
+    "RunConfig",
+    "TaskKind",
+    "TrainConfig",
+    "arrange",
+    "choose",
+    "from_dict",
+    "profile",
+    "to_dict",
+]

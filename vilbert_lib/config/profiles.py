@@ -1,0 +1,65 @@
+"""Profiles: the scales at which the whole study can be run."""
+
+from dataclasses import dataclass
+
+from vilbert_lib.config.fields import choose
+from vilbert_lib.config.model import ModelConfig
+from vilbert_lib.config.run import AlignmentConfig
+from vilbert_lib.config.training import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A scale at which the whole study can be run."""
+
+    name: str
+    model: ModelConfig
+    pretrain: TrainConfig
+    finetune: TrainConfig
+    alignment: AlignmentConfig
+    synthetic_samples: int = 0  # training samples a task of the synthetic root; 0: real data only
+
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(
+        name="quick",
+        model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
+        pretrain=TrainConfig(epochs=12, lr=5e-4, augment=True, n_eval=400),
+        finetune=TrainConfig(epochs=8, lr=5e-4),
+        alignment=AlignmentConfig(),
+        synthetic_samples=1600,
+    ),
+    "small": Profile(
+        name="small",
+        model=ModelConfig(
+            width=128, coattention_width=128, pooled_width=128, heads=4, coattention_heads=4, patch_size=8
+        ),
+        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4, augment=True),
+        finetune=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
+        alignment=AlignmentConfig(n_samples=512),
+        synthetic_samples=8000,
+    ),
+    "base": Profile(
+        name="base",
+        model=ModelConfig(
+            width=768,
+            heads=12,
+            image_size=224,
+            patch_size=16,
+            max_tokens=40,
+            coattention_width=768,
+            coattention_heads=12,
+            pooled_width=768,
+            text_weights="bert-base-uncased",
+            vision_weights="vit_base_patch16_224",
+        ),
+        pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16", augment=True),
+        finetune=TrainConfig(epochs=9, batch_size=32, lr=3e-5, precision="bf16"),
+        alignment=AlignmentConfig(n_samples=512),
+    ),
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile called ``name``; a ValueError lists the known ones."""
+    return choose("profile", name, PROFILES)

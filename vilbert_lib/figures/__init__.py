@@ -1,0 +1,25 @@
+"""Frames in, figures out: nothing is computed here but what is drawn."""
+
+from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines
+from vilbert_lib.figures.diagram import architecture
+from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps
+from vilbert_lib.figures.pictures import sample_grid, samples
+from vilbert_lib.figures.points import alignment_against, intervals
+from vilbert_lib.figures.style import caption, use_style
+
+__all__ = [
+    "alignment_against",
+    "architecture",
+    "bands",
+    "caption",
+    "intervals",
+    "layer_heatmaps",
+    "layer_profiles",
+    "learning_curves",
+    "lines",
+    "pair_heatmaps",
+    "reference_lines",
+    "sample_grid",
+    "samples",
+    "use_style",
+]

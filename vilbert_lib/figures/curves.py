@@ -1,0 +1,81 @@
+"""Lines with bands: figures against epochs, or one column of a table against another."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vilbert_lib.figures.style import COLOURS, MARKERS, line_with_range, panel_axes
+
+
+def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *, hue: str = "") -> Figure:
+    """Figures against epochs, mean over seeds with their range.
+
+    ``panels`` maps each panel's axis label to its lines, ``{column: label}``; with ``hue`` each
+    value of that column is a colour of its own and the lines of a panel differ in dashes.
+    """
+    figure, axes = panel_axes(len(panels))
+    groups = list(history.groupby(hue, sort=False)) if hue else [("", history)]
+    for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
+        for g, (group, rows) in enumerate(groups):
+            for i, (column, label) in enumerate(lines.items()):
+                colour = COLOURS[(g if hue else i) % len(COLOURS)]
+                by_epoch = rows.dropna(subset=[column]).groupby("epoch")[column]
+                name = ", ".join(part for part in (str(group), label) if part)
+                line_with_range(axis, by_epoch, colour, ls=["-", "--", ":"][i] if hue else "-", label=name)
+        axis.set(xlabel="epoch", ylabel=ylabel)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(fontsize=8)
+    return figure
+
+
+def reference_lines(figure: Figure, panel: int, levels: dict[str, float]) -> Figure:
+    """Horizontal lines with names, such as the floor and the best possible value."""
+    axis = figure.axes[panel]
+    for style, (name, level) in zip((":", "--", "-.", (0, (1, 4))), levels.items(), strict=False):
+        axis.axhline(level, color="0.3", lw=1, ls=style)
+        axis.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5)
+    return figure
+
+
+def lines(
+    table: pd.DataFrame, *, x: str, y: str, hue: str, panel: str, labels: dict[str, str], log_x: bool = False
+) -> Figure:
+    """``y`` against ``x``, one colour a value of ``hue``, one panel a value of ``panel``.
+
+    Several rows of one x are drawn as their mean with their range.
+    """
+    names = list(dict.fromkeys(table[panel]))
+    figure, axes = panel_axes(len(names))
+    for axis, name in zip(axes, names, strict=True):
+        for i, (group, rows) in enumerate(table[table[panel] == name].groupby(hue, sort=False)):
+            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+            line_with_range(axis, rows.groupby(x)[y], colour, marker=marker, ms=4, label=str(group))
+        if log_x:
+            axis.set_xscale("log", base=2)
+        axis.set(title=str(name), xlabel=labels[x], ylabel=labels[y])
+    axes[0].legend(title=labels[hue], fontsize=8, title_fontsize=8)
+    return figure
+
+
+def bands(
+    table: pd.DataFrame, *, x: str, y: str, panel: str, xlabel: str, ylabel: str, level: float | None = None
+) -> Figure:
+    """``y`` against ``x`` on a logarithmic axis with its interval (``low``, ``high``).
+
+    One panel a value of ``panel``; ``level`` draws a dashed line.
+    """
+    names = list(dict.fromkeys(table[panel]))
+    figure, axes = panel_axes(len(names), sharex=True, sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        rows = table[table[panel] == name].sort_values(x)
+        axis.plot(rows[x], rows[y], marker="o", ms=4, color=COLOURS[0])
+        axis.fill_between(rows[x], rows.low, rows.high, color=COLOURS[0], alpha=0.2, lw=0)
+        if level is not None:
+            axis.axhline(level, color="0.3", lw=1, ls="--")
+        axis.set_xscale("log", base=2)
+        axis.set(title=str(name), xlabel=xlabel)
+        axis.set_xticks(sorted(table[x].unique()), [f"{value:g}" for value in sorted(table[x].unique())])
+        axis.tick_params(labelbottom=True, labelsize=8.5)
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel(ylabel)
+    return figure

@@ -1,0 +1,63 @@
+"""Alignment of layers: along the streams, and of every pair as a heat map."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
+from vilbert_lib.metrics import MEASURES
+
+
+def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks: dict | None = None) -> Figure:
+    """Alignment of the text and vision layers of equal number against the layer.
+
+    One panel a measure, one line a value of ``hue``: mean over seeds with their range. ``marks``
+    gives for each value of ``hue`` the layers before which the streams meet.
+    """
+    rows = alignment[(alignment.kind == "tv") & (alignment.text_layer == alignment.vision_layer)]
+    measures = list(dict.fromkeys(rows.measure))
+    figure, axes = panel_axes(len(measures))
+    for axis, measure in zip(axes, measures, strict=True):
+        of_measure = rows[rows.measure == measure]
+        for i, (name, group) in enumerate(of_measure.groupby(hue, sort=False)):
+            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+            by_layer = group.groupby("text_layer").value
+            mean = line_with_range(axis, by_layer, colour, label=str(name), lw=1.4)
+            meets = [layer for layer in (marks or {}).get(name, ()) if layer in mean.index]
+            axis.plot(meets, mean.loc[meets], ls="", marker=marker, color=colour, ms=4.5)
+        axis.set(xlabel="layer", ylabel=MEASURES[measure].title)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(figure, axes[0])
+    return figure
+
+
+def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "architecture") -> Figure:
+    """Alignment of every text layer with every vision layer, one panel a value of ``panel``."""
+    rows = alignment[(alignment.kind == "tv") & (alignment.measure == measure)]
+    names = list(dict.fromkeys(rows[panel]))
+    low, high = rows.value.min(), rows.value.max()
+    figure, axes = panel_axes(len(names), height=2.9)
+    for axis, name in zip(axes, names, strict=True):
+        table = rows[rows[panel] == name].pivot_table(index="text_layer", columns="vision_layer", values="value")
+        image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
+        axis.set(title=str(name), xlabel="vision layer", ylabel="text layer")
+        axis.grid(False)
+    figure.colorbar(image, ax=axes, label=MEASURES[measure].title, shrink=0.8)
+    return figure
+
+
+def pair_heatmaps(table: pd.DataFrame) -> Figure:
+    """Values of every pair of layers, columns ``x`` against columns ``y``, one panel a measure."""
+    measures = list(dict.fromkeys(table.measure))
+    figure, axes = panel_axes(len(measures), height=3.2)
+    for axis, name in zip(axes, measures, strict=True):
+        rows = table[table.measure == name]
+        values = rows.pivot(index="x", columns="y", values="value").loc[rows.x.unique(), rows.y.unique()]
+        image = axis.imshow(values, cmap="cividis", aspect="auto")
+        step = max(1, -(-max(values.shape) // 12))  # more names than that would overlap
+        axis.set_xticks(range(0, values.shape[1], step), values.columns[::step], rotation=90, fontsize=8)
+        axis.set_yticks(range(0, values.shape[0], step), values.index[::step], fontsize=8)
+        axis.set(title=MEASURES[name].title, xlabel="layer (y)", ylabel="layer (x)")
+        axis.grid(False)
+        figure.colorbar(image, ax=axis, shrink=0.8)
+    return figure

@@ -1,0 +1,58 @@
+"""Points: runs by alignment and performance, estimates with their intervals."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.metrics import MEASURES
+
+
+def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: list[str]) -> Figure:
+    """Each measure (columns) against each target (rows); a point is a run, a marker an architecture.
+
+    ``targets`` maps columns of ``table`` to axis labels; the measures are columns too.
+    """
+    figure, axes = plt.subplots(
+        len(targets),
+        len(measures),
+        figsize=(min(9.5, 1 + 2.1 * len(measures)), 0.6 + 2.2 * len(targets)),
+        squeeze=False,
+        sharex="col",
+        sharey="row",
+        layout="constrained",
+    )
+    for row, (target, label) in zip(axes, targets.items(), strict=True):
+        for axis, measure in zip(row, measures, strict=True):
+            for i, (name, group) in enumerate(table.groupby("architecture", sort=False)):
+                axis.plot(
+                    group[measure],
+                    group[target],
+                    ls="",
+                    marker=MARKERS[i % len(MARKERS)],
+                    color=COLOURS[i % len(COLOURS)],
+                    ms=5,
+                    label=name,
+                )
+            axis.tick_params(labelsize=8)
+        row[0].set_ylabel(label)
+    for axis, measure in zip(axes[-1], measures, strict=True):
+        axis.set_xlabel(MEASURES[measure].title)
+    legend_above(figure, axes[0, 0])
+    return figure
+
+
+def intervals(
+    table: pd.DataFrame, *, value: str, low: str, high: str, label: str, panel: str, xlabel: str
+) -> Figure:
+    """Points with intervals, one row a ``label``, one panel a value of ``panel``."""
+    names = list(dict.fromkeys(table[panel]))
+    figure, axes = panel_axes(len(names), height=0.6 + 0.32 * table[label].nunique(), sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        rows = table[table[panel] == name][::-1]
+        error = np.stack([rows[value] - rows[low], rows[high] - rows[value]])
+        axis.errorbar(rows[value], rows[label], xerr=error, fmt="o", color=COLOURS[0], ms=4, lw=1.2)
+        axis.axvline(0, color="0.4", lw=0.8)
+        axis.set(title=str(name), xlabel=xlabel)
+    return figure

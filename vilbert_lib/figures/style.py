@@ -1,0 +1,63 @@
+"""What all figures share: colours, sizes, panels, captions.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; heat maps use ``cividis``.
+"""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas.api.typing import SeriesGroupBy
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+
+
+def use_style() -> None:
+    """Set what all figures share: sizes that are readable at the book's width."""
+    sns.set_theme(
+        style="whitegrid",
+        palette=COLOURS,
+        rc={
+            "figure.dpi": 110,
+            "savefig.bbox": "tight",
+            "font.size": 10,
+            "axes.titlesize": 10.5,
+            "legend.frameon": False,
+        },
+    )
+
+
+def caption(figure: Figure, text: str) -> Figure:
+    """Write below ``figure`` where its numbers come from."""
+    figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=8.5, color="0.35", wrap=True)
+    return figure
+
+
+def panel_axes(
+    count: int, columns: int = 3, width: float = 9.0, height: float = 2.6, **shared
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels, ``columns`` in a row, each row ``height`` inches high."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height * rows), squeeze=False, layout="constrained", **shared
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
+
+
+def line_with_range(axis: Axes, by_x: SeriesGroupBy, colour: str, **line) -> pd.Series:
+    """Draw the mean at each x with a band from the smallest to the largest value; returns the means."""
+    mean = by_x.mean()
+    axis.plot(mean.index, mean, color=colour, **line)
+    axis.fill_between(mean.index, by_x.min(), by_x.max(), color=colour, alpha=0.15, lw=0)
+    return mean
+
+
+def legend_above(figure: Figure, axis: Axes) -> None:
+    """One legend for all panels, of what ``axis`` shows."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)), fontsize=8.5)

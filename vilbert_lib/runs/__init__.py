@@ -1,0 +1,22 @@
+"""The runs: describe one, train it if it is missing, read it back."""
+
+from vilbert_lib.runs.describe import configure
+from vilbert_lib.runs.inputs import dataset
+from vilbert_lib.runs.machine import device_name
+from vilbert_lib.runs.store import Run, alignments, build_model, histories, open_run, start_of, summaries
+from vilbert_lib.runs.training import ensure, train
+
+__all__ = [
+    "Run",
+    "alignments",
+    "build_model",
+    "configure",
+    "dataset",
+    "device_name",
+    "ensure",
+    "histories",
+    "open_run",
+    "start_of",
+    "summaries",
+    "train",
+]

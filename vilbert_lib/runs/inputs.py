@@ -1,0 +1,47 @@
+"""What goes into a run: the samples of its task, in words and pixels that its model knows."""
+
+from pathlib import Path
+
+from vilbert_lib.config import OnError, RunConfig
+from vilbert_lib.data import formats, tokenizer
+from vilbert_lib.data.augmentation import POLICIES
+from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
+
+
+def dataset(
+    config: RunConfig, data_root: Path, split: str, *, analysis: bool = False, samples_of: Path | None = None
+) -> PairDataset:
+    """A split of the run's task; pretraining runs get corrupted pairs, unless for ``analysis``.
+
+    Images are augmented in training alone, where the configuration says so.
+    ``samples_of`` names another root to take the samples from: the words stay those of ``data_root``.
+    """
+    task = formats.task(config.task, data_root)
+    reading = task.read(samples_of or data_root, config.on_error)
+    records = reading.splits[split]
+    if not records:
+        raise ValueError(f"{config.task} {split}: no samples")
+    if not config.objectives and (missing := [r.id for r in records if r.label is None]):
+        raise ValueError(f"{config.task} {split}: {len(missing)} samples have no label, the first is {missing[0]}")
+    words = tokenizer_of(config.model.text_weights, data_root, config.on_error)
+    model = config.model
+    arguments = (records, words, model.image_size, model.max_tokens, model.pixel_mean, model.pixel_std)
+    classes = len(task.labels(task.folder(data_root))) if task.kind == "multilabel" else 0
+    options = {"classes": classes, "on_error": config.on_error, "interpolation": model.interpolation}
+    training = split == "train" and not analysis
+    options["policy"] = POLICIES[task.kind] if training and config.train.augment else None
+    if analysis or not config.objectives:
+        pairs = PairDataset(*arguments, seed=config.seed, **options)
+    else:
+        # Validation is corrupted in one way, whatever the run's seed, so that runs can be compared.
+        seed = config.seed if training else FIXED_SEED
+        pairs = PretrainingDataset(
+            *arguments, objectives=config.objectives, patch_size=model.patch_size, seed=seed, **options
+        )
+    pairs.problems += reading.problems.get(split, [])
+    return pairs
+
+
+def tokenizer_of(text_weights: str, data_root: Path, on_error: OnError) -> tokenizer.Tokenizer:
+    """The wordpieces of the published text weights, or without them those of the data root."""
+    return tokenizer.of_weights(text_weights) if text_weights else tokenizer.of_root(data_root, on_error=on_error)

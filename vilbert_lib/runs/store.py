@@ -1,0 +1,129 @@
+"""The store of runs: a run's folder and what is read from it, its model, tables of many runs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from vilbert_lib import paths
+from vilbert_lib.config import RunConfig, from_dict, to_dict
+from vilbert_lib.data import formats
+from vilbert_lib.model.heads import Classifier, PretrainingModel
+from vilbert_lib.training import checkpoint
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its directory."""
+
+    config: RunConfig
+
+    @property
+    def folder(self) -> Path:
+        return paths.runs() / self.config.id
+
+    @property
+    def finished(self) -> bool:
+        """The summary is written last: without it the run is not finished."""
+        return (self.folder / "summary.json").is_file()
+
+    @cached_property
+    def summary(self) -> dict:
+        return checkpoint.read_json(self.folder / "summary.json")
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch; epoch 0 is the untrained model."""
+        return pd.DataFrame(checkpoint.read_json_lines(self.folder / "metrics.jsonl"))
+
+    @cached_property
+    def alignment(self) -> pd.DataFrame:
+        """One row an epoch, layer pair and measure."""
+        return checkpoint.read_frame(self.folder / "alignment.parquet")
+
+    def model(self, data_root: Path) -> Classifier | PretrainingModel:
+        """The model with the weights of its best epoch, ready to be asked."""
+        model = build_model(self.config, data_root)
+        checkpoint.read_weights(self.folder / "model.safetensors", model)
+        return model.eval()
+
+    def describe(self) -> dict:
+        """The columns by which a table names this run."""
+        config = self.config
+        return {
+            "run": config.id,
+            "task": config.task,
+            "architecture": config.architecture,
+            "seed": config.seed,
+            "start": "pretrained" if config.start_from else "scratch",
+        }
+
+
+def open_run(run_id: str) -> Run:
+    """The finished run with this id; an error names a run that is missing or unfinished."""
+    path = paths.runs() / run_id / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"run {run_id} does not exist below {paths.runs()}")
+    run = Run(from_dict(RunConfig, checkpoint.read_json(path)))
+    if run.config.id != run_id:
+        raise ValueError(f"{path.parent} holds the run {run.config.id}, not {run_id}")
+    if not run.finished:
+        raise ValueError(f"run {run_id} is not finished")
+    return run
+
+
+#: Fields of a :class:`ModelConfig` in which a run may differ from the one that it starts from.
+FREE_AFTER_START = {
+    "streams",  # of two streams one may be read alone
+    "fusion",
+    "dropout",
+    "pooling",
+    "frozen_layers",
+    "pixel_mean",
+    "pixel_std",
+    "interpolation",
+}
+
+
+def start_of(config: RunConfig) -> Run:
+    """The finished run that ``config`` starts from; a ValueError where its weights mean something else."""
+    start = open_run(config.start_from)
+    own, found = to_dict(config.model), to_dict(start.config.model)
+    differing = [name for name in own if own[name] != found[name] and name not in FREE_AFTER_START]
+    if (own["streams"] == "single") != (found["streams"] == "single"):
+        differing.append("streams")
+    if config.data.split("+")[-1] != start.config.data.split("+")[-1]:
+        differing.append("tokenizer")
+    if differing:
+        raise ValueError(f"start_from {config.start_from}: {', '.join(differing)} differ from those of this run")
+    return start
+
+
+def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
+    """The untrained model of a run, or the one that its pretraining run left."""
+    torch.manual_seed(config.seed)
+    if config.objectives:
+        return PretrainingModel(config.model)
+    task = formats.task(config.task, data_root)
+    model = Classifier(config.model, len(task.labels(task.folder(data_root))))
+    if config.start_from:
+        model.vilbert.load_state_dict(start_of(config).model(data_root).vilbert.state_dict())
+    return model
+
+
+def summaries(runs: list[Run]) -> pd.DataFrame:
+    """One row a run: what names it, then its summary."""
+    return pd.DataFrame([run.describe() | run.summary for run in runs])
+
+
+def histories(runs: list[Run]) -> pd.DataFrame:
+    """The metrics of all epochs of all runs."""
+    return pd.concat([run.metrics.assign(**run.describe()) for run in runs], ignore_index=True)
+
+
+def alignments(runs: list[Run]) -> pd.DataFrame:
+    """The alignments of all runs, with the best epoch of each beside."""
+    frames = [run.alignment.assign(**run.describe(), best_epoch=run.summary["best_epoch"]) for run in runs]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,125 @@
+"""How runs are trained: claimed, gone on with, finished; as many at once as the machine allows."""
+
+import contextlib
+import functools
+import os
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from vilbert_lib.config import RunConfig, to_dict
+from vilbert_lib.data import formats
+from vilbert_lib.data.chunks import cores
+from vilbert_lib.runs.inputs import dataset
+from vilbert_lib.runs.machine import environment
+from vilbert_lib.runs.store import Run, build_model, start_of
+from vilbert_lib.training import checkpoint, processes
+from vilbert_lib.training.finetune import finetune
+from vilbert_lib.training.loop import Report
+from vilbert_lib.training.pretrain import pretrain
+from vilbert_lib.training.workers import progress_bar, train_all
+
+
+def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
+    """The finished runs of ``configs``, trained where they are missing, with one progress bar.
+
+    On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
+    more from that than from many threads each. Processes that were launched together train one run after
+    the other. ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit.
+    """
+    processes.start()
+    missing = processes.shared([config for config in dict.fromkeys(configs) if not Run(config).finished])
+    for config in missing:
+        if config.start_from:
+            start_of(config)
+    if processes.count() > 1:
+        jobs = 1
+    elif jobs is None:
+        threads = max((config.train.threads for config in missing), default=1)
+        jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
+    if missing:
+        epochs = sum(c.train.epochs for c in missing)
+        with progress_bar(f"training {len(missing)} runs", epochs, hidden=not processes.is_first()) as bar:
+            work = functools.partial(train, **loop_options)
+            train_all(work, [(config, data_root) for config in missing], min(jobs, len(missing)), bar)
+    return [Run(config) for config in configs]
+
+
+def train(config: RunConfig, data_root: Path, report: Report | None = None, **loop_options) -> Run:
+    """Train a run unless it is finished; go on where it was interrupted.
+
+    Of two processes that ask for one run, one trains it and the other waits; processes that were
+    launched together train it together. ``loop_options`` go to
+    :class:`vilbert_lib.training.loop.Loop`: they change how a run is trained, not what comes of it.
+    Raises ValueError where the directory holds the run of another configuration, or a damaged file.
+    """
+    run = Run(config)
+    processes.start()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(run.folder.with_suffix(".lock")) if processes.is_first() else contextlib.nullcontext():
+        if processes.is_first():
+            _claim(run)
+            _tidy(run)
+        if processes.shared(run.finished):
+            return run
+        threads = torch.get_num_threads()
+        torch.set_num_threads(config.train.threads)
+        quiet = report is None or not processes.is_first()
+        try:
+            summary = _train(run, Path(data_root), (lambda share, loss: None) if quiet else report, loop_options)
+        finally:
+            torch.set_num_threads(threads)
+        if processes.is_first():
+            _finish(run, summary)
+        processes.wait()
+    return run
+
+
+def _claim(run: Run) -> None:
+    path = run.folder / "config.json"
+    values = to_dict(run.config)
+    if path.is_file() and (found := checkpoint.read_json(path)) != values:
+        differing = sorted(name for name in values if found.get(name) != values[name])
+        raise ValueError(f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ")
+    if not path.is_file():
+        checkpoint.write_json(run.folder / "env.json", environment())
+        checkpoint.write_json(path, values)
+
+
+def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dict:
+    config, task = run.config, formats.task(run.config.task, data_root)
+    device = processes.device()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    model = build_model(config, data_root).to(device)
+    started = time.monotonic()
+    if config.objectives:
+        data = {split: dataset(config, data_root, split) for split in ("train", "val")}
+        analysis = dataset(config, data_root, "val", analysis=True)
+        summary = pretrain(model, data, analysis, config, run.folder, device, report, **loop_options)
+    else:
+        data = {split: dataset(config, data_root, split) for split in ("train", "val", "test")}
+        summary = finetune(model, data, config, task, run.folder, device, report, **loop_options)
+    skipped = sum(len(pairs.problems) for pairs in data.values())
+    return summary | {"skipped": skipped, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _finish(run: Run, summary: dict) -> None:
+    best = run.folder / f"best-{summary['best_epoch']}.safetensors"
+    if best.is_file():
+        os.replace(best, run.folder / "model.safetensors")
+    checkpoint.write_json(run.folder / "summary.json", summary)
+    _tidy(run)
+
+
+def _tidy(run: Run) -> None:
+    """Remove what killed processes left, and of a finished run what it was to go on from.
+
+    Whoever holds the run's lock is the only one that writes in its folder.
+    """
+    checkpoint.remove_unfinished(run.folder)
+    if run.finished:
+        for path in (run.folder / "checkpoint.pt", *run.folder.glob("best-*.safetensors")):
+            path.unlink(missing_ok=True)
