@@ -12,7 +12,7 @@ def own_folders(tmp_path_factory):
     """Point data, runs and book to temporary folders; the notebooks, tested after, use the real ones."""
     base = tmp_path_factory.mktemp("places")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DATA", "RUNS", "BOOK"):
+        for name in ("DATA", "RUNS", "BOOK", "ARCHIVE"):
             patch.setenv(f"VILBERT_{name}", str(base / name.lower()))
         yield base
 

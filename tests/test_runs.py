@@ -11,6 +11,7 @@ from interrupted import PROCESSES, started, train_and_count
 from vilbert_lib import runs
 from vilbert_lib.config import to_dict
 from vilbert_lib.data import synthetic
+from vilbert_lib.representations import COLUMNS
 from vilbert_lib.runs import training
 from vilbert_lib.training import checkpoint
 
@@ -40,9 +41,7 @@ def test_a_run_directory_holds_what_the_contract_names(store, tiny_root, tiny_pr
     } <= set(run.metrics)
     assert 0 <= run.summary["test_accuracy"] <= 1 and run.summary["n_test"] == 16
     frame = run.alignment
-    assert list(frame.columns) == [
-        "epoch", "split", "text_layer", "vision_layer", "x", "y", "kind", "measure", "k", "n_samples", "value",
-    ]  # fmt: skip
+    assert list(frame.columns) == COLUMNS
     assert set(frame.epoch) == {0, 1, 2, 3} and not frame.duplicated(["epoch", "x", "y", "measure"]).any()
     sizes = frame.groupby("epoch").size()
     best = run.summary["best_epoch"]

@@ -56,7 +56,9 @@ def slopes(table: pd.DataFrame, value: str, *, by: tuple[str, ...] = ("architect
     for key, group in table.groupby(["direction", *by], sort=False):
         if group.level.nunique() < 2:
             raise ValueError(f"{key}: a slope needs at least two levels")
-        rows.append(dict(zip(("direction", *by), key, strict=True)) | {value: np.polyfit(group.level, group[value], 1)[0]})
+        rows.append(
+            dict(zip(("direction", *by), key, strict=True)) | {value: np.polyfit(group.level, group[value], 1)[0]}
+        )
     return pd.DataFrame(rows)
 
 

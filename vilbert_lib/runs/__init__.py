@@ -2,6 +2,7 @@
 
 from vilbert_lib.runs.describe import configure
 from vilbert_lib.runs.inputs import dataset
+from vilbert_lib.runs.keep import keep
 from vilbert_lib.runs.machine import device_name
 from vilbert_lib.runs.store import Run, alignments, build_model, histories, open_run, start_of, summaries
 from vilbert_lib.runs.training import ensure, train
@@ -15,6 +16,7 @@ __all__ = [
     "device_name",
     "ensure",
     "histories",
+    "keep",
     "open_run",
     "start_of",
     "summaries",

@@ -11,12 +11,13 @@ from vilbert_lib import paths
 from vilbert_lib.config import RunConfig, from_dict, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.model.heads import Classifier, PretrainingModel
+from vilbert_lib.runs import archive
 from vilbert_lib.training import checkpoint
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read from its directory."""
+    """A run, read from its directory, or where it was never trained here from the archive of figures."""
 
     config: RunConfig
 
@@ -25,26 +26,46 @@ class Run:
         return paths.runs() / self.config.id
 
     @property
-    def finished(self) -> bool:
-        """The summary is written last: without it the run is not finished."""
+    def trained(self) -> bool:
+        """The summary is written last: without it the run's directory is not finished."""
         return (self.folder / "summary.json").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether its figures are to be had, here or from the archive."""
+        return self.trained or archive.find(self.config.id) is not None
+
+    @cached_property
+    def _kept(self) -> dict | None:
+        return None if self.trained else archive.find(self.config.id)
 
     @cached_property
     def summary(self) -> dict:
-        return checkpoint.read_json(self.folder / "summary.json")
+        return self._kept["summary"] if self._kept else checkpoint.read_json(self.folder / "summary.json")
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """One row an epoch; epoch 0 is the untrained model."""
-        return pd.DataFrame(checkpoint.read_json_lines(self.folder / "metrics.jsonl"))
+        rows = self._kept["metrics"] if self._kept else checkpoint.read_json_lines(self.folder / "metrics.jsonl")
+        return pd.DataFrame(rows)
 
     @cached_property
     def alignment(self) -> pd.DataFrame:
         """One row an epoch, layer pair and measure."""
+        if self._kept:
+            return archive.alignment(self.config.id)
         return checkpoint.read_frame(self.folder / "alignment.parquet")
 
     def model(self, data_root: Path) -> Classifier | PretrainingModel:
-        """The model with the weights of its best epoch, ready to be asked."""
+        """The model with the weights of its best epoch, ready to be asked.
+
+        A FileNotFoundError where only the run's figures are here.
+        """
+        if self._kept:
+            raise FileNotFoundError(
+                f"run {self.config.id}: the archive keeps its figures, not its weights; train it here,"
+                " with VILBERT_ARCHIVE naming an empty folder"
+            )
         model = build_model(self.config, data_root)
         checkpoint.read_weights(self.folder / "model.safetensors", model)
         return model.eval()
@@ -64,11 +85,15 @@ class Run:
 def open_run(run_id: str) -> Run:
     """The finished run with this id; an error names a run that is missing or unfinished."""
     path = paths.runs() / run_id / "config.json"
-    if not path.is_file():
+    if path.is_file():
+        values, place = checkpoint.read_json(path), path.parent
+    elif kept := archive.find(run_id):
+        values, place = kept["config"], paths.archive()
+    else:
         raise FileNotFoundError(f"run {run_id} does not exist below {paths.runs()}")
-    run = Run(from_dict(RunConfig, checkpoint.read_json(path)))
+    run = Run(from_dict(RunConfig, values))
     if run.config.id != run_id:
-        raise ValueError(f"{path.parent} holds the run {run.config.id}, not {run_id}")
+        raise ValueError(f"{place} holds the run {run.config.id}, not {run_id}")
     if not run.finished:
         raise ValueError(f"run {run_id} is not finished")
     return run

@@ -25,30 +25,35 @@ from vilbert_lib.training.workers import progress_bar, train_all
 def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
-    On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
+    A run whose figures the archive keeps is not missing. On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
     more from that than from many threads each. Processes that were launched together train one run after
     the other. ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit.
     """
     processes.start()
-    missing = processes.shared([config for config in dict.fromkeys(configs) if not Run(config).finished])
-    for config in missing:
-        if config.start_from:
-            start_of(config)
-    if processes.count() > 1:
-        jobs = 1
-    elif jobs is None:
-        threads = max((config.train.threads for config in missing), default=1)
-        jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
-    if missing:
-        epochs = sum(c.train.epochs for c in missing)
-        with progress_bar(f"training {len(missing)} runs", epochs, hidden=not processes.is_first()) as bar:
-            work = functools.partial(train, **loop_options)
-            train_all(work, [(config, data_root) for config in missing], min(jobs, len(missing)), bar)
+    missing = processes.shared([config for config in configs if not Run(config).finished])
+    # Of what a run starts from the archive may have the figures, but it is the weights that are needed.
+    starts = [start_of(config).config for config in missing if config.start_from]
+    for wave in (starts, missing):
+        untrained = processes.shared([config for config in dict.fromkeys(wave) if not Run(config).trained])
+        if untrained:
+            _train_at_once(untrained, data_root, jobs, loop_options)
     return [Run(config) for config in configs]
 
 
+def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int | None, loop_options: dict) -> None:
+    if processes.count() > 1:
+        jobs = 1
+    elif jobs is None:
+        threads = max(config.train.threads for config in configs)
+        jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
+    epochs = sum(config.train.epochs for config in configs)
+    with progress_bar(f"training {len(configs)} runs", epochs, hidden=not processes.is_first()) as bar:
+        work = functools.partial(train, **loop_options)
+        train_all(work, [(config, data_root) for config in configs], min(jobs, len(configs)), bar)
+
+
 def train(config: RunConfig, data_root: Path, report: Report | None = None, **loop_options) -> Run:
-    """Train a run unless it is finished; go on where it was interrupted.
+    """Train a run unless that was done here; go on where it was interrupted.
 
     Of two processes that ask for one run, one trains it and the other waits; processes that were
     launched together train it together. ``loop_options`` go to
@@ -62,7 +67,7 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
         if processes.is_first():
             _claim(run)
             _tidy(run)
-        if processes.shared(run.finished):
+        if processes.shared(run.trained):
             return run
         threads = torch.get_num_threads()
         torch.set_num_threads(config.train.threads)
@@ -120,6 +125,6 @@ def _tidy(run: Run) -> None:
     Whoever holds the run's lock is the only one that writes in its folder.
     """
     checkpoint.remove_unfinished(run.folder)
-    if run.finished:
+    if run.trained:
         for path in (run.folder / "checkpoint.pt", *run.folder.glob("best-*.safetensors")):
             path.unlink(missing_ok=True)

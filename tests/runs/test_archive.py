@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from vilbert_lib import archive
+from vilbert_lib.runs import archive
 
 
 @pytest.fixture(autouse=True)

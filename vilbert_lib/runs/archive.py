@@ -25,6 +25,12 @@ def find(run_id: str) -> dict | None:
     return None
 
 
+def ids(name: str) -> list[str]:
+    """The ids of the runs that are kept under ``name``."""
+    path = paths.archive() / f"{name}.runs.jsonl"
+    return list(_entries(path, path.stat().st_mtime_ns)) if path.is_file() else []
+
+
 def alignment(run_id: str) -> pd.DataFrame:
     """What was measured between the layers of a run; a KeyError where it is not there."""
     for path in _indices():

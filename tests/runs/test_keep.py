@@ -1,0 +1,77 @@
+"""Runs whose figures are kept with the code need no training, and say so where their weights are asked for."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from vilbert_lib import runs
+from vilbert_lib.runs import training
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(places, monkeypatch):
+    """As on a machine on which nothing was trained."""
+
+    def go(name: str = "other"):
+        monkeypatch.setenv("VILBERT_RUNS", str(places / name))
+
+    return go
+
+
+def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_root, tiny_profile, monkeypatch):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion")
+    [trained] = runs.ensure([config], tiny_root)
+    history, alignment, summary = trained.metrics, trained.alignment, trained.summary
+    runs.keep(tiny_profile)
+    elsewhere()
+    monkeypatch.setattr(training, "_train", lambda *_: pytest.fail("trained again"))
+    [kept] = runs.ensure([config], tiny_root)
+    assert kept.finished and not kept.trained and kept.summary == summary
+    pd.testing.assert_frame_equal(kept.metrics, history)
+    pd.testing.assert_frame_equal(kept.alignment, alignment, atol=1e-5)
+    assert runs.open_run(config.id).config == config
+    with pytest.raises(FileNotFoundError, match=r"figures, not its weights.*VILBERT_ARCHIVE"):
+        kept.model(tiny_root)
+
+
+def test_only_runs_of_the_profile_are_kept_and_earlier_ones_stay(places, elsewhere, tiny_root, tiny_profile):
+    other = dataclasses.replace(
+        tiny_profile, name="other", alignment=dataclasses.replace(tiny_profile.alignment, n_samples=11)
+    )
+    first = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
+    strange = runs.configure(other, tiny_root, "hateful_memes", "baseline")
+    runs.ensure([first, strange], tiny_root)
+    runs.keep(tiny_profile)
+    elsewhere()
+    second = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", seed=1)
+    runs.ensure([second], tiny_root)
+    files = runs.keep(tiny_profile)
+    elsewhere("third")
+    assert [runs.Run(c).finished for c in (first, second, strange)] == [True, True, False]
+    before = [path.read_bytes() for path in files]
+    assert [path.read_bytes() for path in runs.keep(tiny_profile)] == before
+
+
+def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, tiny_root, tiny_profile):
+    start = runs.configure(tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("mlm",))
+    [first] = runs.ensure([start], tiny_root)
+    weights = (first.folder / "model.safetensors").read_bytes()
+    runs.keep(tiny_profile)
+    elsewhere()
+    tuned = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", start_from=start.id)
+    [run] = runs.ensure([tuned], tiny_root)
+    assert run.trained and runs.Run(start).trained
+    assert (runs.Run(start).folder / "model.safetensors").read_bytes() == weights
+
+
+def test_there_must_be_something_to_keep(places, tiny_profile):
+    with pytest.raises(ValueError, match="no run of profile tiny is finished"):
+        runs.keep(tiny_profile)

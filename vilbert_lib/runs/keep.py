@@ -1,0 +1,39 @@
+"""Put the figures of finished runs of a profile where the code is, so that its studies need no training."""
+
+from pathlib import Path
+
+from vilbert_lib import paths
+from vilbert_lib.config import Profile, RunConfig, from_dict, to_dict
+from vilbert_lib.runs import archive
+from vilbert_lib.runs.store import Run
+from vilbert_lib.training import checkpoint
+
+
+def keep(profile: Profile) -> list[Path]:
+    """Archive the figures of all runs that were trained here at the scale of ``profile``; returns the files.
+
+    Known by what they measure of alignment, which every profile has for its own. What the archive
+    has of other runs of the profile stays. A ValueError where there is nothing to keep.
+    """
+    runs = {
+        run_id: Run(from_dict(RunConfig, archive.find(run_id)["config"])) for run_id in archive.ids(profile.name)
+    }
+    for path in sorted(paths.runs().glob("*/*/summary.json")):
+        run = Run(from_dict(RunConfig, checkpoint.read_json(path.with_name("config.json"))))
+        if run.config.alignment == profile.alignment:
+            runs[run.config.id] = run
+    if not runs:
+        raise ValueError(f"no run of profile {profile.name} is finished below {paths.runs()}")
+    entries = {run_id: _entry(run) for run_id, run in runs.items()}
+    return archive.write(profile.name, entries, {run_id: run.alignment for run_id, run in runs.items()})
+
+
+def _entry(run: Run) -> dict:
+    if not run.trained:
+        return archive.find(run.config.id)
+    return {
+        "config": to_dict(run.config),
+        "env": checkpoint.read_json(run.folder / "env.json"),
+        "summary": run.summary,
+        "metrics": checkpoint.read_json_lines(run.folder / "metrics.jsonl"),
+    }
