@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vilbert_lib.config import choose
+from vilbert_lib.metrics import MEASURES
 
 AGGREGATES = {"mean": "mean", "last": "last", "max": "max"}
 
@@ -18,9 +19,24 @@ def at_epoch(alignments: pd.DataFrame, epoch: str) -> pd.DataFrame:
     return alignments[alignments.epoch == (0 if epoch == "untrained" else alignments.best_epoch)]
 
 
-def per_run(alignments: pd.DataFrame, aggregate: str = "mean", epoch: str = "best") -> pd.DataFrame:
-    """One row a run, one column a measure: ``mean``, ``last`` or ``max`` over the same-number layers."""
+def per_run(
+    alignments: pd.DataFrame, aggregate: str = "mean", epoch: str = "best", *, above_chance: bool = False
+) -> pd.DataFrame:
+    """One row a run, one column a measure: ``mean``, ``last`` or ``max`` over the same-number layers.
+
+    ``max`` is the layer that is most alike, of a distance the smallest. With ``above_chance`` what chance
+    gives is taken off, for ``max`` what it gives for the best layer; a measure without a chance level
+    keeps its values.
+    """
     choose("aggregate", aggregate, AGGREGATES)
     rows = at_epoch(same_layer(alignments), epoch).sort_values("text_layer")
+    if above_chance:
+        level = rows.chance_best if aggregate == "max" else rows.chance
+        rows = rows.assign(value=rows.value - level.fillna(0))
+    distances = {name for name in rows.measure.unique() if MEASURES[name].direction == "distance"}
+    if aggregate == "max":
+        rows = rows.assign(value=rows.value.where(~rows.measure.isin(distances), -rows.value))
     table = rows.pivot_table(index="run", columns="measure", values="value", aggfunc=AGGREGATES[aggregate])
+    if aggregate == "max":
+        table[[name for name in table if name in distances]] *= -1
     return table.rename_axis(columns=None).reset_index()

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from vilbert_lib.analysis import statistics
 from vilbert_lib.analysis.alignment import at_epoch
 
 #: Co-attention placements by name, as (text ids, vision ids).
@@ -91,3 +92,50 @@ def _known(pairs: pd.DataFrame, placements: Placements) -> Placements:
     if missing := [name for name in there if name not in placements]:
         raise ValueError(f"placements lack {missing}")
     return {name: placements[name] for name in there}
+
+
+def lines(around: pd.DataFrame) -> pd.DataFrame:
+    """Means of :func:`around_first_block`, for a figure.
+
+    Columns ``measure``, ``line``, ``offset``, ``mean``, ``low``, ``high``. Lines are the trained and the untrained model, and the trained model without blocks. The interval is
+    that of the two-stage bootstrap over architectures.
+    """
+    trained, untrained = (around[around.moment == moment] for moment in ("best", "untrained"))
+    drawn = {
+        "trained": trained,
+        "untrained": untrained,
+        "trained, without blocks": trained.assign(value=trained.control),
+    }
+    rows = []
+    for line, table in drawn.items():
+        for (measure, offset), group in table.groupby(["measure", "offset"], sort=False):
+            low, high = statistics.mean_interval(group, "value")
+            rows.append(
+                {
+                    "measure": measure,
+                    "line": line,
+                    "offset": offset,
+                    "mean": group.value.mean(),
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def rises(steps: pd.DataFrame) -> pd.DataFrame:
+    """What a block adds, from :func:`jumps`: one row a measure and moment.
+
+    Over the blocks of a run the mean is taken first; then runs are compared with those without blocks
+    (:func:`vilbert_lib.analysis.statistics.paired`): ``mean``, ``low``, ``high``, ``p``, ``pairs``, ``clusters``.
+    """
+    pairs = ["architecture", "task", "seed"]
+    means = steps.groupby(["measure", "moment", *pairs], sort=False)[["jump", "control_jump"]].mean().reset_index()
+    long = means.melt(["measure", "moment", *pairs], var_name="kind", value_name="step")
+    rows = [
+        statistics.paired(group, "step", of="kind", against="control_jump", pairs=pairs).assign(
+            measure=measure, moment=moment
+        )
+        for (measure, moment), group in long.groupby(["measure", "moment"], sort=False)
+    ]
+    return pd.concat(rows, ignore_index=True).set_index(["measure", "moment"]).drop(columns="of")

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from vilbert_lib import runs
+from vilbert_lib.analysis import alignment, statistics
 from vilbert_lib.config import Profile, RunConfig
 from vilbert_lib.data import synthetic
+from vilbert_lib.data.synthetic.knobs import DISH_BITS
 
 TASK = "upmc_food"
 DIRECTIONS = {"unique": "unique_image", "synergy": "synergy"}
@@ -22,14 +24,15 @@ def roots(profile: Profile, count: int = 5) -> pd.DataFrame:
     """The data roots of ``count`` levels in each direction, made where they are missing.
 
     Columns ``direction``, ``level`` (share of the label that is not redundant, in [0, 1]), ``root``,
-    ``best`` (the best possible accuracy) and the same from ``text`` and ``image`` alone. The directions share level 0.
+    ``best`` (the best possible accuracy) and the same from ``text`` and ``image`` alone. The directions
+    share level 0.
     """
     rows = []
     for direction, part in DIRECTIONS.items():
         for knobs in synthetic.levels(part, count=count):
             root = synthetic.ensure_root(n_train=profile.synthetic_samples, knobs=knobs, tasks=(TASK,))
             best = synthetic.read_manifest(root)["best_possible_accuracy"][TASK]
-            level = 1 - knobs.redundancy / synthetic.DISH_BITS
+            level = 1 - knobs.redundancy / DISH_BITS
             rows.append(
                 {"direction": direction, "level": level, "root": root, "best": best["both"]}
                 | {side: best[side] for side in ("text", "image")}
@@ -47,6 +50,28 @@ def configurations(
     }
 
 
+def measured(
+    profile: Profile,
+    levels: pd.DataFrame,
+    architectures: list[str],
+    seeds: list[int],
+    measure: str,
+    aggregate: str,
+) -> pd.DataFrame:
+    """The runs of all levels, trained where they are missing: one row a run and direction.
+
+    Columns of :func:`roots` and of the runs' summaries; ``reached``, the test accuracy as a share of the best
+    possible; and a column named ``measure``: the alignment, above chance, put together by ``aggregate``.
+    """
+    parts = []
+    for root, configs in configurations(profile, levels, architectures, seeds).items():
+        trained = runs.ensure(configs, root)
+        aligned = alignment.per_run(runs.alignments(trained), aggregate, above_chance=True)
+        parts.append(runs.summaries(trained).merge(aligned[["run", measure]], on="run").assign(root=root))
+    found = levels.merge(pd.concat(parts), on="root")
+    return found.assign(reached=found.test_accuracy / found.best)
+
+
 def slopes(table: pd.DataFrame, value: str, *, by: tuple[str, ...] = ("architecture", "seed")) -> pd.DataFrame:
     """How ``value`` changes from level 0 to 1, by least squares: one row a direction and value of ``by``.
 
@@ -62,10 +87,31 @@ def slopes(table: pd.DataFrame, value: str, *, by: tuple[str, ...] = ("architect
     return pd.DataFrame(rows)
 
 
+def trends(table: pd.DataFrame, values: list[str]) -> pd.DataFrame:
+    """The mean slope over levels of each of ``values``, and whether it differs between architectures.
+
+    One row a direction and value: ``mean`` slope from level 0 to 1 over architectures and seeds with the
+    two-stage bootstrap's ``low`` and ``high``, and ``icc``, the share of the slopes' variance that lies between
+    architectures: near 0 where the level does the same to all of them.
+    """
+    rows = []
+    for value in values:
+        for direction, found in slopes(table, value).groupby("direction", sort=False):
+            low, high = statistics.mean_interval(found, value)
+            rows.append(
+                {"direction": direction, "value": value, "mean": found[value].mean(), "low": low, "high": high}
+                | {"icc": statistics.icc(found, value), "runs": len(found)}
+            )
+    return pd.DataFrame(rows)
+
+
 def within_levels(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Pearson's r between x and y over the runs of each level, one row a direction and level."""
+    """Pearson's r between x and y over the runs of each level, one row a direction and level.
+
+    With the two-stage bootstrap's interval, ``low`` and ``high``; NaN where a side is constant.
+    """
     rows = [
-        {"direction": direction, "level": level, "r": group[x].corr(group[y]), "n": len(group)}
+        {"direction": direction, "level": level, **statistics.correlation(group, x, y)}
         for (direction, level), group in table.groupby(["direction", "level"], sort=False)
     ]
     return pd.DataFrame(rows)

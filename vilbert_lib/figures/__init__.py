@@ -2,24 +2,30 @@
 
 from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines
 from vilbert_lib.figures.diagram import architecture
-from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps
+from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
 from vilbert_lib.figures.points import alignment_against, intervals
+from vilbert_lib.figures.studies import around_block, family, measures_among_themselves, over_levels
 from vilbert_lib.figures.style import caption, use_style
 
 __all__ = [
     "alignment_against",
     "architecture",
+    "around_block",
     "bands",
     "caption",
+    "family",
     "intervals",
     "layer_heatmaps",
     "layer_profiles",
     "learning_curves",
     "lines",
+    "measures_among_themselves",
+    "over_levels",
     "pair_heatmaps",
     "reference_lines",
     "sample_grid",
     "samples",
+    "stream_heatmaps",
     "use_style",
 ]

@@ -4,14 +4,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, line_with_range, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
 
 
 def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *, hue: str = "") -> Figure:
     """Figures against epochs, mean over seeds with their range.
 
     ``panels`` maps each panel's axis label to its lines, ``{column: label}``; with ``hue`` each
-    value of that column is a colour of its own and the lines of a panel differ in dashes.
+    value of that column is a colour of its own, the lines of a panel differ in dashes, and one legend
+    stands for all panels.
     """
     figure, axes = panel_axes(len(panels))
     groups = list(history.groupby(hue, sort=False)) if hue else [("", history)]
@@ -24,7 +25,10 @@ def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *,
                 line_with_range(axis, by_epoch, colour, ls=["-", "--", ":"][i] if hue else "-", label=name)
         axis.set(xlabel="epoch", ylabel=ylabel)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(fontsize=8)
+        if not hue:
+            axis.legend(fontsize=8)
+    if hue:
+        legend_above(figure, axes[0])
     return figure
 
 

@@ -46,6 +46,34 @@ def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "archi
     return figure
 
 
+def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture: str, task: str) -> Figure:
+    """Layers against layers within the text stream, within the vision stream and between the two.
+
+    One row of panels for each of ``moments`` (name: alignments), mean over seeds. The two streams'
+    own halves are symmetric, and a layer's alignment with itself is left empty.
+    """
+    titles = {"tt": "text, text", "vv": "vision, vision", "tv": "text, vision"}
+    tables = {}
+    for name, rows in moments.items():
+        rows = rows[(rows.measure == measure) & (rows.architecture == architecture) & (rows.task == task)]
+        for kind in titles:
+            pairs = rows[rows.kind == kind]
+            numbers = pd.DataFrame({"x": pairs.x.str[1:].astype(int), "y": pairs.y.str[1:].astype(int)})
+            numbers["value"] = pairs.value
+            if kind != "tv":
+                numbers = pd.concat([numbers, numbers.rename(columns={"x": "y", "y": "x"})])
+            tables[name, kind] = numbers.pivot_table(index="x", columns="y", values="value")
+    low, high = min(t.min().min() for t in tables.values()), max(t.max().max() for t in tables.values())
+    figure, axes = panel_axes(len(tables), height=2.7)
+    for axis, ((name, kind), table) in zip(axes, tables.items(), strict=True):
+        image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
+        x, y = titles[kind].split(", ")
+        axis.set(title=name, xlabel=f"{y} layer", ylabel=f"{x} layer")
+        axis.grid(False)
+    figure.colorbar(image, ax=axes, label=MEASURES[measure].title, shrink=0.8)
+    return figure
+
+
 def pair_heatmaps(table: pd.DataFrame) -> Figure:
     """Values of every pair of layers, columns ``x`` against columns ``y``, one panel a measure."""
     measures = list(dict.fromkeys(table.measure))

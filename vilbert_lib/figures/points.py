@@ -30,7 +30,7 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
                     group[measure],
                     group[target],
                     ls="",
-                    marker=MARKERS[i % len(MARKERS)],
+                    marker=MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],  # 64 pairs before one comes again
                     color=COLOURS[i % len(COLOURS)],
                     ms=5,
                     label=name,

@@ -25,9 +25,10 @@ from vilbert_lib.training.workers import progress_bar, train_all
 def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
-    A run whose figures the archive keeps is not missing. On a CPU as many runs are trained at once as its cores allow (``jobs``): small models gain
-    more from that than from many threads each. Processes that were launched together train one run after
-    the other. ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit.
+    A run whose figures the archive keeps is not missing. On a CPU as many runs are trained at once as its
+    cores allow (``jobs``): small models gain more from that than from many threads each. Processes that
+    were launched together train one run after the other. ``loop_options`` are those of
+    :class:`vilbert_lib.training.loop.Loop` that change no bit.
     """
     processes.start()
     missing = processes.shared([config for config in configs if not Run(config).finished])

@@ -1,0 +1,79 @@
+"""Figures of single studies: around a block, of measures among themselves, over levels of a task."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.metrics import MEASURES
+
+
+def around_block(table: pd.DataFrame) -> Figure:
+    """Alignment against the distance in layers from the first block, one panel a measure.
+
+    ``table``: ``measure``, ``line`` (what is drawn), ``offset``, ``mean``, ``low``, ``high``.
+    """
+    measures = list(dict.fromkeys(table.measure))
+    figure, axes = panel_axes(len(measures))
+    for axis, measure in zip(axes, measures, strict=True):
+        for i, (name, rows) in enumerate(table[table.measure == measure].groupby("line", sort=False)):
+            rows = rows.sort_values("offset")
+            axis.plot(rows.offset, rows["mean"], color=COLOURS[i], marker=MARKERS[i], ms=4, label=name)
+            axis.fill_between(rows.offset, rows.low, rows.high, color=COLOURS[i], alpha=0.15, lw=0)
+        axis.axvline(-0.5, color="0.3", lw=1, ls="--")
+        axis.set(xlabel="layers after the first block", ylabel=MEASURES[measure].title)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(figure, axes[0])
+    return figure
+
+
+def measures_among_themselves(matrix: pd.DataFrame, groups: pd.Series, label: str) -> Figure:
+    """A matrix of correlations in the order of ``groups``, with lines between the groups."""
+    figure, [axis] = panel_axes(1, width=7.5, height=6.2)
+    order = list(groups.index)
+    image = axis.imshow(matrix.loc[order, order], cmap="PuOr", vmin=-1, vmax=1)
+    axis.set_xticks(range(len(order)), order, rotation=90, fontsize=8)
+    axis.set_yticks(range(len(order)), order, fontsize=8)
+    for edge in np.flatnonzero(np.diff(groups.to_numpy())) + 0.5:
+        axis.axvline(edge, color="black", lw=1.2)
+        axis.axhline(edge, color="black", lw=1.2)
+    axis.set(xlabel="measure", ylabel="measure")
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label=label, shrink=0.8)
+    return figure
+
+
+def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: str, label: str) -> Figure:
+    """Correlations of a family of tests as heat maps; a dot marks those with ``p`` below .05."""
+    names = list(dict.fromkeys(table[panel]))
+    figure, axes = panel_axes(len(names), columns=4, height=0.8 + 0.2 * table[y].nunique(), sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        rows = table[table[panel] == name]
+        order = list(dict.fromkeys(rows[y])), list(dict.fromkeys(rows[x]))
+        values, ps = (rows.pivot(index=y, columns=x, values=c).loc[order[0], order[1]] for c in (value, p))
+        image = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+        row, column = np.nonzero(ps.to_numpy() < 0.05)
+        axis.plot(column, row, ls="", marker="o", color="black", ms=4)
+        axis.set_xticks(range(values.shape[1]), values.columns, rotation=90, fontsize=8)
+        axis.set_yticks(range(values.shape[0]), values.index, fontsize=8)
+        axis.set(title=str(name))
+        axis.grid(False)
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+    return figure
+
+
+def over_levels(table: pd.DataFrame, values: dict[str, str], *, hue: str = "architecture") -> Figure:
+    """Each of ``values`` (column: axis label) against the level, one panel for each direction; points are runs."""
+    directions = list(dict.fromkeys(table.direction))
+    figure, axes = panel_axes(len(directions) * len(values), columns=len(values), width=9.0)
+    for d, direction in enumerate(directions):
+        for v, (column, label) in enumerate(values.items()):
+            axis = axes[d * len(values) + v]
+            for i, (name, rows) in enumerate(table[table.direction == direction].groupby(hue, sort=False)):
+                mean = rows.groupby("level")[column].mean()
+                axis.plot(mean.index, mean, color=COLOURS[i], label=name)
+                axis.plot(rows.level, rows[column], ls="", marker=MARKERS[i], color=COLOURS[i], ms=4)
+            axis.set(xlabel=f"share of the label that is {direction}", ylabel=label)
+    legend_above(figure, axes[0])
+    return figure
