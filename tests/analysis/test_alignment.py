@@ -54,6 +54,22 @@ def test_one_row_a_run(frame, aggregate, cka, rsa):
     assert table.rsa[0] == pytest.approx(rsa) and pd.isna(table.rsa[1])
 
 
+def test_the_most_alike_layer_of_a_distance_is_the_nearest(frame):
+    frame = frame.assign(measure=frame.measure.replace("rsa", "procrustes_distance"))
+    assert alignment.per_run(frame, "max").procrustes_distance[0] == pytest.approx(-0.4)
+    assert alignment.per_run(frame, "max").cka[0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("aggregate", "cka"), [("mean", 0.6 - 0.2), ("last", 0.3 - 0.3), ("max", 0.9 - 0.35)])
+def test_what_chance_gives_is_taken_off(frame, aggregate, cka):
+    """For the best layer, what chance gives for the best; a measure without a chance level stays."""
+    frame = frame.assign(chance=0.1 * (frame.text_layer + 1), chance_best=0.35)
+    frame.loc[frame.measure == "rsa", ["chance", "chance_best"]] = float("nan")
+    table = alignment.per_run(frame, aggregate, above_chance=True)
+    assert table.cka[0] == pytest.approx(cka)
+    assert table.rsa[0] == pytest.approx(alignment.per_run(frame, aggregate).rsa[0])
+
+
 def test_one_row_a_run_before_training(frame):
     assert alignment.per_run(frame, epoch="untrained").cka.tolist() == pytest.approx([0.15, 0.4])
 

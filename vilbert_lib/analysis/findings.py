@@ -30,7 +30,8 @@ def of_performance(
         + (
             "; ".join(
                 f"on {row.task} the most alike layer goes with {target}"
-                f" {'more' if row.difference > 0 else 'less'} than the last ({row.max:+.2f} against {row.last:+.2f}, p = {row.p:.3f})"
+                f" {'more' if row.difference > 0 else 'less'} than the last"
+                f" ({row.max:+.2f} against {row.last:+.2f}, p = {row.p:.3f})"
                 for row in apart.itertuples()
             )
             if len(apart)

@@ -110,7 +110,8 @@ def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.Dat
 def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
     """Is the order of the architectures the same on every task? One row a pair of tasks.
 
-    ``r`` is Spearman's of the architectures' means, ``p`` by permuting the architectures, ``p_holm`` adjusted for the number of pairs.
+    ``r`` is Spearman's of the architectures' means, ``p`` by permuting the architectures, ``p_holm``
+    adjusted for the number of pairs.
     """
     means = results.groupby(["architecture", "task"], sort=False)[y].mean().unstack()
     ranks = means.rank().reset_index()

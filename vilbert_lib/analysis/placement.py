@@ -97,8 +97,9 @@ def _known(pairs: pd.DataFrame, placements: Placements) -> Placements:
 def lines(around: pd.DataFrame) -> pd.DataFrame:
     """Means of :func:`around_first_block`, for a figure.
 
-    Columns ``measure``, ``line``, ``offset``, ``mean``, ``low``, ``high``. Lines are the trained and the untrained model, and the trained model without blocks. The interval is
-    that of the two-stage bootstrap over architectures.
+    Columns ``measure``, ``line``, ``offset``, ``mean``, ``low``, ``high``. Lines are the trained and the
+    untrained model, and the trained model without blocks. The interval is that of the two-stage bootstrap
+    over architectures.
     """
     trained, untrained = (around[around.moment == moment] for moment in ("best", "untrained"))
     drawn = {

@@ -1,0 +1,105 @@
+"""Alignment against performance on made runs: what was put in is found, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import findings, performance, statistics
+
+ARCHITECTURES, SEEDS = [f"a{i}" for i in range(8)], range(3)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Eight architectures: on ``first`` the better are more alike, on ``second`` nothing goes with anything."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for task, effect in (("first", 1.0), ("second", 0.0)):
+        quality = rng.standard_normal(len(ARCHITECTURES))
+        other = rng.standard_normal(len(ARCHITECTURES))
+        for i, architecture in enumerate(ARCHITECTURES):
+            for seed in SEEDS:
+                alike = effect * quality[i] + (1 - effect) * other[i]
+                rows.append(
+                    {
+                        "run": f"{task}/{architecture}-{seed}",
+                        "task": task,
+                        "architecture": architecture,
+                        "seed": seed,
+                        "cka": 0.1 * (alike + 0.1 * rng.standard_normal()),
+                        "noise": rng.standard_normal(),
+                        "test_accuracy": 0.8 + 0.05 * (quality[i] + 0.1 * rng.standard_normal()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_the_declared_comparison_is_that_of_the_statistics(table):
+    found = performance.declared(table, "cka", "test_accuracy").set_index("task")
+    first = table[table["task"] == "first"]
+    assert list(found.index) == ["first", "second"]
+    assert found.between["first"] == statistics.between(first, "cka", "test_accuracy")["r"]
+    assert found.within_p["first"] == statistics.within(first, "cka", "test_accuracy")["p_permutation"]
+    assert found.effective_n["first"] < 12 < found.n["first"] == 24
+    assert found.between_p["first"] < 0.01 < found.between_p["second"]
+
+
+def test_columns_of_all_aggregates_stand_side_by_side(table):
+    last = table.assign(cka=table.cka + 1, noise=0.0)
+    wide = performance.side_by_side({"mean": table, "last": last.sample(frac=1, random_state=0)}, ["cka", "noise"])
+    assert list(wide["last cka"]) == pytest.approx(list(table.cka + 1))
+    assert list(wide["mean noise"]) == list(table.noise) and "cka" not in wide
+
+
+def test_the_family_is_corrected_and_constant_columns_are_left_out(table):
+    found = performance.explored(table.assign(same=1.0), ["cka", "noise", "same"], "test_accuracy")
+    assert set(found.task) == {"first", "second", "all tasks"} and set(found.x) == {"cka", "noise"}
+    assert (found.p_family >= found.p - 1e-12).all() and (found.p_by >= found.p).all()
+    of = found.set_index(["task", "x"])
+    assert of.p_family["first", "cka"] < 0.05 < of.p_family["second", "cka"]
+    assert of.p_family["first", "noise"] > 0.05
+
+
+def test_a_difference_between_tasks_is_no_correlation(table):
+    """Both sides higher on one task: pooled over tasks they would go together."""
+    moved = table.assign(noise=table.noise + 100 * (table.task == "first"), test_accuracy=table.test_accuracy)
+    moved.loc[moved.task == "first", "test_accuracy"] += 10
+    found = performance.explored(moved, ["noise"], "test_accuracy").set_index("task")
+    assert abs(moved.noise.corr(moved.test_accuracy)) > 0.9
+    plain = performance.explored(table, ["noise"], "test_accuracy").set_index("task")
+    assert found.r["all tasks"] == pytest.approx(plain.r["all tasks"])
+
+
+def test_the_layer_that_tells_more_is_found(table):
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    found = performance.last_against_most(wide, ["cka"], "test_accuracy").set_index("task")
+    assert found["max"]["first"] > 0.9 and found.p["first"] < 0.05 < found.p["second"]
+    assert found.difference["first"] == pytest.approx(found["max"]["first"] - found["last"]["first"])
+
+
+def test_tasks_that_order_architectures_alike_are_told_from_others(table):
+    third = table[table.task == "first"].assign(task="third")
+    third["test_accuracy"] = np.exp(third.test_accuracy)
+    found = performance.agreement_of_tasks(pd.concat([table, third]), "test_accuracy").set_index(["task", "other"])
+    assert len(found) == 3
+    assert found.r["first", "third"] == pytest.approx(1) and found.p_holm["first", "third"] < 0.01
+    assert found.p_holm["first", "second"] > 0.05
+
+
+def test_one_task_has_nothing_to_agree_with(table):
+    assert performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy").empty
+
+
+def test_sentences_say_what_the_numbers_say(table):
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    declared = performance.declared(table, "cka", "test_accuracy")
+    explored = performance.explored(table, ["cka", "noise"], "test_accuracy")
+    layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
+    first, second, family, h2 = findings.of_performance(declared, explored, layers, "cka", "test_accuracy")
+    assert "better architectures are more alike" in first and "not to be told from chance" in second
+    assert "cka on first" in family and "noise" not in family
+    assert h2.startswith("H2: on first the most alike layer goes with test_accuracy more than the last")
+    turned = declared.assign(between=-declared.between)
+    assert "less alike" in findings.of_performance(turned, explored, layers, "cka", "test_accuracy")[0]
+    none = layers.assign(p=0.5)
+    assert "on no task" in findings.of_performance(declared, explored, none, "cka", "test_accuracy")[-1]

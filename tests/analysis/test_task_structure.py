@@ -1,0 +1,96 @@
+"""One task at known levels: roots as asked, slopes as made."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import findings, task_structure
+
+
+@pytest.fixture(scope="module")
+def profile(tiny_profile):
+    return dataclasses.replace(tiny_profile, synthetic_samples=16)
+
+
+@pytest.fixture(scope="module")
+def levels(profile):
+    return task_structure.roots(profile, 3)
+
+
+def test_levels_go_from_redundant_to_unique_and_to_synergy(levels):
+    assert list(zip(levels.direction, levels.level, strict=True)) == [
+        ("unique", 0), ("unique", 0.5), ("unique", 1), ("synergy", 0), ("synergy", 0.5), ("synergy", 1),
+    ]  # fmt: skip
+    assert levels.root.nunique() == 5  # the directions share the redundant one
+    assert levels.best.nunique() == 1  # what both sides together tell does not change
+    last = levels[levels.level == 1].set_index("direction")
+    assert last.image["unique"] > last.text["unique"]
+    assert last.image["synergy"] == pytest.approx(last.text["synergy"]) and last.image["synergy"] < 0.2
+
+
+def test_runs_of_all_levels_are_read_with_their_level(profile, levels):
+    found = task_structure.measured(
+        profile, levels[levels.direction == "synergy"], ["baseline"], [0], "cka", "mean"
+    )
+    assert list(found.level) == [0, 0.5, 1] and found.run.nunique() == 3
+    assert list(found.reached) == pytest.approx(list(found.test_accuracy / found.best))
+    assert found.cka.notna().all()
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = []
+    for direction, slope in (("unique", 0.0), ("synergy", -0.4)):
+        for architecture, own in zip("abcd", (0, 0.05, 0.1, 0.15), strict=True):
+            for seed in (0, 1):
+                for level in (0, 0.25, 0.5, 0.75, 1):
+                    reached = 0.9 + (slope + (own if direction == "synergy" else 0)) * level
+                    rows.append(
+                        {
+                            "direction": direction,
+                            "architecture": architecture,
+                            "seed": seed,
+                            "level": level,
+                            "reached": reached + 0.001 * rng.standard_normal(),
+                            "cka": own + 0.001 * rng.standard_normal(),
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def test_slopes_are_those_that_were_made(table):
+    found = task_structure.slopes(table, "reached")
+    assert len(found) == 16
+    synergy = found[found.direction == "synergy"].groupby("architecture").reached.mean()
+    assert list(synergy) == pytest.approx([-0.4, -0.35, -0.3, -0.25], abs=0.005)
+
+
+def test_a_trend_that_differs_between_architectures_is_told_from_one_that_does_not(table):
+    found = task_structure.trends(table, ["reached"]).set_index("direction")
+    assert found.low["synergy"] < -0.325 < found.high["synergy"] < 0 and found.icc["synergy"] > 0.9
+    assert abs(found["mean"]["unique"]) < 0.005 and found.icc["unique"] < 0.9
+
+
+def test_within_a_level_correlation_is_over_its_runs(table):
+    found = task_structure.within_levels(table, "cka", "reached").set_index(["direction", "level"])
+    last = table[(table.direction == "synergy") & (table.level == 1)]
+    assert found.r["synergy", 1.0] == pytest.approx(last.cka.corr(last.reached))
+    assert found.r["synergy", 1.0] > 0.9 and found.n["synergy", 1.0] == 8
+
+
+def test_one_level_has_no_slope(table):
+    with pytest.raises(ValueError, match="at least two levels"):
+        task_structure.slopes(table[table.level == 0], "reached")
+
+
+def test_sentences_say_what_the_numbers_say(table):
+    trends = task_structure.trends(table, ["reached", "cka"])
+    inside = task_structure.within_levels(table, "cka", "reached")
+    found = findings.of_structure(trends, inside, "cka")
+    assert any("all synergy, what is reached of the best possible accuracy falls" in s for s in found)
+    assert findings.of_structure(pd.DataFrame(), pd.DataFrame(), "cka") == [
+        "H1 at known redundancy, uniqueness and synergy: not run at these parameters."
+    ]
