@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import nbformat
+import yaml
 from IPython.display import Markdown
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -207,10 +208,21 @@ def _execute(arguments: list[str], source: Path) -> Path:
     return partial
 
 
+def parameters_of(name: str, profile: str) -> dict:
+    """What the study ``name`` is given at a profile beside its name, from ``notebooks/<profile>.yaml`` if there is one."""
+    path = paths.notebooks() / f"{profile}.yaml"
+    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if unknown := sorted(set(given) - {source.stem for source in sources()}):
+        raise ValueError(f"{path} names studies that do not exist: {', '.join(unknown)}")
+    return given.get(name) or {}
+
+
 def make_page(name: str, profile: str = "quick") -> Path:
-    """Run the study ``name`` at its default parameters into ``book/results/<profile>/``."""
-    source = paths.notebooks() / f"{name}.ipynb"
-    arguments = [str(source)] if profile == "quick" else [str(source), "-p", "profile", profile]
+    """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
+    source, arguments = paths.notebooks() / f"{name}.ipynb", []
+    if profile != "quick":
+        arguments = ["-y", yaml.safe_dump({"profile": profile} | parameters_of(name, profile))]
+    arguments = [str(source), *arguments]
     partial = _execute(arguments, source)
     page = publish(partial, paths.book() / "results" / profile / f"{name}.ipynb")
     partial.unlink()
