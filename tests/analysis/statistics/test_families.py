@@ -85,7 +85,6 @@ def test_benjamini_and_yekutieli_is_benjamini_and_hochberg_times_a_harmonic_numb
 @pytest.mark.parametrize("method", ["holm", "by"])
 def test_adjusted_p_keep_their_order_and_none_of_none_are_none(method):
     p = np.random.default_rng(0).random(88) ** 3
-    assert (np.argsort(adjust(p, method), kind="stable") == np.argsort(p, kind="stable")).sum() > 0
     assert (np.diff(adjust(p, method)[np.argsort(p)]) >= 0).all() and (adjust(p, method) >= p).all()
     assert adjust([], method).shape == (0,)
 

@@ -75,7 +75,7 @@ class Studies:
         return a, b
 
 
-Verdict = Callable[[Studies], np.ndarray]  # whether each study is mistaken, (D,)
+Verdict = Callable[[Studies], np.ndarray]  # whether the procedure is mistaken in each study, (D,)
 
 
 def _rejects(p: np.ndarray) -> np.ndarray:
