@@ -1,0 +1,38 @@
+"""How sure one can be: intervals and tests that know runs of one architecture to be related."""
+
+from vilbert_lib.analysis.statistics.bootstrap import mean_interval
+from vilbert_lib.analysis.statistics.coefficients import p_of_r, pearson_interval, spearman_interval
+from vilbert_lib.analysis.statistics.correlations import correlation, difference_of_correlations
+from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc
+from vilbert_lib.analysis.statistics.families import adjust
+from vilbert_lib.analysis.statistics.intervals import over_seeds, proportion_interval, seed_interval
+from vilbert_lib.analysis.statistics.levels import between, within
+from vilbert_lib.analysis.statistics.paired import differences, paired
+from vilbert_lib.analysis.statistics.power import (
+    chance_to_detect,
+    smallest_detectable,
+    smallest_detectable_within,
+)
+
+__all__ = [
+    "adjust",
+    "between",
+    "chance_to_detect",
+    "correlation",
+    "difference_of_correlations",
+    "differences",
+    "effective_n",
+    "effective_number",
+    "icc",
+    "mean_interval",
+    "over_seeds",
+    "p_of_r",
+    "paired",
+    "pearson_interval",
+    "proportion_interval",
+    "seed_interval",
+    "smallest_detectable",
+    "smallest_detectable_within",
+    "spearman_interval",
+    "within",
+]

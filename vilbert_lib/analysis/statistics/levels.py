@@ -1,0 +1,62 @@
+"""A correlation taken apart: between the architectures' means, and within architectures."""
+
+import numpy as np
+import pandas as pd
+
+from vilbert_lib.analysis.statistics.clusters import Clusters, read, refuse_constant, unit
+from vilbert_lib.analysis.statistics.coefficients import around, p_of_r
+from vilbert_lib.analysis.statistics.permutations import orders, orders_within, p_values, products
+
+
+def between(
+    table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """Pearson's r over the architectures' means, tested by permuting the architectures.
+
+    All permutations up to seven architectures (``exact``), ``draws`` random ones beyond. ``p`` is
+    two-sided. Returns ``r``, ``p``, ``clusters``, ``exact``; fewer than three architectures, or means that are
+    all alike, raise ValueError.
+    """
+    clusters, values = read(table, [x, y], cluster, at_least=3)
+    refuse_alike(clusters, values, [x, y], cluster)
+    every, exact = orders(clusters.count, draws, seed)
+    null = correlations(clusters.means(values[:1]), clusters.means(values[1:]), every)[0, :, 0]
+    return {"r": float(null[0]), "p": float(p_values(null)), "clusters": clusters.count, "exact": exact}
+
+
+def within(
+    table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """r of both sides less their architecture's mean: repeated-measures correlation (Bakdash and Marusich 2017).
+
+    ``p`` is that of Student's t with ``dof`` = n - clusters - 1, the same as of x in a regression of y on x and
+    a constant for each architecture. ``p_permutation`` permutes runs within their architectures: all
+    permutations up to 50 000 (``exact``), ``draws`` random ones beyond. ``low`` and ``high`` are the 95 %
+    interval by Fisher's z with variance 1 / (dof - 1). Returns also ``r``, ``n`` and ``clusters``. A ValueError
+    for dof < 2, or a column that is constant within every architecture.
+    """
+    clusters, values = read(table, [x, y], cluster)
+    dof = clusters.n - clusters.count - 1
+    if dof < 2:
+        raise ValueError(
+            f"{clusters.n} rows of {clusters.count} values of {cluster} leave dof {dof}: 2 are needed"
+        )
+    centred = clusters.centred(values)
+    refuse_constant(centred, values, [x, y], f"within every {cluster}")
+    every, exact = orders_within(clusters, draws, seed)
+    null = correlations(centred[:1], centred[1:], every)[0, :, 0]
+    r = float(np.clip(null[0], -1, 1))
+    low, high = around(r, 1 / (dof - 1))
+    tests = {"p": p_of_r(r, dof + 2), "p_permutation": float(p_values(null)), "dof": dof}
+    return {"r": r, **tests, "n": clusters.n, "clusters": clusters.count, "low": low, "high": high, "exact": exact}
+
+
+def correlations(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """r of the columns of ``x`` (..., m, N) and ``y`` (..., k, N) in every order (P, N): (..., k, P, m)."""
+    return products(unit(x), unit(y), orders)
+
+
+def refuse_alike(clusters: Clusters, values: np.ndarray, names: list[str], cluster: str) -> None:
+    """A ValueError that names the first of the columns (columns, N) whose cluster means are all alike."""
+    means = clusters.means(values)
+    refuse_constant(means - means.mean(-1, keepdims=True), values, names, f"over the means of {cluster}")
