@@ -4,26 +4,31 @@ from vilbert_lib.analysis.statistics.bootstrap import mean_interval
 from vilbert_lib.analysis.statistics.coefficients import p_of_r, pearson_interval, spearman_interval
 from vilbert_lib.analysis.statistics.correlations import correlation, difference_of_correlations
 from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc
-from vilbert_lib.analysis.statistics.families import adjust
+from vilbert_lib.analysis.statistics.families import adjust, max_t
 from vilbert_lib.analysis.statistics.intervals import over_seeds, proportion_interval, seed_interval
 from vilbert_lib.analysis.statistics.levels import between, within
+from vilbert_lib.analysis.statistics.matrices import mantel
 from vilbert_lib.analysis.statistics.paired import differences, paired
 from vilbert_lib.analysis.statistics.power import (
     chance_to_detect,
     smallest_detectable,
     smallest_detectable_within,
 )
+from vilbert_lib.analysis.statistics.tasks import combine
 
 __all__ = [
     "adjust",
     "between",
     "chance_to_detect",
+    "combine",
     "correlation",
     "difference_of_correlations",
     "differences",
     "effective_n",
     "effective_number",
     "icc",
+    "mantel",
+    "max_t",
     "mean_interval",
     "over_seeds",
     "p_of_r",

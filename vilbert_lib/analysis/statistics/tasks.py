@@ -1,0 +1,64 @@
+"""The same correlation on several tasks, put together."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.meta_analysis import combine_effects
+
+from vilbert_lib.analysis.statistics.clusters import numbers
+from vilbert_lib.analysis.statistics.coefficients import around
+
+ENOUGH = 5  # tasks
+
+
+def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
+    """Correlations within architectures, one a task, and what they are together: the rows of a forest plot.
+
+    ``rows`` is a table, or the rows of one, with columns ``task``, ``r`` and ``dof``, such as
+    ``{"task": name, **within(...)}``. They are combined as Fisher's z with variance 1 / (dof - 1), as one effect
+    that all tasks have (``fixed``), and as effects that differ from task to task (``random``, variance by
+    DerSimonian and Laird); the tasks must share no runs. Columns ``kind`` (``task``, ``fixed``, ``random``),
+    ``task``, ``r``, ``low``, ``high`` (95 %), ``weight`` (of a task in the fixed effect), ``dof``, ``note``.
+
+    Of fewer than five tasks nothing can be said about how tasks differ: the combined rows are left out, and
+    ``note`` says so in every row. Otherwise the note of the random effect gives I2, the share of the variance of
+    z that lies between tasks. A ValueError for a column that is missing, a task that is there twice, no task at
+    all, \\|r\\| >= 1, or dof < 2.
+    """
+    table = _checked(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([dict(row) for row in rows]))
+    r, variance = table.r.to_numpy(), 1 / (table.dof.to_numpy() - 1)
+    low, high = around(r, variance)
+    weight = 1 / variance / (1 / variance).sum()
+    few = len(table) < ENOUGH
+    note = f"{len(table)} tasks, not combined: at least {ENOUGH} are needed" if few else ""
+    found = table.assign(kind="task", low=low, high=high, weight=weight, note=note)
+    columns = ["kind", "task", "r", "low", "high", "weight", "dof", "note"]
+    if few:
+        return found[columns]
+    result = combine_effects(np.arctanh(r), variance, method_re="chi2")
+    z = result.summary_frame().loc[["fixed effect", "random effect"], ["eff", "ci_low", "ci_upp"]]
+    together = pd.DataFrame(np.tanh(z.to_numpy()), columns=["r", "low", "high"])
+    together = together.assign(
+        kind=["fixed", "random"],
+        task="all tasks",
+        weight=np.nan,
+        dof=np.nan,
+        note=["", f"I2 = {max(0.0, result.i2):.2f}"],
+    )
+    return pd.concat([found[columns], together[columns]], ignore_index=True)
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        raise ValueError("there is no task to combine")
+    for column in ("task", "r", "dof"):
+        if column not in table:
+            raise ValueError(f"no column {column!r}; there are {', '.join(map(str, table.columns))}")
+    if table.task.duplicated().any():
+        raise ValueError(f"task {table.task[table.task.duplicated()].iloc[0]} is there twice")
+    found = pd.DataFrame({"task": table.task, **{c: numbers(table[c], c) for c in ("r", "dof")}})
+    for row in found.itertuples():
+        if not abs(row.r) < 1 or row.dof < 2:
+            raise ValueError(f"task {row.task}: r={row.r}, dof={row.dof:g}; |r| < 1 and dof >= 2 are needed")
+    return found.reset_index(drop=True)
