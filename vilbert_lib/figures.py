@@ -185,29 +185,59 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
 
 
 def intervals(
-    table: pd.DataFrame, *, value: str, low: str, high: str, label: str, panel: str, xlabel: str
+    table: pd.DataFrame,
+    *,
+    value: str,
+    low: str,
+    high: str,
+    label: str,
+    panel: str,
+    xlabel: str,
+    zero: bool = True,
+    columns: int = 3,
 ) -> Figure:
-    """Points with intervals, one row a ``label``, one panel a value of ``panel``."""
+    """Points with intervals, one row a ``label``, one panel a value of ``panel``; ``zero`` draws a line at 0."""
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = _panels(len(names), height=0.6 + 0.32 * table[label].nunique(), sharey=True)
+    figure, axes = _panels(len(names), columns, height=0.6 + 0.32 * table[label].nunique(), sharey=True)
     for axis, name in zip(axes, names, strict=True):
         rows = table[table[panel] == name][::-1]
         error = np.stack([rows[value] - rows[low], rows[high] - rows[value]])
         axis.errorbar(rows[value], rows[label], xerr=error, fmt="o", color=COLOURS[0], ms=4, lw=1.2)
-        axis.axvline(0, color="0.4", lw=0.8)
+        if zero:
+            axis.axvline(0, color="0.4", lw=0.8)
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(5))
+            axis.set_ylim(-0.6, len(rows) - 0.4)
         axis.set(title=str(name), xlabel=xlabel)
     return figure
 
 
+def shade_layers(figure: Figure, layers: dict[str, list[int]]) -> Figure:
+    """Grey behind the layers that have a block, by title of the panel."""
+    for axis in figure.axes:
+        for layer in layers.get(axis.get_title(), ()):
+            axis.axvspan(layer - 0.5, layer + 0.5, color="0.5", alpha=0.15, lw=0)
+    return figure
+
+
 def lines(
-    table: pd.DataFrame, *, x: str, y: str, hue: str, panel: str, labels: dict[str, str], log_x: bool = False
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    hue: str,
+    panel: str,
+    labels: dict[str, str],
+    log_x: bool = False,
+    columns: int = 3,
+    legend_above: bool = False,
 ) -> Figure:
     """``y`` against ``x``, one colour a value of ``hue``, one panel a value of ``panel``.
 
     Several rows of one x are drawn as their mean with their range.
     """
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = _panels(len(names))
+    figure, axes = _panels(len(names), columns)
     for axis, name in zip(axes, names, strict=True):
         for i, (group, rows) in enumerate(table[table[panel] == name].groupby(hue, sort=False)):
             by_x = rows.groupby(x)[y]
@@ -225,8 +255,14 @@ def lines(
             )
         if log_x:
             axis.set_xscale("log", base=2)
+        elif pd.api.types.is_integer_dtype(table[x]):
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(title=str(name), xlabel=labels[x], ylabel=labels[y])
-    axes[0].legend(title=labels[hue], fontsize=8, title_fontsize=8)
+    if legend_above:
+        handles, said = axes[0].get_legend_handles_labels()
+        figure.legend(handles, said, loc="outside upper center", ncols=len(said), fontsize=8.5)
+    else:
+        axes[0].legend(title=labels[hue], fontsize=8, title_fontsize=8)
     return figure
 
 
