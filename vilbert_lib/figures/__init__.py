@@ -1,6 +1,6 @@
 """Frames in, figures out: nothing is computed here but what is drawn."""
 
-from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines
+from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
 from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
@@ -26,6 +26,7 @@ __all__ = [
     "reference_lines",
     "sample_grid",
     "samples",
+    "shade_layers",
     "stream_heatmaps",
     "use_style",
 ]

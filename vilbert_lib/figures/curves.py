@@ -42,22 +42,40 @@ def reference_lines(figure: Figure, panel: int, levels: dict[str, float]) -> Fig
 
 
 def lines(
-    table: pd.DataFrame, *, x: str, y: str, hue: str, panel: str, labels: dict[str, str], log_x: bool = False
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    hue: str,
+    panel: str,
+    labels: dict[str, str],
+    log_x: bool = False,
+    columns: int = 3,
 ) -> Figure:
     """``y`` against ``x``, one colour a value of ``hue``, one panel a value of ``panel``.
 
     Several rows of one x are drawn as their mean with their range.
     """
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = panel_axes(len(names))
+    figure, axes = panel_axes(len(names), columns)
     for axis, name in zip(axes, names, strict=True):
         for i, (group, rows) in enumerate(table[table[panel] == name].groupby(hue, sort=False)):
             colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
             line_with_range(axis, rows.groupby(x)[y], colour, marker=marker, ms=4, label=str(group))
         if log_x:
             axis.set_xscale("log", base=2)
+        elif pd.api.types.is_integer_dtype(table[x]):
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(title=str(name), xlabel=labels[x], ylabel=labels[y])
-    axes[0].legend(title=labels[hue], fontsize=8, title_fontsize=8)
+    legend_above(figure, axes[0], labels[hue])
+    return figure
+
+
+def shade_layers(figure: Figure, layers: dict[str, list[int]]) -> Figure:
+    """Grey behind the layers that have a block, by title of the panel."""
+    for axis in figure.axes:
+        for layer in layers.get(axis.get_title(), ()):
+            axis.axvspan(layer - 0.5, layer + 0.5, color="0.5", alpha=0.15, lw=0)
     return figure
 
 

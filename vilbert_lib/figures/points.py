@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
 from vilbert_lib.metrics import MEASURES
@@ -44,15 +45,28 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
 
 
 def intervals(
-    table: pd.DataFrame, *, value: str, low: str, high: str, label: str, panel: str, xlabel: str
+    table: pd.DataFrame,
+    *,
+    value: str,
+    low: str,
+    high: str,
+    label: str,
+    panel: str,
+    xlabel: str,
+    zero: bool = True,
+    columns: int = 3,
 ) -> Figure:
-    """Points with intervals, one row a ``label``, one panel a value of ``panel``."""
+    """Points with intervals, one row a ``label``, one panel a value of ``panel``; ``zero`` draws a line at 0."""
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = panel_axes(len(names), height=0.6 + 0.32 * table[label].nunique(), sharey=True)
+    figure, axes = panel_axes(len(names), columns, height=0.6 + 0.32 * table[label].nunique(), sharey=True)
     for axis, name in zip(axes, names, strict=True):
         rows = table[table[panel] == name][::-1]
         error = np.stack([rows[value] - rows[low], rows[high] - rows[value]])
         axis.errorbar(rows[value], rows[label], xerr=error, fmt="o", color=COLOURS[0], ms=4, lw=1.2)
-        axis.axvline(0, color="0.4", lw=0.8)
+        if zero:
+            axis.axvline(0, color="0.4", lw=0.8)
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(5))
+            axis.set_ylim(-0.6, len(rows) - 0.4)
         axis.set(title=str(name), xlabel=xlabel)
     return figure

@@ -57,7 +57,10 @@ def line_with_range(axis: Axes, by_x: SeriesGroupBy, colour: str, **line) -> pd.
     return mean
 
 
-def legend_above(figure: Figure, axis: Axes) -> None:
+def legend_above(figure: Figure, axis: Axes, title: str = "") -> None:
     """One legend for all panels, of what ``axis`` shows."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)), fontsize=8.5)
+    columns = min(4, len(labels)) if max(map(len, labels), default=0) > 6 else max(1, len(labels))
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns, fontsize=8.5, title=title, title_fontsize=8.5
+    )
