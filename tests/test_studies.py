@@ -36,6 +36,7 @@ def notebook(tmp_path, monkeypatch):
         new_markdown_cell("# Example\n\nA question."),
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
         new_code_cell(check),
+        new_code_cell("studies.findings(f'{len(p.seeds)} seeds were looked at.', 'More was not.')"),
     ]
     nbformat.write(
         new_notebook(
@@ -105,6 +106,7 @@ def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook
     assert page.name.endswith("-09_example.ipynb") and page.name[:4].isdigit()
     cells = nbformat.read(page, as_version=4).cells
     assert cells[0].source.startswith(f"# {page.name[:10]}: Example\n") and "default parameters" in cells[0].source
+    assert "**Found.** 2 seeds were looked at.\n" in cells[0].source and "More" not in cells[0].source
     assert not list((paths.book() / "_partial").glob("*"))
 
 
@@ -123,6 +125,17 @@ def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(note
     assert "`data_root` = `<data_root>`" in text and "quick [5]" in text
     for secret in (str(tmp_path) + '"', str(paths.REPOSITORY), str(Path.home()) + "/", '"stderr"', "start_time"):
         assert secret not in text, secret
+
+
+def test_a_profile_gives_studies_their_parameters(notebook):
+    (notebook.parent / "small.yaml").write_text("09_example:\n  seeds: [4, 5, 6]\n")
+    page = studies.make_page("09_example", "small")
+    assert page == paths.book() / "results" / "small" / "09_example.ipynb"
+    assert "small [4, 5, 6]" in page.read_text()
+    assert studies.parameters_of("09_example", "quick") == {}
+    (notebook.parent / "small.yaml").write_text("9_example:\n  seeds: [4]\n")
+    with pytest.raises(ValueError, match=r"small\.yaml names studies that do not exist: 9_example"):
+        studies.make_page("09_example", "small")
 
 
 def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):

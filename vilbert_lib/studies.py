@@ -144,6 +144,17 @@ def injected(notebook: NotebookNode) -> dict:
     return {}
 
 
+def found(notebook: NotebookNode) -> list[str]:
+    """The sentences of the last findings in an executed notebook, see :func:`findings`."""
+    said = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown", "")
+            if text.startswith("- "):
+                said = [line.removeprefix("- ") for line in text.splitlines()]
+    return said
+
+
 def _machine_paths(values: dict) -> dict[str, str]:
     """What stands for the folders of this machine in a published page; the longest come first."""
     hidden = {str(paths.REPOSITORY): ".", str(Path.home()): "~"}
@@ -157,7 +168,7 @@ def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
     """Write an executed notebook as a page of the book, whole or not at all.
 
     ``entry`` makes it an entry of the results log: it stands before the title, and below it what
-    the run was.
+    the run was and the first of its findings.
     """
     notebook = nbformat.read(executed, as_version=4)
     took = notebook.metadata.get("papermill", {}).get("duration")
@@ -171,6 +182,8 @@ def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
             f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
             f" {device_name()}.*"
         )
+        if sentences := found(notebook):
+            about += f"\n\n**Found.** {_replace(sentences[0], hidden)}"
         notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
     _write(page, notebook)
     return page
@@ -209,7 +222,7 @@ def _execute(arguments: list[str], source: Path) -> Path:
 
 
 def parameters_of(name: str, profile: str) -> dict:
-    """What the study ``name`` is given at a profile beside its name, from ``notebooks/<profile>.yaml`` if there is one."""
+    """What the study ``name`` is given at a profile, by ``notebooks/<profile>.yaml`` if there is one."""
     path = paths.notebooks() / f"{profile}.yaml"
     given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if unknown := sorted(set(given) - {source.stem for source in sources()}):
