@@ -11,7 +11,7 @@ STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-.PHONY: help setup studies book html test lint refresh log lock clean
+.PHONY: help setup studies book html test lint refresh simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -50,6 +50,9 @@ lint: $(SET_UP)  ## check style and imports
 
 refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
+
+simulate: $(SET_UP)  ## count how often each statistical procedure is mistaken: about five minutes
+	$(BIN)/python -m vilbert_lib simulate
 
 log: $(SET_UP)  ## add a dated page to the results log: make log NB=04_correlation ARGS='-p seeds 0,1,2'
 	$(BIN)/papermill notebooks/$(NB).ipynb $(ARGS)

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "figures": {"config", "metrics"},
     "features": {"metrics", "figures"},
     "studies": LEARNING | {"runs", "analysis", "figures"},
-    "commands": LEARNING | {"runs", "features", "studies"},
+    "commands": LEARNING | {"runs", "analysis", "features", "studies"},
     "__main__": {"commands"},
     "__init__": set(),
 }

@@ -90,7 +90,7 @@ def refuse_constant(spread: np.ndarray, values: np.ndarray, names: Sequence[str]
     """A ValueError that names the first of the columns (columns, N) whose ``spread`` is nothing."""
     for name, moves in zip(names, varies(spread, values), strict=True):
         if not moves:
-            raise ValueError(f"column {name} is constant {where}: it has no correlation")
+            raise ValueError(f"column {name} is constant {where}")
 
 
 def unit(values: np.ndarray) -> np.ndarray:

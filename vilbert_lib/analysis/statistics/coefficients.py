@@ -13,8 +13,12 @@ def p_of_r(r: float, n: int) -> float:
     studies without any effect, at an intraclass correlation of .6. A ValueError for n < 3 or an impossible r.
     """
     _possible(r, n, at_least=3)
-    # The distribution of r itself: the same p as by t, without its division by zero at |r| = 1.
-    return float(2 * stats.beta.sf(abs(r), n / 2 - 1, n / 2 - 1, loc=-1, scale=2))
+    return float(two_sided(r, n))
+
+
+def two_sided(r, n: int):
+    """p of ``r`` of any shape, by the distribution of r itself: as by t, without its division by zero at 1."""
+    return 2 * stats.beta.sf(np.abs(r), n / 2 - 1, n / 2 - 1, loc=-1, scale=2)
 
 
 def pearson_interval(r: float, n: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vilbert_lib.analysis.statistics.clusters import unit, varies
-from vilbert_lib.analysis.statistics.permutations import orders, p_values
+from vilbert_lib.analysis.statistics.permutations import of_blocks, orders, p_values
 
 AT_ONCE = 2_000_000  # pairs in all orders that are looked up together
 
@@ -57,7 +57,7 @@ def _orders(labels: np.ndarray, n: int, draws: int, seed: int) -> tuple[np.ndarr
     if len(sizes) < 3 or len(set(sizes.tolist())) > 1:
         raise ValueError(f"clusters of {sizes.tolist()} models: at least 3 of one size are needed")
     every, exact = orders(len(sizes), draws, seed)
-    return (every[..., None] * sizes[0] + np.arange(sizes[0])).reshape(len(every), n), exact
+    return of_blocks(every, sizes[0]), exact
 
 
 def correlations_of_pairs(a: np.ndarray, b: np.ndarray, orders: np.ndarray) -> np.ndarray:

@@ -23,6 +23,11 @@ def orders(count: int, draws: int, seed: int) -> tuple[np.ndarray, bool]:
     return np.vstack([observed, rng.permuted(np.tile(observed, (draws, 1)), axis=1)]), False
 
 
+def of_blocks(orders: np.ndarray, size: int) -> np.ndarray:
+    """Orders (P, A) of blocks as those of their rows (P, A size), which stay as they are within a block."""
+    return (orders[..., None] * size + np.arange(size)).reshape(len(orders), -1)
+
+
 def orders_within(clusters: Clusters, draws: int, seed: int) -> tuple[np.ndarray, bool]:
     """Orders (P, N) that leave every row in its cluster, and whether they are all (up to 50 000)."""
     blocks = [np.arange(start, start + size) for start, size in zip(clusters.starts, clusters.sizes, strict=True)]

@@ -23,8 +23,7 @@ def chance_to_detect(rho: float, n: int, alpha: float = 0.05) -> float:
         end = max(critical, np.arctanh(rho)) + reach
         return integrate.fixed_quad(_density, start, end, args=(n, rho), n=200)[0]
 
-    sure = 1.0 if np.arctanh(abs(rho)) - reach > critical else 0.0
-    return float(min(1.0, max(sure, beyond(rho) + beyond(-rho))))
+    return float(min(1.0, beyond(rho) + beyond(-rho)))
 
 
 def _density(z: np.ndarray, n: int, rho: float) -> np.ndarray:

@@ -18,7 +18,9 @@ def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
     ``rows`` is a table, or the rows of one, with columns ``task``, ``r`` and ``dof``, such as
     ``{"task": name, **within(...)}``. They are combined as Fisher's z with variance 1 / (dof - 1), as one effect
     that all tasks have (``fixed``), and as effects that differ from task to task (``random``, variance by
-    DerSimonian and Laird); the tasks must share no runs. Columns ``kind`` (``task``, ``fixed``, ``random``),
+    Paule and Mandel, 1982); the tasks must share no runs. Where tasks differ,
+    the interval of the random effect is too narrow for few of them: of five or six it leaves out the mean in up to
+    12 % of simulated cases, the fixed effect in far more. Columns ``kind`` (``task``, ``fixed``, ``random``),
     ``task``, ``r``, ``low``, ``high`` (95 %), ``weight`` (of a task in the fixed effect), ``dof``, ``note``.
 
     Of fewer than five tasks nothing can be said about how tasks differ: the combined rows are left out, and
@@ -36,7 +38,9 @@ def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
     columns = ["kind", "task", "r", "low", "high", "weight", "dof", "note"]
     if few:
         return found[columns]
-    result = combine_effects(np.arctanh(r), variance, method_re="chi2")
+    result = combine_effects(
+        np.arctanh(r), variance, method_re="iterated"
+    )  # "chi2" lets the variance fall below 0
     z = result.summary_frame().loc[["fixed effect", "random effect"], ["eff", "ci_low", "ci_upp"]]
     together = pd.DataFrame(np.tanh(z.to_numpy()), columns=["r", "low", "high"])
     together = together.assign(

@@ -1,0 +1,101 @@
+"""Tasks put together: against the weights written out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import runs_of
+from scipy.optimize import brentq
+
+from vilbert_lib.analysis.statistics import combine, within
+
+
+def rows_of(tasks: int, seed: int = 0) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    return [
+        {"task": f"t{i}", **within(runs_of(4, 3 + i % 2, 0.5, rng, slope=0.5), "x", "y", draws=10)}
+        for i in range(tasks)
+    ]
+
+
+def pooled(z: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Mean r and its 95 % interval, weights written out."""
+    w = 1 / variance
+    mean, half = (w * z).sum() / w.sum(), 1.959964 / np.sqrt(w.sum())
+    return np.tanh([mean, mean - half, mean + half])
+
+
+def test_tasks_are_weighted_by_their_degrees_of_freedom_less_one():
+    rows = rows_of(6)
+    found = combine(rows).set_index("kind")
+    z, w = np.arctanh([row["r"] for row in rows]), np.array([row["dof"] - 1 for row in rows])
+    assert found.loc["fixed", ["r", "low", "high"]].tolist() == pytest.approx(pooled(z, 1 / w), abs=1e-6)
+    assert found.loc["task", "weight"].tolist() == pytest.approx(w / w.sum())
+
+
+def test_the_random_effect_adds_the_variance_that_makes_the_tasks_as_different_as_they_are():
+    rows = pd.DataFrame({"task": range(6), "r": [0.9, -0.5, 0.8, 0.1, 0.7, 0.4], "dof": [9, 5, 9, 23, 7, 9]})
+    z, v = np.arctanh(rows.r), 1 / (rows.dof - 1)
+
+    def excess(tau2: float) -> float:
+        w = 1 / (v + tau2)
+        return (w * (z - (w * z).sum() / w.sum()) ** 2).sum() - 5
+
+    wanted = pooled(z, v + brentq(excess, 0, 10))
+    found = combine(rows).set_index("kind")
+    assert found.loc["random", ["r", "low", "high"]].tolist() == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tasks_that_differ_less_than_chance_makes_them_have_one_effect(seed):
+    r = 0.3 + 0.01 * np.random.default_rng(seed).standard_normal(6)
+    found = combine(pd.DataFrame({"task": range(6), "r": r, "dof": 9})).set_index("kind")
+    columns = ["r", "low", "high"]
+    assert found.loc["random", columns].tolist() == pytest.approx(found.loc["fixed", columns].tolist())
+
+
+def test_a_task_keeps_its_own_interval():
+    rows = rows_of(5)
+    found = combine(rows)
+    assert found.kind.tolist() == ["task"] * 5 + ["fixed", "random"]
+    for row, wanted in zip(found[:5].itertuples(), rows, strict=True):
+        assert (row.task, row.r, row.low, row.high) == (
+            wanted["task"],
+            *(pytest.approx(wanted[c]) for c in ("r", "low", "high")),
+        )
+
+
+def test_tasks_that_differ_much_widen_the_random_effect_alone():
+    rows = pd.DataFrame({"task": range(6), "r": [0.9, -0.9, 0.8, -0.8, 0.7, 0.1], "dof": 9})
+    found = combine(rows).set_index("kind")
+    assert found.loc["random", "high"] - found.loc["random", "low"] > 2 * (
+        found.loc["fixed", "high"] - found.loc["fixed", "low"]
+    )
+    assert float(found.loc["random", "note"].removeprefix("I2 = ")) > 0.8
+    assert combine(rows.assign(r=0.4)).note.iloc[-1] == "I2 = 0.00"
+
+
+def test_fewer_than_five_tasks_are_shown_and_not_combined():
+    found = combine(rows_of(4))
+    assert (found.kind == "task").all() and len(found) == 4
+    assert (found.note == "4 tasks, not combined: at least 5 are needed").all()
+    assert list(found.columns) == list(combine(rows_of(5)).columns)
+
+
+def test_a_table_and_its_rows_are_the_same():
+    assert combine(pd.DataFrame(rows_of(5))).equals(combine(rows_of(5)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="dof"), "no column 'dof'"),
+        (lambda t: t.assign(task="vqa"), "task vqa is there twice"),
+        (lambda t: t.assign(r=[0.1, 0.2, 1.0]), "task t2: r=1.0, dof=7; |r| < 1"),
+        (lambda t: t.assign(dof=[9, 1, 9]), "task t1: .* dof=1; "),
+        (lambda t: t.assign(r=[0.1, np.nan, 0.3]), "column r holds NaN or infinity in 1 of 3 rows"),
+        (lambda t: t[:0], "no task to combine"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        combine(change(pd.DataFrame(rows_of(3))))
