@@ -51,6 +51,12 @@ def test_verdicts_on_what_the_log_shows_only_as_pictures_or_not_at_all(told):
     assert (told.verdict[keys] == "cannot be told").all()
 
 
+@pytest.mark.parametrize("alpha", [0, 1, 5])
+def test_a_level_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match=f"alpha={alpha}: a level lies between 0 and 1"):
+        thesis_claims.claims(alpha)
+
+
 def test_conclusions_are_read_as_sentences():
     table = thesis_claims.claims()
     said = thesis_claims.sentences(table, "data")
@@ -171,6 +177,7 @@ def test_intervals_drawn_are_wider_for_architectures_than_for_models():
         (lambda: thesis_frames.placements(pretrained=False), 12, 2),
         (lambda: thesis_frames.layer_lines(["cka", "mknn"]), 8 * 12 * 2, 8),
         (thesis_frames.pretraining_curves, 16 * 9, 4),
+        (lambda: thesis_frames.other_curves().assign(panel="one"), 3 * (10 * 2 + 9 + 5 * 2 + 4 * 8), 1),
         (thesis_frames.pretraining_losses, (3 + 4 + 4 + 4) * 6, 6),
         (thesis_frames.easy_vqa, 2 * 12 * 7, 7),
         (thesis_frames.identical_layers, 36, 1),

@@ -8,6 +8,7 @@ from vilbert_lib.config import ARCHITECTURES
 from vilbert_lib.metrics import MEASURES
 
 TITLES = {name: measure.title for name, measure in MEASURES.items()}
+QUANTITIES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 LOSSES = {
     f"{part}_{objective}": f"{objective.upper()}, {said}"
     for objective in ("mlm", "ap", "mim")
@@ -57,9 +58,8 @@ def placements(pretrained: bool) -> pd.DataFrame:
 
 def fusion_curves() -> pd.DataFrame:
     """Losses and accuracy against the epoch, a row a fusion method, epoch and quantity."""
-    names = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
-    curves = thesis_log.read("learning_curves").query("date == '2025-10-01'").rename(columns=names)
-    return curves.melt(["fusion", "epoch"], list(names.values()), var_name="panel")
+    curves = thesis_log.read("learning_curves").query("date == '2025-10-01'").rename(columns=QUANTITIES)
+    return curves.melt(["fusion", "epoch"], list(QUANTITIES.values()), var_name="panel")
 
 
 def layer_lines(measures: list[str]) -> pd.DataFrame:
@@ -81,6 +81,16 @@ def pretraining_curves() -> pd.DataFrame:
     for column, order in (("kind", ["none", "none, again", "plain", "contrastive"]), ("panel", PLACES)):
         table = table.sort_values(column, key=lambda s, order=order: s.map(order.index), kind="stable")
     return table
+
+
+def other_curves() -> pd.DataFrame:
+    """Losses and accuracy of the trainings of several epochs that no other frame holds."""
+    curves = thesis_log.read("learning_curves")
+    placed = curves.series.isin(pretraining_curves().series) | (curves.date == "2025-10-01")
+    several = curves[~placed & (curves.groupby("series").epoch.transform("size") > 2)]
+    return several.rename(columns=QUANTITIES).melt(
+        ["series", "epoch"], list(QUANTITIES.values()), var_name="quantity"
+    )
 
 
 def pretraining_losses() -> pd.DataFrame:

@@ -34,7 +34,8 @@ def run_spread(best: pd.DataFrame) -> float:
 def gains_differ(best: pd.DataFrame) -> float:
     """p of the hypothesis that pretraining gains the same at every placement (F test).
 
-    The gains' variance against that of a difference of two trainings.
+    The gains' variance against that of a difference of two trainings. Approximate: the trainings without
+    pretraining enter both.
     """
     variance = (best.plain - best.none_first).var()
     return float(stats.f.sf(variance / (2 * run_spread(best) ** 2), len(best) - 1, len(best)))

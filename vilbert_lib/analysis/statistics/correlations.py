@@ -16,6 +16,8 @@ def correlation(
 
     Architectures (``cluster``) are drawn with replacement, then runs within each: seeds of one
     architecture are not independent, and an interval that took them to be would be too narrow.
+    With 5 or 12 architectures of 3 seeds it leaves out the truth in 2 to 4 % of simulated studies up to an
+    intraclass correlation of .6, and in 6.5 to 8 % at .9.
     Draws in which a side is constant are left out; a side that is constant altogether gives NaN. Returns
     ``r``, ``low``, ``high``, ``n``, ``clusters``.
     """
@@ -41,7 +43,9 @@ def difference_of_correlations(
     x1 and x2, each brought to mean 0 and variance 1 over all rows, may change places within any architecture
     without changing how they are distributed together with y: more than equal correlations, also equally strong
     clusters. Within each of some architectures they change places, and both correlations are computed anew:
-    all choices up to 16 architectures, ``draws`` random ones beyond. Returns ``difference``, ``low``, ``high``,
+    all choices up to 16 architectures, ``draws`` random ones beyond. With five architectures p cannot be below
+    1/16, and with twelve it is at most .05 in 5 to 6.5 % of simulated studies without a difference, since the
+    runs themselves give mean and variance. Returns ``difference``, ``low``, ``high``,
     ``p``. A ValueError for fewer than three architectures or a constant column.
     """
     clusters, values = read(table, [x1, x2, y], cluster, at_least=3)

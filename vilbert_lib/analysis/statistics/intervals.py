@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 
 def proportion_interval(share: float, n: int) -> tuple[float, float]:
@@ -35,3 +35,13 @@ def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
         named = dict(zip(by, key, strict=True))
         rows.append(named | {"mean": group[value].mean(), "low": low, "high": high, "seeds": len(group)})
     return pd.DataFrame(rows)
+
+
+def share_difference(a: float, b: float, n: int) -> tuple[float, float]:
+    """Newcombe's 95 % interval of the difference of two shares, each observed on ``n`` samples, in [-1, 1].
+
+    It takes the samples to be different ones; of the same samples, as of two models on one test part, it is
+    wider than need be.
+    """
+    low, high = confint_proportions_2indep(round(a * n), n, round(b * n), n, method="newcomb", alpha=0.05)
+    return float(low), float(high)
