@@ -35,3 +35,13 @@ def test_students_interval_over_three_seeds_covers_the_mean_as_often_as_it_says(
     rng = np.random.default_rng(0)
     drawn_means = [seed_interval(pd.Series(rng.standard_normal(3))) for _ in range(2000)]
     assert np.mean([low < 0 < high for low, high in drawn_means]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_difference_of_two_shares_has_newcombes_interval():
+    """By his formula (1998, method 10), from the two intervals of Wilson."""
+    a, b, n = 0.8, 0.6, 70
+    (l1, u1), (l2, u2) = (statistics.proportion_interval(share, n) for share in (a, b))
+    low, high = statistics.share_difference(a, b, n)
+    assert low == pytest.approx(a - b - np.hypot(a - l1, u2 - b))
+    assert high == pytest.approx(a - b + np.hypot(u1 - a, b - l2))
+    assert statistics.share_difference(b, a, n) == pytest.approx((-high, -low))

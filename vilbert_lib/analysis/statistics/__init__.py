@@ -5,7 +5,12 @@ from vilbert_lib.analysis.statistics.coefficients import p_of_r, pearson_interva
 from vilbert_lib.analysis.statistics.correlations import correlation, difference_of_correlations
 from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc
 from vilbert_lib.analysis.statistics.families import adjust, max_t
-from vilbert_lib.analysis.statistics.intervals import over_seeds, proportion_interval, seed_interval, share_difference
+from vilbert_lib.analysis.statistics.intervals import (
+    over_seeds,
+    proportion_interval,
+    seed_interval,
+    share_difference,
+)
 from vilbert_lib.analysis.statistics.levels import between, within
 from vilbert_lib.analysis.statistics.matrices import mantel
 from vilbert_lib.analysis.statistics.paired import differences, paired
