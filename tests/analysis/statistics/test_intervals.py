@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from vilbert_lib.analysis.statistics import over_seeds, proportion_interval, seed_interval
+from vilbert_lib.analysis.statistics import over_seeds, proportion_interval, seed_interval, share_difference
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.0, 20), (0.35, 20), (0.6, 540), (1.0, 3)])
@@ -40,8 +40,8 @@ def test_students_interval_over_three_seeds_covers_the_mean_as_often_as_it_says(
 def test_the_difference_of_two_shares_has_newcombes_interval():
     """By his formula (1998, method 10), from the two intervals of Wilson."""
     a, b, n = 0.8, 0.6, 70
-    (l1, u1), (l2, u2) = (statistics.proportion_interval(share, n) for share in (a, b))
-    low, high = statistics.share_difference(a, b, n)
+    (l1, u1), (l2, u2) = (proportion_interval(share, n) for share in (a, b))
+    low, high = share_difference(a, b, n)
     assert low == pytest.approx(a - b - np.hypot(a - l1, u2 - b))
     assert high == pytest.approx(a - b + np.hypot(u1 - a, b - l2))
-    assert statistics.share_difference(b, a, n) == pytest.approx((-high, -low))
+    assert share_difference(b, a, n) == pytest.approx((-high, -low))
