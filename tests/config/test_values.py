@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from vilbert_lib.config import AlignmentConfig, ModelConfig, RunConfig, TrainConfig, arrange, profile
+from vilbert_lib.metrics import MEASURES
 
 
 def make(**changes) -> RunConfig:
@@ -209,3 +210,7 @@ def test_what_can_be_meant_is_allowed(call):
 
 def test_the_number_of_patches_follows_from_the_sizes():
     assert ModelConfig(image_size=64, patch_size=16).num_patches == 16
+
+
+def test_the_profile_small_asks_for_every_measure():
+    assert profile("small").alignment.measures == tuple(MEASURES)

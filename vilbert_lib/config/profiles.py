@@ -20,6 +20,13 @@ class Profile:
     synthetic_samples: int = 0  # training samples a task of the synthetic root; 0: real data only
 
 
+#: Names of all measures of :mod:`vilbert_lib.metrics`.
+EVERY_MEASURE = (
+    "cka", "cka_rbf", "unbiased_cka", "svcca", "cca", "mknn", "cknna", "cycle_knn", "lcs_knn", "edit_knn",
+    "jaccard", "rank", "procrustes", "procrustes_distance", "rsa", "r2", "r2_ols", "cosine", "max_sim_tp",
+    "max_sim_pt", "wasserstein",
+)  # fmt: skip
+
 PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
@@ -31,13 +38,11 @@ PROFILES: dict[str, Profile] = {
     ),
     "small": Profile(
         name="small",
-        model=ModelConfig(
-            width=128, coattention_width=128, pooled_width=128, heads=4, coattention_heads=4, patch_size=8
-        ),
-        pretrain=TrainConfig(epochs=20, batch_size=64, lr=5e-4, augment=True),
-        finetune=TrainConfig(epochs=20, batch_size=64, lr=5e-4),
-        alignment=AlignmentConfig(n_samples=512),
-        synthetic_samples=8000,
+        model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
+        pretrain=TrainConfig(epochs=8, lr=5e-4, augment=True, n_eval=500),
+        finetune=TrainConfig(epochs=8, lr=5e-4, n_eval=500),
+        alignment=AlignmentConfig(measures=EVERY_MEASURE, n_samples=512),
+        synthetic_samples=4000,
     ),
     "base": Profile(
         name="base",
