@@ -87,7 +87,14 @@ def test_tasks_that_order_architectures_alike_are_told_from_others(table):
 
 
 def test_one_task_has_nothing_to_agree_with(table):
-    assert performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy").empty
+    found = performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy")
+    assert found.empty and findings.of_tasks(found) == ["H1 between tasks: one task, nothing to compare."]
+
+
+def test_a_sentence_counts_the_pairs_of_tasks_that_agree(table):
+    third = table[table.task == "first"].assign(task="third")
+    orders = performance.agreement_of_tasks(pd.concat([table, third]), "test_accuracy")
+    assert findings.of_tasks(orders)[0].startswith("H1 between tasks: of 3 pairs of tasks 1 have")
 
 
 def test_sentences_say_what_the_numbers_say(table):

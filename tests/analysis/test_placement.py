@@ -5,7 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from vilbert_lib.analysis import placement
+from vilbert_lib.analysis import findings, placement
 
 PLACEMENTS = {"baseline": ((), ()), "late": ((2, 3), (1, 3)), "first": ((0,), (0,))}
 STEP = 0.25  # what every block adds, from its layers on, once it is trained
@@ -54,6 +54,42 @@ def test_a_jump_is_told_from_what_happens_without_blocks():
     assert list(trained.control_jump) == pytest.approx([0.01] * 4)
     assert list(trained.excess) == pytest.approx([STEP] * 4)
     assert found[found.moment == "untrained"].excess.abs().max() < 1e-12
+
+
+@pytest.fixture(scope="module")
+def rises() -> pd.DataFrame:
+    """Seven architectures with blocks at different layers; before training they add nothing."""
+    places = {"baseline": ((), ())} | {f"at{i}": ((i % 3 + 1,), (i // 3 + 1,)) for i in range(7)}
+    PLACEMENTS.update(places)
+    return placement.rises(placement.jumps(alignments(tuple(places)), places))
+
+
+def test_what_blocks_add_is_told_apart_from_what_they_added_untrained(rises):
+    best, untrained, learned = (rises.loc[("cka", moment)] for moment in ("best", "untrained", "learned"))
+    assert best["mean"] == pytest.approx(STEP) and best.low <= STEP <= best.high
+    assert best.p == pytest.approx(2 / 2**7) and best.flipped == "architecture" and best.clusters == 7
+    assert untrained["mean"] == pytest.approx(0) and untrained.p == 1
+    assert learned["mean"] == pytest.approx(STEP)
+
+
+def test_lines_are_means_over_runs_with_an_interval():
+    drawn = placement.lines(placement.around_first_block(alignments(), PLACEMENTS, reach=2))
+    at = drawn.set_index(["line", "offset"])
+    assert at["mean"]["trained", 0] - at["mean"]["trained, without blocks", 0] == pytest.approx(STEP)
+    assert at["mean"]["untrained", 0] == pytest.approx(at["mean"]["trained, without blocks", 0])
+    assert (drawn.low <= drawn["mean"] + 1e-12).all() and (drawn["mean"] <= drawn.high + 1e-12).all()
+
+
+def test_sentences_say_what_the_numbers_say(rises):
+    first, second = findings.of_placement(rises, "cka")
+    assert first.startswith("H3 holds for cka: over a block alignment rises by +0.250") and "1 of 1" in first
+    assert "Training adds +0.250" in second
+    turned = rises.assign(mean=-rises["mean"], low=-rises.high, high=-rises.low)
+    turned.loc[("cka", "best"), ["low", "high"]] = [-0.3, -0.2]
+    assert findings.of_placement(turned, "cka")[0].startswith("H3 fails")
+    unsure = rises.assign(low=-1.0, high=1.0, p=0.4, flipped="pair")
+    assert findings.of_placement(unsure, "cka")[0].startswith("H3 cannot be told")
+    assert "of few architectures" in findings.of_placement(unsure, "cka")[0]
 
 
 def test_a_block_before_the_first_layer_has_no_before():

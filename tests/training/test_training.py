@@ -12,6 +12,7 @@ from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint, losses
 from vilbert_lib.training.optimization import optimizer_of
+from vilbert_lib.training.pretrain import evaluate
 from vilbert_lib.training.samples import training_samples
 
 
@@ -136,6 +137,24 @@ def test_the_plain_training_loss_is_that_of_the_model_at_rest_on_trained_pairs(t
     last = run.metrics.iloc[1]
     for name, value in losses.means(sums, "train_plain").items():
         assert last[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_patches_are_told_from_as_many_others_in_validation_as_in_training(tiny_root, tiny_profile):
+    """An objective that cannot tell them at all has the logarithm of their number for a loss."""
+    found = {}
+    for size in (4, 8):
+        config = runs.configure(
+            tiny_profile,
+            tiny_root,
+            "conceptual_captions",
+            "baseline",
+            objectives=("mim",),
+            train={"batch_size": size, "temperature": 1e6},
+        )
+        data = runs.dataset(config, tiny_root, "val")
+        assert len(data) % 8 == 0
+        found[size] = evaluate(runs.build_model(config, tiny_root), data, config)["val_mim_loss"]
+        assert found[size] == pytest.approx(math.log(size * config.model.num_patches), abs=1e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_it(tiny_root, tiny_profile):

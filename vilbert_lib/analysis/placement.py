@@ -128,15 +128,19 @@ def rises(steps: pd.DataFrame) -> pd.DataFrame:
     """What a block adds, from :func:`jumps`: one row a measure and moment.
 
     Over the blocks of a run the mean is taken first; then runs are compared with those without blocks
-    (:func:`vilbert_lib.analysis.statistics.paired`): ``mean``, ``low``, ``high``, ``p``, ``pairs``, ``clusters``.
+    (:func:`vilbert_lib.analysis.statistics.paired`), ``untrained`` and at their ``best`` epoch, and in the row
+    ``learned`` what a block adds at the best epoch with what it added before training.
+    Columns ``mean``, ``low``, ``high``, ``p``, ``pairs``, ``clusters``, ``flipped``.
     """
     pairs = ["architecture", "task", "seed"]
-    means = steps.groupby(["measure", "moment", *pairs], sort=False)[["jump", "control_jump"]].mean().reset_index()
-    long = means.melt(["measure", "moment", *pairs], var_name="kind", value_name="step")
-    rows = [
-        statistics.paired(group, "step", of="kind", against="control_jump", pairs=pairs).assign(
-            measure=measure, moment=moment
-        )
-        for (measure, moment), group in long.groupby(["measure", "moment"], sort=False)
-    ]
+    columns = ["jump", "control_jump", "excess"]
+    means = steps.groupby(["measure", "moment", *pairs], sort=False)[columns].mean().reset_index()
+    rows = []
+    for measure, of_measure in means.groupby("measure", sort=False):
+        for moment, group in of_measure.groupby("moment", sort=False):
+            long = group.melt(pairs, ["jump", "control_jump"], "kind", "step")
+            found = statistics.paired(long, "step", of="kind", against="control_jump", pairs=pairs)
+            rows.append(found.assign(measure=measure, moment=moment))
+        found = statistics.paired(of_measure, "excess", of="moment", against="untrained", pairs=pairs)
+        rows.append(found.assign(measure=measure, moment="learned"))
     return pd.concat(rows, ignore_index=True).set_index(["measure", "moment"]).drop(columns="of")

@@ -4,7 +4,7 @@ from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_
 from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
-from vilbert_lib.figures.points import alignment_against, intervals
+from vilbert_lib.figures.points import alignment_against, intervals, performance
 from vilbert_lib.figures.studies import around_block, family, measures_among_themselves, over_levels
 from vilbert_lib.figures.style import caption, use_style
 
@@ -23,6 +23,7 @@ __all__ = [
     "measures_among_themselves",
     "over_levels",
     "pair_heatmaps",
+    "performance",
     "reference_lines",
     "sample_grid",
     "samples",

@@ -70,3 +70,21 @@ def intervals(
             axis.set_ylim(-0.6, len(rows) - 0.4)
         axis.set(title=str(name), xlabel=xlabel)
     return figure
+
+
+def performance(table: pd.DataFrame, value: str, *, levels: dict[str, float] | None = None) -> Figure:
+    """``value`` of every run by architecture, one panel a task: a point is a run, a bar the mean over seeds.
+
+    ``levels`` gives each task the best possible value, a dashed line.
+    """
+    tasks = list(dict.fromkeys(table.task))
+    figure, axes = panel_axes(len(tasks), columns=2, height=0.7 + 0.24 * table.architecture.nunique(), sharey=True)
+    for axis, task in zip(axes, tasks, strict=True):
+        rows = table[table.task == task][::-1]
+        means = rows.groupby("architecture", sort=False)[value].mean()
+        axis.plot(means, means.index, ls="", marker="|", color=COLOURS[0], ms=14, mew=2)
+        axis.plot(rows[value], rows.architecture, ls="", marker="o", color=COLOURS[0], ms=4, alpha=0.6)
+        if task in (levels or {}):
+            axis.axvline(levels[task], color="0.3", lw=1, ls="--")
+        axis.set(title=task, xlabel=value.replace("_", " "))
+    return figure

@@ -47,7 +47,8 @@ def measures_among_themselves(matrix: pd.DataFrame, groups: pd.Series, label: st
 def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: str, label: str) -> Figure:
     """Correlations of a family of tests as heat maps; a dot marks those with ``p`` below .05."""
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = panel_axes(len(names), columns=4, height=0.8 + 0.2 * table[y].nunique(), sharey=True)
+    width = min(9.0, 2.4 + 1.6 * len(names))
+    figure, axes = panel_axes(len(names), 5, width, 1.0 + 0.2 * table[y].nunique(), sharey=True)
     for axis, name in zip(axes, names, strict=True):
         rows = table[table[panel] == name]
         order = list(dict.fromkeys(rows[y])), list(dict.fromkeys(rows[x]))

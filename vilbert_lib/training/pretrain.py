@@ -27,11 +27,15 @@ def evaluate(
     n: int = 0,
     among: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Mean loss and accuracy of each objective on ``n`` samples (0: all) ``among`` those of ``data``."""
+    """Mean loss and accuracy of each objective on ``n`` samples (0: all) ``among`` those of ``data``.
+
+    In batches as large as training's: a patch or pair is told from the others of its batch, and among more
+    of them that is harder.
+    """
     device = next(model.parameters()).device
     objective, sums = losses.pretraining(config.objectives, config.train), {}
     model.eval()
-    for batch in evaluation_batches(data, n, 128, device, among):
+    for batch in evaluation_batches(data, n, config.train.batch_size, device, among):
         for name, value in objective(model, batch)[1].items():
             sums[name] = sums.get(name, 0) + value.to(torch.float64)
     return losses.means(sums, prefix)

@@ -33,7 +33,11 @@ def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
     low, high = around(r, variance)
     weight = 1 / variance / (1 / variance).sum()
     few = len(table) < ENOUGH
-    note = f"{len(table)} tasks, not combined: at least {ENOUGH} are needed" if few else ""
+    note = (
+        f"Tasks are not combined: of {len(table)} instead of {ENOUGH} nothing is known about how they differ."
+        if few
+        else ""
+    )
     found = table.assign(kind="task", low=low, high=high, weight=weight, note=note)
     columns = ["kind", "task", "r", "low", "high", "weight", "dof", "note"]
     if few:

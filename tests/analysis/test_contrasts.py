@@ -1,0 +1,70 @@
+"""One thing changed: what was put in comes out, per architecture and over all of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import contrasts, statistics
+
+
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    """Four architectures, three seeds: ``sum`` gains 0.1 on ``memes`` everywhere, nothing on ``food``."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for task, gain in (("memes", 0.1), ("food", 0.0)):
+        for architecture in "abcd":
+            for seed in range(3):
+                base = 0.5 + 0.05 * rng.standard_normal()
+                for fusion, step in (("hadamard", 0), ("sum", gain)):
+                    rows.append(
+                        {
+                            "task": task,
+                            "architecture": architecture,
+                            "seed": seed,
+                            "fusion": fusion,
+                            "accuracy": base + step + 0.005 * rng.standard_normal(),
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def test_rows_are_those_of_the_thesis_tables(results):
+    table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
+    assert list(table.columns[:6]) == ["task", "architecture", "fusion", "mean", "sd", "seeds"]
+    first = table[(table.task == "memes") & (table.architecture == "a")].set_index("fusion")
+    own = results[(results.task == "memes") & (results.architecture == "a") & (results.fusion == "sum")].accuracy
+    assert first["mean"]["sum"] == pytest.approx(own.mean()) and first.sd["sum"] == pytest.approx(own.std())
+    assert pd.isna(first.difference["hadamard"]) and first.difference["sum"] == pytest.approx(0.1, abs=0.02)
+    assert first.low["sum"] < first.difference["sum"] < first.high["sum"]
+
+
+def test_over_all_architectures_the_interval_is_that_of_pairs(results):
+    table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
+    everywhere = table[table.architecture == contrasts.EVERYWHERE].set_index("task")
+    memes = statistics.paired(results[results.task == "memes"], "accuracy", of="fusion", against="hadamard").iloc[
+        0
+    ]
+    assert everywhere.difference["memes"] == memes["mean"] and everywhere.low["memes"] == memes["low"]
+    assert everywhere.p["memes"] < 0.05 and everywhere.low["food"] < 0 < everywhere.high["food"]
+
+
+def test_of_two_architectures_there_is_no_row_for_all(results):
+    few = results[results.architecture.isin(["a", "b"])]
+    assert contrasts.EVERYWHERE not in set(
+        contrasts.contrasts(few, "accuracy", of="fusion", against="hadamard").architecture
+    )
+
+
+def test_sentences_say_what_the_numbers_say(results):
+    table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
+    memes, food = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
+    assert memes.startswith("memes, all architectures: sum against hadamard raises accuracy: +0.1")
+    assert "food, all architectures: sum against hadamard is not shown to change accuracy" in food
+    few = contrasts.contrasts(results[results.architecture == "a"], "accuracy", of="fusion", against="hadamard")
+    assert contrasts.sentences(few, "fusion", "hadamard", "accuracy")[0].startswith("memes, a: sum")
+
+
+def test_a_seed_without_a_kind_is_an_error(results):
+    with pytest.raises(ValueError, match="not there for every seed"):
+        contrasts.contrasts(results.drop(index=0), "accuracy", of="fusion", against="hadamard")

@@ -1,0 +1,59 @@
+"""One thing changed, architecture by architecture and seed by seed, and over all architectures."""
+
+import pandas as pd
+
+from vilbert_lib.analysis import statistics
+
+EVERYWHERE = "all architectures"
+
+
+def contrasts(results: pd.DataFrame, value: str, *, of: str, against: str) -> pd.DataFrame:
+    """Each kind in column ``of`` beside the kind ``against``, in the form of the thesis' tables.
+
+    One row a task, architecture and kind: ``mean`` and ``sd`` of ``value`` over ``seeds``, and the mean
+    ``difference`` to the kind ``against`` with the same seed, with Student's 95 % interval (``low``, ``high``).
+    Of three architectures and more a row for all of them follows, with the interval and ``p`` of
+    :func:`vilbert_lib.analysis.statistics.paired`. A ValueError where a seed lacks a kind.
+    """
+    rows = []
+    for task, of_task in results.groupby("task", sort=False):
+        for architecture, group in of_task.groupby("architecture", sort=False):
+            steps = statistics.over_seeds(
+                statistics.differences(group, value, of=of, against=against), [of], value
+            )
+            steps = steps.set_index(of)
+            for kind, runs in group.groupby(of, sort=False):
+                row = {"task": task, "architecture": architecture, of: kind, "mean": runs[value].mean()}
+                row |= {"sd": runs[value].std(), "seeds": len(runs)}
+                if kind != against:
+                    step = steps.loc[kind]
+                    row |= {"difference": step["mean"], "low": step.low, "high": step.high}
+                rows.append(row)
+        if of_task.architecture.nunique() > 2:
+            rows += _over_architectures(of_task, value, of, against, task)
+    columns = ["task", "architecture", of, "mean", "sd", "seeds", "difference", "low", "high", "p"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _over_architectures(of_task: pd.DataFrame, value: str, of: str, against: str, task: str) -> list[dict]:
+    found = statistics.paired(of_task, value, of=of, against=against)
+    means = of_task.groupby(of)[value].mean()
+    return [
+        {"task": task, "architecture": EVERYWHERE, of: row["of"], "mean": means[row["of"]]}
+        | {"difference": row["mean"], "low": row["low"], "high": row["high"], "p": row["p"]}
+        for row in found.to_dict("records")
+    ]
+
+
+def sentences(table: pd.DataFrame, of: str, against: str, what: str) -> list[str]:
+    """What each kind changed, on every task: over all architectures where there is such a row, else one by one."""
+    found = []
+    for task, of_task in table.dropna(subset="difference").groupby("task", sort=False):
+        everywhere = of_task[of_task.architecture == EVERYWHERE]
+        for _, row in (everywhere if len(everywhere) else of_task).iterrows():
+            verdict = "raises" if row.low > 0 else "lowers" if row.high < 0 else "is not shown to change"
+            found.append(
+                f"{task}, {row.architecture}: {row[of]} against {against} {verdict} {what}:"
+                f" {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]."
+            )
+    return found
