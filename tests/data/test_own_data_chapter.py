@@ -38,6 +38,6 @@ def test_the_example_of_the_chapter_runs_as_it_is_printed(tmp_path, monkeypatch)
             done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=False)
             assert done.returncode == 0
         else:
-            assert content.startswith("papermill notebooks/01_finetuning.ipynb -p task colours")
+            assert content.startswith("papermill notebooks/01_finetuning.ipynb -p tasks colours")
         ran.append(caption or language)
     assert ran == ["python", "text", "my_data/colours/task.json", "bash", "python", "bash", "python"]
