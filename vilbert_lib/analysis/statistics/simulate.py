@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from vilbert_lib.analysis.statistics.clusters import Clusters
-from vilbert_lib.analysis.statistics.made import ALPHA, PROCEDURES, Procedure, Studies
+from vilbert_lib.analysis.statistics.made import PROCEDURES, Procedure, Studies
 
 DESIGNS = ((5, 3), (12, 3))  # architectures, seeds of each
 ICCS = (0.0, 0.3, 0.6, 0.9)
@@ -97,4 +97,4 @@ def side_by_side(rates: pd.DataFrame) -> pd.DataFrame:
     rates = rates.assign(column=rates.design + ", ICC " + rates.icc.astype(str))
     wide = rates.pivot(index=["procedure", "rho"], columns="column", values="rate")[rates.column.unique()]
     wide = wide.reindex(pd.MultiIndex.from_frame(rates[["procedure", "rho"]].drop_duplicates()))
-    return wide.reset_index().assign(promised=ALPHA)[["procedure", "rho", "promised", *wide.columns]]
+    return wide.round(3).reset_index()
