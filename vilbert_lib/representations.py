@@ -26,7 +26,7 @@ COLUMNS = [
     "value",
     *CHANCE,
 ]
-PERMUTATIONS = 200  # of the samples of one side, for chance levels that have no closed form
+PERMUTATIONS = 50  # of the samples of one side, for chance levels that have no closed form
 
 
 def sample_rows(data: PairDataset, n: int) -> np.ndarray:

@@ -41,8 +41,8 @@ PROFILES: dict[str, Profile] = {
         model=ModelConfig(heads=2, coattention_heads=2, dropout=0.0),
         pretrain=TrainConfig(epochs=8, lr=5e-4, augment=True, n_eval=500),
         finetune=TrainConfig(epochs=8, lr=5e-4, n_eval=500),
-        alignment=AlignmentConfig(measures=EVERY_MEASURE, n_samples=512),
-        synthetic_samples=4000,
+        alignment=AlignmentConfig(measures=EVERY_MEASURE),
+        synthetic_samples=2000,
     ),
     "base": Profile(
         name="base",
