@@ -69,9 +69,8 @@ def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
 def of_families(groups: pd.Series, choices: pd.DataFrame, four: list[str]) -> list[str]:
     """Groups of measures that say the same, and what four of them tell of the others."""
     members = groups.groupby(groups).apply(lambda group: ", ".join(group.index))
-    found = [
-        f"The {len(groups)} measures fall into {len(members)} group{'s' * (len(members) > 1)}: {' | '.join(members)}."
-    ]
+    number = f"{len(members)} group{'s' * (len(members) > 1)}"
+    found = [f"The {len(groups)} measures fall into {number}: {' | '.join(members)}."]
     if len(choices):
         wanted = choices[choices.chosen.map(lambda names: set(names.split(", ")) == set(four))]
         place = int(wanted.index[0]) + 1
