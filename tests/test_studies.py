@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vilbert_lib import paths, studies
+from vilbert_lib import pages, paths, studies
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 
@@ -193,6 +193,6 @@ def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():
         new_output("stream", name="stderr", text="50%"),
         new_output("stream", name="stdout", text="/a/b"),
     ]
-    result = studies.tidy(new_notebook(cells=[cell], metadata={"papermill": {}}), {"/a": "<a>"}).cells[0]
+    result = pages.tidy(new_notebook(cells=[cell], metadata={"papermill": {}}), {"/a": "<a>"}).cells[0]
     assert [output.text for output in result.outputs] == ["<a>/b"]
     assert result.metadata == {"tags": ["x"]}

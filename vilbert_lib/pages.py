@@ -1,0 +1,113 @@
+"""Executed notebooks as pages of the book: without what differs between machines and runs."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from vilbert_lib import paths
+from vilbert_lib.runs import device_name
+
+
+def tidy(notebook: NotebookNode, hidden: dict[str, str] | None = None) -> NotebookNode:
+    """Take out of an executed notebook what differs from run to run and machine to machine.
+
+    Progress (stderr), timings and papermill's metadata go; ``hidden`` maps texts to what stands
+    in their place.
+    """
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
+        if "injected-parameters" in tags:
+            cell.id = "injected-parameters"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return _replace(notebook, hidden or {})
+
+
+def _replace(value, hidden: dict[str, str]):
+    if isinstance(value, str):
+        for text, stand_in in hidden.items():
+            value = value.replace(text, stand_in)
+        return value
+    if isinstance(value, dict):
+        for name in value:
+            value[name] = _replace(value[name], hidden)
+    elif isinstance(value, list):
+        value[:] = [_replace(item, hidden) for item in value]
+    return value
+
+
+def injected(notebook: NotebookNode) -> dict:
+    """The parameters that papermill put into an executed notebook."""
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            tree = ast.parse(cell.source)
+            return {
+                node.targets[0].id: ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.Assign)
+            }
+    return {}
+
+
+def found(notebook: NotebookNode) -> list[str]:
+    """The sentences of the last findings in an executed notebook, see :func:`findings`."""
+    said = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown", "")
+            if text.startswith("- "):
+                said = [line.removeprefix("- ") for line in text.splitlines()]
+    return said
+
+
+def _machine_paths(values: dict) -> dict[str, str]:
+    """What stands for the folders of this machine in a published page; the longest come first."""
+    hidden = {str(paths.REPOSITORY): ".", str(Path.home()): "~"}
+    for name, value in values.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            hidden |= {value: f"<{name}>", str(Path(value).resolve()): f"<{name}>"}
+    return dict(sorted(hidden.items(), key=lambda pair: -len(pair[0])))
+
+
+def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
+    """Write an executed notebook as a page of the book, whole or not at all.
+
+    ``entry`` makes it an entry of the results log: it stands before the title, and below it what
+    the run was and the first of its findings.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    took = notebook.metadata.get("papermill", {}).get("duration")
+    values = injected(notebook)
+    hidden = _machine_paths(values)
+    tidy(notebook, hidden)
+    if entry:
+        title, _, rest = notebook.cells[0].source.partition("\n")
+        listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
+        about = (
+            f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
+            f" {device_name()}.*"
+        )
+        if sentences := found(notebook):
+            about += f"\n\n**Found.** {_replace(sentences[0], hidden)}"
+        notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
+    write(page, notebook)
+    return page
+
+
+def write(path: Path, notebook: NotebookNode) -> bool:
+    """Write ``notebook`` where it differs from what is there; returns whether it did."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+    return True
