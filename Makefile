@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := .venv/.set-up
-UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet
+UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log contrasts model_questions
 LIBRARY := $(shell find vilbert_lib -name '*.py')
