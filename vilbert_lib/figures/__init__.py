@@ -5,7 +5,14 @@ from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
 from vilbert_lib.figures.points import alignment_against, intervals, performance
-from vilbert_lib.figures.studies import around_block, family, measures_among_themselves, over_levels
+from vilbert_lib.figures.studies import (
+    around_block,
+    batch_bias,
+    dose_response,
+    family,
+    measures_among_themselves,
+    over_levels,
+)
 from vilbert_lib.figures.style import caption, use_style
 
 __all__ = [
@@ -13,7 +20,9 @@ __all__ = [
     "architecture",
     "around_block",
     "bands",
+    "batch_bias",
     "caption",
+    "dose_response",
     "family",
     "intervals",
     "layer_heatmaps",

@@ -22,25 +22,29 @@ def unbiased_cka(x: Tensor, y: Tensor) -> Tensor:
 
     The three estimates are unbiased, their ratio is not quite: see :func:`hsic`.
     """
-    left, right = _gram(x, "X"), _gram(y, "Y")
+    left, right = centred_gram(x, "X"), centred_gram(y, "Y")
     return hsic(left, right) / (hsic(left, left) * hsic(right, right)).sqrt()
 
 
 def hsic(left: Tensor, right: Tensor) -> Tensor:
-    """Unbiased HSIC of two U-centred matrices (n, n) of :func:`_gram`: never negative for a matrix and itself."""
-    n = len(left)
-    return (left * right).sum() / (n * (n - 3))
+    """Unbiased HSIC of two matrices (..., n, n) of :func:`centred_gram`: not negative for a matrix and itself."""
+    n = left.shape[-1]
+    return (left * right).sum((-2, -1)) / (n * (n - 3))
 
 
-def _gram(x: Tensor, name: str) -> Tensor:
-    """The U-centred Gram matrix (Szekely and Rizzo 2014): rows sum to zero with a diagonal of zeros."""
+def centred_gram(x: Tensor, name: str) -> Tensor:
+    """The U-centred Gram matrix (..., n, n) of x (..., n, d): rows that sum to zero, a diagonal of zeros.
+
+    Szekely and Rizzo (2014), definition 2, for Gram matrices.
+    """
     x = _checked(x, name)
-    x = x - x.mean(0)  # changes nothing but the rounding
-    n = len(x)
-    gram = (x @ x.T) * (1 - torch.eye(n, dtype=x.dtype, device=x.device))
-    rows = gram.sum(1) / (n - 2)
-    centred = gram - rows[:, None] - rows + gram.sum() / ((n - 1) * (n - 2))
-    return centred * (1 - torch.eye(n, dtype=x.dtype, device=x.device))
+    x = x - x.mean(-2, keepdim=True)  # changes nothing but the rounding
+    n = x.shape[-2]
+    others = 1 - torch.eye(n, dtype=x.dtype, device=x.device)
+    gram = (x @ x.mT) * others
+    rows = gram.sum(-1) / (n - 2)
+    everything = rows.sum(-1)[..., None, None] / (n - 1)
+    return (gram - rows[..., None] - rows[..., None, :] + everything) * others
 
 
 def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Tensor:
@@ -69,12 +73,13 @@ def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
 
 
 def _checked(x: Tensor, name: str) -> Tensor:
-    if len(x) < 4:
-        raise ValueError(f"{name} has {len(x)} samples: alignment within a batch needs at least 4")
+    n = x.shape[-2]
+    if n < 4:
+        raise ValueError(f"{name} has {n} samples: alignment within a batch needs at least 4")
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    spread = (x - x.mean(0)).square().mean()
-    if not spread > CONSTANT**2 * x.square().mean():
-        raise ValueError(f"{name} is the same for all {len(x)} samples (or not finite): it is alike to nothing")
+    spread = (x - x.mean(-2, keepdim=True)).square().mean((-2, -1))
+    if not (spread > CONSTANT**2 * x.square().mean((-2, -1))).all():
+        raise ValueError(f"{name} is the same for all {n} samples (or not finite): it is alike to nothing")
     return x
 
 
