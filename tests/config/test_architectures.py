@@ -52,6 +52,7 @@ def test_an_architecture_without_a_name_is_spelled_by_its_layers():
     assert architecture_of([4], [4]) == "t4-v4"
     assert architecture_of((9, 10, 11), (9, 10, 11)) == "late_fusion"
     assert architecture_of((), ()) == "baseline"
+    assert placement("text_only") == ((), ())
     placed = arrange(ModelConfig(), "t3.10-v0.11")
     assert (placed.t_biattention_ids, placed.v_biattention_ids) == ((3, 10), (0, 11))
 

@@ -39,13 +39,13 @@ def architecture_of(t_ids: tuple[int, ...], v_ids: tuple[int, ...]) -> str:
 
 
 def placement(architecture: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Text ids and vision ids of an architecture that is named or spelled.
+    """Text ids and vision ids of an architecture that is named or spelled; a baseline has none.
 
     A ValueError where there is no such name, and for a spelling that is not what :func:`architecture_of` gives:
     an architecture that went by two names would be trained twice.
     """
     if not (spelled := _SPELLED.fullmatch(architecture)):
-        return choose("architecture", architecture, ARCHITECTURES | dict.fromkeys(BASELINES))
+        return choose("architecture", architecture, ARCHITECTURES | dict.fromkeys(BASELINES, ((), ())))
     t_ids, v_ids = (tuple(map(int, ids.split("."))) for ids in spelled.groups())
     if (name := architecture_of(t_ids, v_ids)) != architecture:
         raise ValueError(f"architecture {architecture!r} is called {name!r}")
