@@ -5,6 +5,14 @@ from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
 from vilbert_lib.figures.points import alignment_against, intervals, performance
+from vilbert_lib.figures.search import (
+    best_so_far,
+    parallel_coordinates,
+    parameter_importances,
+    pareto_front,
+    placement_map,
+    slices,
+)
 from vilbert_lib.figures.studies import around_block, family, measures_among_themselves, over_levels
 from vilbert_lib.figures.style import caption, use_style
 
@@ -13,6 +21,7 @@ __all__ = [
     "architecture",
     "around_block",
     "bands",
+    "best_so_far",
     "caption",
     "family",
     "intervals",
@@ -23,11 +32,16 @@ __all__ = [
     "measures_among_themselves",
     "over_levels",
     "pair_heatmaps",
+    "parallel_coordinates",
+    "parameter_importances",
+    "pareto_front",
     "performance",
+    "placement_map",
     "reference_lines",
     "sample_grid",
     "samples",
     "shade_layers",
+    "slices",
     "stream_heatmaps",
     "use_style",
 ]

@@ -21,7 +21,7 @@ def small_profile(profile: Profile) -> Profile:
 
 
 def work_on(
-    plan: Search, scale: Profile, root: Path, n_trials: int, epochs: str, storage: str = "", **options
+    plan: Search, scale: Profile, root: Path, n_trials: int, epochs: str, storage: str = "", at_once: int = 0
 ) -> None:
     """Work until ``n_trials`` are settled; the file ``epochs`` gets a line for every epoch that is recorded."""
 
@@ -32,10 +32,10 @@ def work_on(
 
     sys.addaudithook(hook)
     record = search.start(plan, scale, root, storage=storage, heartbeat=1)
-    search.work(record, n_trials, pause=0.1, jobs=1, **options)
+    search.work(record, n_trials, pause=0.1, jobs=1, at_once=at_once)
 
 
-def killed_in(name: str, number: int, *arguments, **options) -> None:
+def killed_in(name: str, number: int, *arguments) -> None:
     """Work, and be killed when the file ``name`` of a run has been written for the ``number``-th time."""
     count = 0
 
@@ -47,7 +47,7 @@ def killed_in(name: str, number: int, *arguments, **options) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    work_on(*arguments, **options)
+    work_on(*arguments)
 
 
 def _append(path: str, line: str) -> None:

@@ -28,10 +28,10 @@ class Search:
     several ``run_seeds`` a value is the mean over them.
 
     Trials are proposed ``batch`` by batch; a proposal knows the results of the batches before its own. The first
-    ``startup`` trials are drawn at random, and with ``sampler`` ``random`` the others too.
-    ``seed`` is that of the proposals. With ``prune`` (one objective, a validation figure, one run a trial) a
-    trial ends after an epoch in which its best is worse than the median of the batches before, once there
-    are ``startup`` whole trials. ``architecture`` is that of a space without placement.
+    ``startup`` trials are drawn at random, and with ``sampler`` ``random`` the others too. ``seed`` is that of
+    the proposals. With ``prune`` (one objective, a validation figure, one run a trial) a trial ends after an
+    epoch, not the first, when its best is worse than the median of the batches before, once these have
+    ``startup`` whole trials. ``architecture`` is that of a space without placement.
     """
 
     name: str

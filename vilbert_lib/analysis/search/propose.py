@@ -25,11 +25,14 @@ def propose(search: Search, space: dict[str, BaseDistribution], before: list[Fro
 
 
 def ends_early(search: Search, before: list[FrozenTrial], trial: FrozenTrial, so_far: dict[int, float]) -> bool:
-    """Whether a trial with the figures ``so_far``, by epoch, is worse than the median of the trials before."""
+    """Whether a trial with the figures ``so_far``, by epoch, is worse than the median of those before.
+
+    Never after its first epoch, which tells too little.
+    """
     watched = copy.copy(trial)
     watched.intermediate_values = dict(so_far)
-    pruner = MedianPruner(n_startup_trials=search.startup, n_warmup_steps=1)
-    return pruner.prune(_study(search, before), watched)
+    pruner = MedianPruner(n_startup_trials=search.startup, n_warmup_steps=2)
+    return bool(pruner.prune(_study(search, before), watched))
 
 
 def _study(search: Search, before: list[FrozenTrial], sampler: BaseSampler | None = None) -> optuna.Study:

@@ -7,6 +7,7 @@ process that made it, and two processes may by chance write down the same propos
 
 import json
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from pathlib import Path
 import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from vilbert_lib import paths
@@ -46,6 +47,11 @@ class Record:
             if trial.state != TrialState.FAIL or "error" in trial.user_attrs:
                 found.setdefault(trial.user_attrs["slot"], trial)
         return found
+
+    def fail_the_dead(self) -> None:
+        """Give back what processes had taken that show no sign of life."""
+        with _no_warning():
+            fail_stale_trials(self.study)
 
     def write_down(self, slots: range) -> None:
         """Propose what is tried in the batch of ``slots``, where nobody has done so, or all who did are dead."""
@@ -170,7 +176,18 @@ def _file(name: str) -> str:
 def _open(address: str, heartbeat: int) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     patient = {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
-    return RDBStorage(address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat)
+    with _no_warning():
+        return RDBStorage(
+            address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat
+        )
+
+
+@contextmanager
+def _no_warning() -> Iterator[None]:
+    """Optuna's heartbeats are experimental, which users of a search need not be told at every step."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _differing(known: dict, asked: dict) -> list[str]:

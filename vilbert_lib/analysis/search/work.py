@@ -4,7 +4,6 @@ import time
 from contextlib import suppress
 
 from optuna.exceptions import TrialPruned
-from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from vilbert_lib import runs
@@ -25,7 +24,7 @@ def work(record: Record, n_trials: int, *, at_once: int = 0, pause: float = 1.0,
     """
     size = record.search.batch
     while True:
-        fail_stale_trials(record.study)
+        record.fail_the_dead()
         known = record.slots()
         unsettled = [slot for slot in range(n_trials) if not (slot in known and known[slot].state.is_finished())]
         if not unsettled:

@@ -1,0 +1,145 @@
+"""A search: how it went, which parameters mattered, where the streams of good trials meet."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+
+#: What parameters are called on an axis, with their units.
+LABELS = {
+    "num_coattn_layers": "co-attention\nlayers",
+    "t_center": "text: centre\n(layer)",
+    "t_spread": "text: spread\n(layers)",
+    "v_center": "vision: centre\n(layer)",
+    "v_spread": "vision: spread\n(layers)",
+    "lr": "learning rate\n(log10)",
+}
+
+
+def best_so_far(table: pd.DataFrame, label: str) -> Figure:
+    """The best value after each trial, a line a ``sampler``; points are the trials.
+
+    ``table``: ``trial``, ``value``, ``best``, ``sampler``.
+    """
+    figure, [axis] = panel_axes(1, width=6.0, height=3.2)
+    for i, (name, rows) in enumerate(table.groupby("sampler", sort=False)):
+        line = {"color": COLOURS[i], "ls": ["-", "--", ":"][i % 3], "lw": 1.8}
+        axis.plot(rows.trial, rows.best, drawstyle="steps-post", label=f"{name}, best so far", **line)
+        axis.plot(rows.trial, rows.value, ls="", marker=MARKERS[i], color=COLOURS[i], ms=8 - 3 * i, alpha=0.6)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel="trials", ylabel=label)
+    legend_above(figure, axis)
+    return figure
+
+
+def parallel_coordinates(table: pd.DataFrame, parameters: list[str], value: str, label: str) -> Figure:
+    """A line a trial, across an axis a parameter; its colour is ``value``."""
+    rows = table.dropna(subset=[value])
+    scales = [_scale(rows[name], name) for name in parameters] + [_scale(rows[value], value)]
+    heights = np.column_stack([(heights - low) / max(high - low, 1e-12) for heights, low, high, _ in scales])
+    figure, [axis] = panel_axes(1, width=9.0, height=3.4)
+    colours, norm = colormaps["cividis"], Normalize(rows[value].min(), rows[value].max())
+    for line, colour in zip(heights, colours(norm(rows[value])), strict=True):
+        axis.plot(line, color=colour, lw=1.6, alpha=0.85)
+    for x, (_, low, high, ticks) in enumerate(scales):
+        axis.axvline(x, color="0.3", lw=1)
+        for at, text in ticks:
+            axis.annotate(text, (x, (at - low) / max(high - low, 1e-12)), xytext=(3, 0), **_BESIDE)
+    axis.set_xticks(range(len(scales)), [*(LABELS.get(name, name) for name in parameters), label], fontsize=8.5)
+    axis.set_yticks([])
+    axis.set(xlim=(-0.1, len(scales) - 0.6), ylim=(-0.06, 1.06))
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+_BESIDE = {"textcoords": "offset points", "fontsize": 7.5, "va": "center", "color": "0.2"}
+
+
+def _scale(column: pd.Series, name: str) -> tuple[np.ndarray, float, float, list[tuple[float, str]]]:
+    """Heights of a column's values on an axis, where that begins and ends, and its ticks."""
+    if not pd.api.types.is_numeric_dtype(column):
+        known = sorted(column.unique())
+        heights = column.map(known.index).to_numpy(float)
+        return heights, 0.0, float(len(known) - 1), list(enumerate(known))
+    heights = np.log10(column.to_numpy(float)) if name == "lr" else column.to_numpy(float)
+    low, high = heights.min(), heights.max()
+    ticks = np.unique(np.linspace(low, high, 4)) if len(np.unique(heights)) > 4 else np.unique(heights)
+    return heights, low, high, [(at, f"{at:.3g}") for at in ticks]
+
+
+def pareto_front(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> Figure:
+    """Trials by two objectives; those that none beats in both are joined and named.
+
+    ``table``: ``best``, ``architecture`` and the columns ``x`` and ``y``.
+    """
+    figure, [axis] = panel_axes(1, width=6.5, height=4.0)
+    axis.plot(table[x], table[y], ls="", marker="o", color="0.6", ms=5, label="trials")
+    front = table[table.best].sort_values([x, y]).drop_duplicates([x, y, "architecture"])
+    axis.plot(front[x], front[y], ls="--", lw=1, marker="s", color=COLOURS[1], ms=6, label="Pareto front")
+    for i, row in enumerate(front.to_dict("records")):
+        place = {"xytext": (6, -3 if i % 2 else 6), "textcoords": "offset points"}
+        axis.annotate(row["architecture"], (row[x], row[y]), fontsize=8, **place)
+    axis.margins(x=0.25, y=0.12)
+    axis.set(xlabel=labels[0], ylabel=labels[1])
+    legend_above(figure, axis)
+    return figure
+
+
+def parameter_importances(table: pd.DataFrame) -> Figure:
+    """How much each parameter decides, one panel an objective. ``table``: ``objective``, ``parameter``, ``share``."""
+    names = list(dict.fromkeys(table.objective))
+    figure, axes = panel_axes(len(names), 3, height=0.9 + 0.3 * table.parameter.nunique(), sharey=True)
+    order = list(dict.fromkeys(table.parameter))[::-1]
+    for axis, name in zip(axes, names, strict=True):
+        rows = table[table.objective == name].set_index("parameter").loc[order]
+        axis.barh([LABELS.get(parameter, parameter).replace("\n", " ") for parameter in order], rows.share)
+        axis.set(title=name, xlabel="share of importance", xlim=(0, 1))
+    return figure
+
+
+def slices(table: pd.DataFrame, parameters: list[str], value: str, label: str) -> Figure:
+    """``value`` against each parameter by itself; a point is a trial, the darker the later."""
+    figure, axes = panel_axes(len(parameters), columns=min(5, len(parameters)), height=2.4, sharey=True)
+    rows = table.dropna(subset=[value])
+    for axis, name in zip(axes, parameters, strict=True):
+        points = axis.scatter(rows[name], rows[value], c=rows.number + 1, cmap="cividis_r", s=26)
+        if name == "lr":
+            axis.set_xscale("log")
+        elif pd.api.types.is_integer_dtype(table[name]):
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set(xlabel=LABELS.get(name, name).replace("\n(log10)", ""))
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel(label)
+    figure.colorbar(points, ax=axes, label="trial", shrink=0.8).ax.yaxis.set_major_locator(
+        MaxNLocator(integer=True)
+    )
+    return figure
+
+
+def placement_map(table: pd.DataFrame, num_layers: int, label: str) -> Figure:
+    """Where the streams met: a cell a text and a vision layer, its colour the mean of the trials that had that pair.
+
+    ``table``: ``text_layer``, ``vision_layer``, ``value``, ``trials``; the number of placements stands in the cell.
+    """
+    figure, [axis] = panel_axes(1, width=6.2, height=5.0)
+    values = np.full((num_layers, num_layers), np.nan)
+    values[table.text_layer.to_numpy(int), table.vision_layer.to_numpy(int)] = table.value
+    image = axis.imshow(values, cmap="cividis", origin="lower")
+    for row in table.itertuples():
+        _write(axis, row.vision_layer, row.text_layer, str(row.trials), image.norm(row.value))
+    axis.set_xticks(range(num_layers))
+    axis.set_yticks(range(num_layers))
+    axis.set(xlabel="vision layer", ylabel="text layer")
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label=label, shrink=0.85)
+    return figure
+
+
+def _write(axis: Axes, x: int, y: int, text: str, shade: float) -> None:
+    axis.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if shade < 0.5 else "black")
