@@ -15,8 +15,8 @@ def add_to(commands) -> None:
         epilog="On many machines, which share the folder of runs: --storage postgresql+psycopg://user@host/base",
     )
     parser.add_argument("name", help="of the search, and of its file below data/studies")
-    parser.add_argument("--objectives", nargs="+", required=True, metavar="TASK.FIGURE",
-                        help="val_loss, val_accuracy, alignment or -alignment of a task, such as mm_imdb.val_loss")  # fmt: skip
+    figures = "val_loss, val_accuracy, alignment or -alignment of a task, such as mm_imdb.val_loss"
+    parser.add_argument("--objectives", nargs="+", required=True, metavar="TASK.FIGURE", help=figures)
     parser.add_argument("--trials", type=int, required=True, help="of the search, by all who work on it")
     parser.add_argument("--space", nargs="+", default=["placement"], help="placement, training or both")
     parser.add_argument("--sampler", default="tpe", help="tpe or random")

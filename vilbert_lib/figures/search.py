@@ -17,7 +17,7 @@ LABELS = {
     "t_spread": "text: spread\n(layers)",
     "v_center": "vision: centre\n(layer)",
     "v_spread": "vision: spread\n(layers)",
-    "lr": "learning rate\n(log10)",
+    "lr": "learning rate",
 }
 
 
@@ -58,7 +58,13 @@ def parallel_coordinates(table: pd.DataFrame, parameters: list[str], value: str,
     return figure
 
 
-_BESIDE = {"textcoords": "offset points", "fontsize": 7.5, "va": "center", "color": "0.2"}
+_BESIDE = {
+    "textcoords": "offset points",
+    "fontsize": 7.5,
+    "va": "center",
+    "color": "0.1",
+    "bbox": {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
+}
 
 
 def _scale(column: pd.Series, name: str) -> tuple[np.ndarray, float, float, list[tuple[float, str]]]:
@@ -67,32 +73,35 @@ def _scale(column: pd.Series, name: str) -> tuple[np.ndarray, float, float, list
         known = sorted(column.unique())
         heights = column.map(known.index).to_numpy(float)
         return heights, 0.0, float(len(known) - 1), list(enumerate(known))
-    heights = np.log10(column.to_numpy(float)) if name == "lr" else column.to_numpy(float)
-    low, high = heights.min(), heights.max()
-    ticks = np.unique(np.linspace(low, high, 4)) if len(np.unique(heights)) > 4 else np.unique(heights)
-    return heights, low, high, [(at, f"{at:.3g}") for at in ticks]
+    values = column.to_numpy(float)
+    heights = np.log10(values) if name == "lr" else values
+    order = np.unique(values, return_index=True)[1]
+    shown = order if len(order) <= 6 else order[[0, -1]]
+    return heights, heights.min(), heights.max(), [(heights[i], f"{values[i]:.3g}") for i in shown]
 
 
 def pareto_front(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> Figure:
-    """Trials by two objectives; those that none beats in both are joined and named.
+    """Trials by two objectives; those that none beats in both are joined, with their numbers.
 
-    ``table``: ``best``, ``architecture`` and the columns ``x`` and ``y``.
+    ``table``: ``number``, ``best`` and the columns ``x`` and ``y``.
     """
     figure, [axis] = panel_axes(1, width=6.5, height=4.0)
     axis.plot(table[x], table[y], ls="", marker="o", color="0.6", ms=5, label="trials")
-    front = table[table.best].sort_values([x, y]).drop_duplicates([x, y, "architecture"])
+    front = table[table.best].sort_values([x, y]).drop_duplicates([x, y])
     axis.plot(front[x], front[y], ls="--", lw=1, marker="s", color=COLOURS[1], ms=6, label="Pareto front")
-    for i, row in enumerate(front.to_dict("records")):
-        place = {"xytext": (6, -3 if i % 2 else 6), "textcoords": "offset points"}
-        axis.annotate(row["architecture"], (row[x], row[y]), fontsize=8, **place)
-    axis.margins(x=0.25, y=0.12)
+    for row in front.to_dict("records"):
+        axis.annotate(row["number"], (row[x], row[y]), xytext=(0, 7), ha="center", **_NEAR)
+    axis.margins(0.1)
     axis.set(xlabel=labels[0], ylabel=labels[1])
     legend_above(figure, axis)
     return figure
 
 
+_NEAR = {"textcoords": "offset points", "fontsize": 8}
+
+
 def parameter_importances(table: pd.DataFrame) -> Figure:
-    """How much each parameter decides, one panel an objective. ``table``: ``objective``, ``parameter``, ``share``."""
+    """How much each parameter decides (``parameter``, ``share``), one panel an ``objective``."""
     names = list(dict.fromkeys(table.objective))
     figure, axes = panel_axes(len(names), 3, height=0.9 + 0.3 * table.parameter.nunique(), sharey=True)
     order = list(dict.fromkeys(table.parameter))[::-1]
@@ -105,15 +114,20 @@ def parameter_importances(table: pd.DataFrame) -> Figure:
 
 def slices(table: pd.DataFrame, parameters: list[str], value: str, label: str) -> Figure:
     """``value`` against each parameter by itself; a point is a trial, the darker the later."""
-    figure, axes = panel_axes(len(parameters), columns=min(5, len(parameters)), height=2.4, sharey=True)
+    figure, axes = panel_axes(len(parameters), columns=5 if len(parameters) == 5 else 4, height=2.4, sharey=True)
     rows = table.dropna(subset=[value])
     for axis, name in zip(axes, parameters, strict=True):
         points = axis.scatter(rows[name], rows[value], c=rows.number + 1, cmap="cividis_r", s=26)
         if name == "lr":
+            ends = np.log10([rows[name].min(), rows[name].max()])
             axis.set_xscale("log")
+            axis.set_xticks(10**ends, [f"{rate:.1e}" for rate in 10**ends], fontsize=8)
+            axis.minorticks_off()
+        elif not pd.api.types.is_numeric_dtype(table[name]):
+            axis.tick_params(axis="x", rotation=30, labelsize=8)
         elif pd.api.types.is_integer_dtype(table[name]):
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set(xlabel=LABELS.get(name, name).replace("\n(log10)", ""))
+        axis.set(xlabel=LABELS.get(name, name))
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(label)
     figure.colorbar(points, ax=axes, label="trial", shrink=0.8).ax.yaxis.set_major_locator(
@@ -123,9 +137,9 @@ def slices(table: pd.DataFrame, parameters: list[str], value: str, label: str) -
 
 
 def placement_map(table: pd.DataFrame, num_layers: int, label: str) -> Figure:
-    """Where the streams met: a cell a text and a vision layer, its colour the mean of the trials that had that pair.
+    """Where the streams met: a cell a text and a vision layer, its colour the mean of the trials with that pair.
 
-    ``table``: ``text_layer``, ``vision_layer``, ``value``, ``trials``; the number of placements stands in the cell.
+    ``table``: ``text_layer``, ``vision_layer``, ``value`` and ``trials``, the number in the cell.
     """
     figure, [axis] = panel_axes(1, width=6.2, height=5.0)
     values = np.full((num_layers, num_layers), np.nan)

@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from vilbert_lib import paths
 from vilbert_lib.analysis.search.plan import Search, configure
@@ -146,6 +147,8 @@ def start(search: Search, profile: Profile, root: Path, *, storage: str = "", he
             storage=database, study_name=search.name, directions=search.directions, load_if_exists=True
         )
         if "settings" not in study.user_attrs:
+            if study.get_trials():
+                raise ValueError(f"{search.name!r} is the name of another study in this database")
             study.set_user_attr("settings", settings)
     if differing := _differing(study.user_attrs["settings"], settings):
         raise ValueError(f"search {search.name!r} was begun with other settings: {', '.join(differing)} differ")
@@ -176,10 +179,14 @@ def _file(name: str) -> str:
 def _open(address: str, heartbeat: int) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     patient = {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
-    with _no_warning():
-        return RDBStorage(
-            address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat
-        )
+    try:
+        with _no_warning():
+            return RDBStorage(
+                address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat
+            )
+    except (SQLAlchemyError, ImportError) as error:  # the address itself may hold a password
+        why = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise OSError(f"the database of the search cannot be opened: {why}") from error
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A search as tables: trials, the best so far, the Pareto front, what mattered, where good placements meet."""
 
+import warnings
+
 import numpy as np
 import optuna
 import pandas as pd
@@ -96,11 +98,13 @@ def importances(record: Record) -> pd.DataFrame:
     complete = _complete(record)
     for i, objective in enumerate(record.search.objectives if len(complete.trials) >= FEWEST else ()):
         sign = 1 if record.search.directions[i] == "minimize" else -1
-        shares = optuna.importance.get_param_importances(
-            complete,
-            evaluator=PedAnovaImportanceEvaluator(target_quantile=0.5, region_quantile=1.0),
-            target=lambda trial, i=i, sign=sign: sign * trial.values[i],
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*low `target` values")  # which the sign sees to
+            shares = optuna.importance.get_param_importances(
+                complete,
+                evaluator=PedAnovaImportanceEvaluator(target_quantile=0.5, region_quantile=1.0),
+                target=lambda trial, i=i, sign=sign: sign * trial.values[i],
+            )
         rows += [{"objective": objective, "parameter": name, "share": share} for name, share in shares.items()]
     return pd.DataFrame(rows, columns=["objective", "parameter", "share"])
 
