@@ -12,7 +12,7 @@ def add_to(commands) -> None:
         help="search over placements and hyper-parameters; many may work on one search",
         description="Begin a search or go on with it, until so many trials are settled; then say what was best."
         " Every process that works on it is given the same settings.",
-        epilog="On many machines, which share the folder of runs: --storage postgresql+psycopg://user@host/base",
+        epilog="On many machines, which share the folder of runs: --at-once 1 --storage postgresql+psycopg://user@host/base",
     )
     parser.add_argument("name", help="of the search, and of its file below data/studies")
     figures = "val_loss, val_accuracy, alignment or -alignment of a task, such as mm_imdb.val_loss"
@@ -35,7 +35,12 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--storage", default="", metavar="ADDRESS", help="of a database; default: a file of SQLite"
     )
-    parser.add_argument("--at-once", type=int, default=0, help="trials that this process takes; default: a batch")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=0,
+        help="trials that this process takes: 1 where others work beside it; default: a whole batch",
+    )
     parser.add_argument("--heartbeat", type=int, default=20, help="seconds; after three without, a worker is dead")
     parser.set_defaults(run=search_on)
 

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
 
 #: What parameters are called on an axis, with their units.
 LABELS = {
@@ -22,14 +22,14 @@ LABELS = {
 
 
 def best_so_far(table: pd.DataFrame, label: str) -> Figure:
-    """The best value after each trial, a line a ``sampler``; points are the trials.
+    """The best value after each trial, a line a ``sampler``: mean over searches, with their range.
 
-    ``table``: ``trial``, ``value``, ``best``, ``sampler``.
+    ``table``: ``trial``, ``value`` (a point each), ``best``, ``sampler``.
     """
     figure, [axis] = panel_axes(1, width=6.0, height=3.2)
     for i, (name, rows) in enumerate(table.groupby("sampler", sort=False)):
-        line = {"color": COLOURS[i], "ls": ["-", "--", ":"][i % 3], "lw": 1.8}
-        axis.plot(rows.trial, rows.best, drawstyle="steps-post", label=f"{name}, best so far", **line)
+        line = {"ls": ["-", "--", ":"][i % 3], "lw": 1.8, "label": f"{name}, best so far"}
+        line_with_range(axis, rows.groupby("trial").best, COLOURS[i], **line)
         axis.plot(rows.trial, rows.value, ls="", marker=MARKERS[i], color=COLOURS[i], ms=8 - 3 * i, alpha=0.6)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="trials", ylabel=label)
@@ -117,7 +117,7 @@ def slices(table: pd.DataFrame, parameters: list[str], value: str, label: str) -
     figure, axes = panel_axes(len(parameters), columns=5 if len(parameters) == 5 else 4, height=2.4, sharey=True)
     rows = table.dropna(subset=[value])
     for axis, name in zip(axes, parameters, strict=True):
-        points = axis.scatter(rows[name], rows[value], c=rows.number + 1, cmap="cividis_r", s=26)
+        points = axis.scatter(rows[name], rows[value], c=rows.number, cmap="cividis_r", s=26)
         if name == "lr":
             ends = np.log10([rows[name].min(), rows[name].max()])
             axis.set_xscale("log")
@@ -130,7 +130,7 @@ def slices(table: pd.DataFrame, parameters: list[str], value: str, label: str) -
         axis.set(xlabel=LABELS.get(name, name))
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(label)
-    figure.colorbar(points, ax=axes, label="trial", shrink=0.8).ax.yaxis.set_major_locator(
+    figure.colorbar(points, ax=axes, label="number of the trial", shrink=0.8).ax.yaxis.set_major_locator(
         MaxNLocator(integer=True)
     )
     return figure

@@ -95,7 +95,9 @@ def test_of_few_trials_no_importance_is_told(scale, tiny_root):
 
 
 def test_every_pair_of_layers_that_met_has_the_mean_of_its_placements(one):
-    density = search.placement_density(one).set_index(["text_layer", "vision_layer"])
+    density = search.placement_density(search.trials(one), "hateful_memes.val_loss").set_index(
+        ["text_layer", "vision_layer"]
+    )
     table = search.trials(one).drop_duplicates("architecture")
     pairs = [
         (t, v, row["hateful_memes.val_loss"])
@@ -121,6 +123,16 @@ def test_the_best_configurations_can_be_taken_over(one, two, scale):
     assert {"lr", "dropout", "epochs", "fusion"} <= set(search.ready_to_use(two))
 
 
+def test_what_was_found_is_said_in_the_numbers_of_the_trials(one, two, scale, tiny_root):
+    random = played("random", scale, tiny_root, ("hateful_memes.val_loss",), loss, 24, sampler="random")
+    searched, best, lead = search.found([one, random], 24)
+    ends = [search.best_so_far(record).best.iloc[-1] for record in (one, random)]
+    assert f"{min(ends):.4f}" in best and f"TPE ends {ends[1] - ends[0]:+.4f} better" in lead
+    assert "24 trials each" in searched and "One pair tells nothing" in lead
+    [front] = search.found_fronts([two])
+    assert f"{search.pareto(two).best.sum()} of 24 trials are on the front" in front
+
+
 def test_every_figure_can_be_drawn(one, two):
     value = "hateful_memes.val_loss"
     table, both = search.trials(one), search.trials(two)
@@ -131,7 +143,7 @@ def test_every_figure_can_be_drawn(one, two):
         figures.pareto_front(search.pareto(two), *two.search.objectives, two.search.objectives),
         figures.parameter_importances(search.importances(two)),
         figures.slices(both, list(two.space), value, "validation loss"),
-        figures.placement_map(search.placement_density(one), 4, "validation loss"),
+        figures.placement_map(search.placement_density(table, value), 4, "validation loss"),
     ]
     for figure in drawn:
         figure.canvas.draw()

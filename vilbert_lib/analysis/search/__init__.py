@@ -7,6 +7,7 @@ what is there; the others are tables of it.
 from vilbert_lib.analysis.search.layers import layer_ids, support
 from vilbert_lib.analysis.search.plan import FIGURES, Search
 from vilbert_lib.analysis.search.record import Record, read, start
+from vilbert_lib.analysis.search.sentences import found, found_fronts
 from vilbert_lib.analysis.search.tables import (
     best_so_far,
     importances,
@@ -15,13 +16,15 @@ from vilbert_lib.analysis.search.tables import (
     ready_to_use,
     trials,
 )
-from vilbert_lib.analysis.search.work import work
+from vilbert_lib.analysis.search.work import trained, work
 
 __all__ = [
     "FIGURES",
     "Record",
     "Search",
     "best_so_far",
+    "found",
+    "found_fronts",
     "importances",
     "layer_ids",
     "pareto",
@@ -30,6 +33,7 @@ __all__ = [
     "ready_to_use",
     "start",
     "support",
+    "trained",
     "trials",
     "work",
 ]

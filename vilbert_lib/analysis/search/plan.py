@@ -22,6 +22,8 @@ FIGURES = {"val_loss": "minimize", "val_accuracy": "maximize", "alignment": "max
 class Search:
     """A search, by all that its trials depend on but the scale and the data.
 
+    Without a ``name`` it is called by these, so that other settings are another search.
+
     ``objectives`` are ``<task>.<figure>``: ``val_loss`` or ``val_accuracy`` of the best epoch by validation
     accuracy, ``alignment`` (to be raised) or ``-alignment`` (to be lowered), which is ``measure``, put together
     over layers by ``aggregate``, above chance, on test images whose labels it does not use. With
@@ -34,7 +36,7 @@ class Search:
     ``startup`` whole trials. ``architecture`` is that of a space without placement.
     """
 
-    name: str
+    name: str = ""
     objectives: tuple[str, ...]
     space: tuple[Part, ...] = ("placement",)
     sampler: Literal["tpe", "random"] = "tpe"
@@ -49,7 +51,7 @@ class Search:
 
     def __post_init__(self):
         settle(self)
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
+        if not re.fullmatch(r"(\w[\w.-]*)?", self.name):
             raise ValueError(f"name {self.name!r} must be made of letters, digits, points and dashes")
         for kind, values in (("objective", self.objectives), ("space", self.space), ("run_seed", self.run_seeds)):
             if not values:

@@ -5,6 +5,8 @@ database is an attempt at a slot. Of several attempts the first that did not fai
 process that made it, and two processes may by chance write down the same proposal.
 """
 
+import dataclasses
+import hashlib
 import json
 import threading
 import warnings
@@ -140,6 +142,10 @@ def start(search: Search, profile: Profile, root: Path, *, storage: str = "", he
         "data": {config.task: config.data for config in configs},
         "space": {name: json.loads(distribution_to_json(values)) for name, values in space.items()},
     }
+    if not search.name:
+        canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        search = dataclasses.replace(search, name=f"search-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}")
+        settings["search"] = to_dict(search)
     paths.studies().mkdir(parents=True, exist_ok=True)
     with FileLock(paths.studies() / f"{search.name}.lock"):
         database = _open(storage or _file(search.name), heartbeat)

@@ -109,14 +109,13 @@ def importances(record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["objective", "parameter", "share"])
 
 
-def placement_density(record: Record, objective: str = "") -> pd.DataFrame:
+def placement_density(table: pd.DataFrame, objective: str) -> pd.DataFrame:
     """How good the trials were that let text layer i meet vision layer j, a row a pair that some trial had.
 
-    ``text_layer``, ``vision_layer``, ``value`` (mean of the first objective, or the one named) and ``trials``. A
-    placement that was tried more than once counts once.
+    Of a table of :func:`trials`: ``text_layer``, ``vision_layer``, ``value`` (mean of the objective) and
+    ``trials``. A placement that was tried more than once counts once.
     """
-    objective = objective or record.search.objectives[0]
-    table = trials(record).dropna(subset=[objective]).drop_duplicates("architecture")
+    table = table.dropna(subset=[objective]).drop_duplicates("architecture")
     pairs = [
         {"text_layer": t, "vision_layer": v, "value": row[objective]}
         for row in table.to_dict("records")

@@ -38,6 +38,13 @@ def work(record: Record, n_trials: int, *, at_once: int = 0, pause: float = 1.0,
             time.sleep(pause)
 
 
+def trained(record: Record) -> list[Run]:
+    """The runs of all complete trials, trained again where they were removed."""
+    attempts = [trial for _, trial in sorted(record.slots().items()) if trial.state == TrialState.COMPLETE]
+    configs = [configure(record.search, record.profile, record.root, trial.params) for trial in attempts]
+    return runs.ensure(list(dict.fromkeys(config for of_trial in configs for config in of_trial)), record.root)
+
+
 def _settle(record: Record, mine: list[FrozenTrial], before: list[FrozenTrial], loop_options: dict) -> None:
     try:
         with record.alive(mine):
