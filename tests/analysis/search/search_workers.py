@@ -16,6 +16,7 @@ def small_profile(profile: Profile) -> Profile:
     return dataclasses.replace(
         profile,
         model=dataclasses.replace(profile.model, num_layers=4),
+        finetune=dataclasses.replace(profile.finetune, n_train=16),
         alignment=AlignmentConfig(measures=("cka", "unbiased_cka"), n_samples=12, k=3),
     )
 

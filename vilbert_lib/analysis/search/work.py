@@ -14,13 +14,23 @@ from vilbert_lib.config import RunConfig
 from vilbert_lib.runs import Run
 
 
-def work(record: Record, n_trials: int, *, at_once: int = 0, pause: float = 1.0, **loop_options) -> None:
+def work(
+    record: Record,
+    n_trials: int,
+    *,
+    at_once: int = 0,
+    jobs: int | None = None,
+    pause: float = 1.0,
+    **loop_options,
+) -> None:
     """Come back when ``n_trials`` of the search are settled, by this process or by others that work on it.
 
-    This process takes ``at_once`` trials at a time (0: a whole batch) and trains as many runs at once as
-    cores allow. Trials of the same batch are independent, so results depend on neither. A run that was trained
-    before is not trained again; a killed process' trial is taken up by the others, its runs go on from their
+    This process takes ``at_once`` trials at a time (0: a whole batch) and trains ``jobs`` runs at once, by default
+    as many as cores allow (of a search that prunes, one). Results depend on neither. A run that was trained before
+    is not trained again; a killed process' trial is taken up by others, and its runs go on from their
     checkpoints. A trial whose loss is no number is settled with its error, and no proposal knows of it.
+    ``pause`` seconds pass between two looks for work; ``loop_options`` are those of
+    :func:`vilbert_lib.runs.ensure`.
     """
     size = record.search.batch
     while True:
@@ -33,7 +43,7 @@ def work(record: Record, n_trials: int, *, at_once: int = 0, pause: float = 1.0,
         slots = range(first, min(first + size, n_trials))
         record.write_down(slots)
         if mine := record.claim(slots, at_once or size):
-            _settle(record, mine, [known[slot] for slot in range(first)], loop_options)
+            _settle(record, mine, [known[slot] for slot in range(first)], jobs, loop_options)
         else:
             time.sleep(pause)
 
@@ -45,7 +55,9 @@ def trained(record: Record) -> list[Run]:
     return runs.ensure(list(dict.fromkeys(config for of_trial in configs for config in of_trial)), record.root)
 
 
-def _settle(record: Record, mine: list[FrozenTrial], before: list[FrozenTrial], loop_options: dict) -> None:
+def _settle(
+    record: Record, mine: list[FrozenTrial], before: list[FrozenTrial], jobs: int | None, loop_options: dict
+) -> None:
     try:
         with record.alive(mine):
             configs = [configure(record.search, record.profile, record.root, trial.params) for trial in mine]
@@ -54,7 +66,7 @@ def _settle(record: Record, mine: list[FrozenTrial], before: list[FrozenTrial], 
             if not record.search.prune:
                 everything = [config for of_trial in configs for config in of_trial]
                 with suppress(FloatingPointError):  # whose it is, is asked below
-                    runs.ensure(everything, record.root, **loop_options)
+                    runs.ensure(everything, record.root, jobs, **loop_options)
             for trial, of_trial in zip(mine, configs, strict=True):
                 _settle_one(record, trial, of_trial, before, loop_options)
     except BaseException:
