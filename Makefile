@@ -7,7 +7,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log contrasts model_questions
+STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log 06_placement_search contrasts model_questions
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
@@ -66,4 +66,4 @@ lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
 		--no-emit-index-url --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean:  ## remove the book's build and everything that was made, runs included
-	rm -rf book/_build data/datasets data/runs data/cache data/stamps
+	rm -rf book/_build data/datasets data/runs data/cache data/studies data/stamps

@@ -30,6 +30,11 @@ def runs() -> Path:
     return _place("VILBERT_RUNS", data() / "runs")
 
 
+def studies() -> Path:
+    """Folder of the searches' records, a database each."""
+    return data() / "studies"
+
+
 def archive() -> Path:
     """Folder of the figures of runs that are kept with the code (``VILBERT_ARCHIVE``)."""
     return _place("VILBERT_ARCHIVE", REPOSITORY / "data" / "results")

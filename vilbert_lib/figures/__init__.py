@@ -5,6 +5,14 @@ from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
 from vilbert_lib.figures.points import alignment_against, intervals, performance
+from vilbert_lib.figures.search import (
+    best_so_far,
+    parallel_coordinates,
+    parameter_importances,
+    pareto_front,
+    placement_map,
+    slices,
+)
 from vilbert_lib.figures.studies import (
     around_block,
     batch_bias,
@@ -21,6 +29,7 @@ __all__ = [
     "around_block",
     "bands",
     "batch_bias",
+    "best_so_far",
     "caption",
     "dose_response",
     "family",
@@ -32,11 +41,16 @@ __all__ = [
     "measures_among_themselves",
     "over_levels",
     "pair_heatmaps",
+    "parallel_coordinates",
+    "parameter_importances",
+    "pareto_front",
     "performance",
+    "placement_map",
     "reference_lines",
     "sample_grid",
     "samples",
     "shade_layers",
+    "slices",
     "stream_heatmaps",
     "use_style",
 ]
