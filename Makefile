@@ -66,4 +66,4 @@ lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
 		--no-emit-index-url --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean:  ## remove the book's build and everything that was made, runs included
-	rm -rf book/_build data/datasets data/runs data/cache data/stamps
+	rm -rf book/_build data/datasets data/runs data/cache data/plan data/stamps .snakemake

@@ -12,6 +12,7 @@ from filelock import FileLock
 from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
+from vilbert_lib.runs import planning
 from vilbert_lib.runs.inputs import dataset
 from vilbert_lib.runs.machine import environment
 from vilbert_lib.runs.store import Run, build_model, start_of
@@ -28,8 +29,11 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, *
     A run whose figures the archive keeps is not missing. On a CPU as many runs are trained at once as its
     cores allow (``jobs``): small models gain more from that than from many threads each. Processes that
     were launched together train one run after the other. ``loop_options`` are those of
-    :class:`vilbert_lib.training.loop.Loop` that change no bit.
+    :class:`vilbert_lib.training.loop.Loop` that change no bit. While a study is planned nothing is trained,
+    see :mod:`vilbert_lib.runs.planning`.
     """
+    if os.environ.get(planning.VARIABLE):
+        return planning.note(configs, data_root)
     processes.start()
     missing = processes.shared([config for config in configs if not Run(config).finished])
     # Of what a run starts from the archive may have the figures, but it is the weights that are needed.
