@@ -8,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from vilbert_lib import runs
 from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, RunConfig, TrainConfig
 
-EPOCHS = 40  # of the pretraining: long enough to be killed within
+EPOCHS = 12  # of the pretraining: long enough to be killed within
 
 PARAMETERS = 'data_root: str = ""  # a folder\nshown: str = "test_accuracy"  # a column'
 ASKED = f"""\

@@ -16,7 +16,9 @@ def add_to(commands) -> None:
         description="Train one run, or go on where it stopped. A study that asks for the same run finds it.",
         epilog="On two GPUs: accelerate launch --num_processes 2 -m vilbert_lib train --task ...",
     )
-    parser.add_argument("--planned", metavar="FILE", help="a run as `plan` describes it; nothing else is named then")
+    parser.add_argument(
+        "--planned", metavar="FILE", help="a run as `plan` describes it; nothing else is named then"
+    )
     parser.add_argument("--task", help="such as conceptual_captions")
     parser.add_argument("--architecture", help="such as middle_fusion")
     parser.add_argument("--objectives", default="", help="of pretraining, such as mlm,ap; none: fine-tuning")

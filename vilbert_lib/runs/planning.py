@@ -72,7 +72,9 @@ def read(path: Path) -> tuple[RunConfig, Path]:
         row = json.loads(Path(path).read_text(encoding="utf-8"))
         config, data_root = from_dict(RunConfig, row["config"]), Path(row["data_root"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} describes no run: {error!r}; python -m vilbert_lib plan writes such files") from error
+        raise ValueError(
+            f"{path} describes no run: {error!r}; python -m vilbert_lib plan writes such files"
+        ) from error
     words = tokenizer_of(config.model.text_weights, data_root, config.on_error)
     found = data_name(formats.task(config.task, data_root), words, data_root)
     if found != config.data:
