@@ -11,7 +11,7 @@ STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-.PHONY: help setup studies book html test lint refresh small simulate log lock clean
+.PHONY: help setup studies book html test lint refresh small graph simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -54,6 +54,9 @@ refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 small: $(SET_UP)  ## run every study at the profile small and keep its figures: hours, less where they are kept
 	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
 	$(BIN)/python -m vilbert_lib keep small
+
+graph: $(SET_UP)  ## the same by a job a run, on all cores: make graph ARGS='--config profile=small'
+	$(BIN)/snakemake --cores all $(ARGS)
 
 simulate: $(SET_UP)  ## count how often each statistical procedure is mistaken: about five minutes
 	$(BIN)/python -m vilbert_lib simulate
