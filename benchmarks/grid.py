@@ -124,8 +124,8 @@ def measure(count: int, rounds: int) -> pd.DataFrame:
 def main() -> None:
     """Time all ways and write their table; ``--train`` is what this script calls itself with."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=6, help="at least 2")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5, help="at least 2")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--train", nargs=2, metavar=("COUNT", "ROOT"), help=argparse.SUPPRESS)
     a = parser.parse_args()
     if a.train:
