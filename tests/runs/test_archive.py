@@ -20,51 +20,61 @@ def measured(value: float) -> pd.DataFrame:
 
 def test_what_is_kept_comes_back(folder):
     entries = {"b/run": {"summary": {"best_epoch": 3}}, "a/run": {"summary": {"best_epoch": 1}}}
-    archive.write("small", entries, {"a/run": measured(0.123456789), "b/run": measured(0.5)})
-    archive.write("other", {"c/run": {"summary": {}}}, {"c/run": measured(0.25)})
+    archive.write("small", entries, {"alignment": {"a/run": measured(0.123456789), "b/run": measured(0.5)}})
+    archive.write("other", {"c/run": {"summary": {}}}, {"alignment": {"c/run": measured(0.25)}})
     assert archive.find("a/run") == entries["a/run"] and archive.find("b/run") == entries["b/run"]
-    found = archive.alignment("a/run")
+    found = archive.table("a/run", "alignment")
     pd.testing.assert_frame_equal(found, measured(0.12346), atol=1e-7)
-    assert archive.alignment("c/run").value[0] == 0.25
+    assert archive.table("c/run", "alignment").value[0] == 0.25
     assert archive.find("d/run") is None
-    with pytest.raises(KeyError):
-        archive.alignment("d/run")
+    assert archive.table("d/run", "alignment") is None
 
 
 def test_what_is_read_can_be_changed_without_harm():
-    archive.write("small", {"a/run": {}}, {"a/run": measured(0.5)})
-    frame = archive.alignment("a/run")
+    archive.write("small", {"a/run": {}}, {"alignment": {"a/run": measured(0.5)}})
+    frame = archive.table("a/run", "alignment")
     frame["value"] = 7.0
     archive.find("a/run")  # the same files are not read twice
-    assert archive.alignment("a/run").value[0] == 0.5
+    assert archive.table("a/run", "alignment").value[0] == 0.5
 
 
 def test_what_is_written_anew_is_read_anew():
-    archive.write("small", {"a/run": {"summary": 1}}, {"a/run": measured(0.5)})
+    archive.write("small", {"a/run": {"summary": 1}}, {"alignment": {"a/run": measured(0.5)}})
     assert archive.find("a/run") == {"summary": 1}
-    archive.write("small", {"a/run": {"summary": 2}}, {"a/run": measured(0.75)})
-    assert archive.find("a/run") == {"summary": 2} and archive.alignment("a/run").value[0] == 0.75
+    archive.write("small", {"a/run": {"summary": 2}}, {"alignment": {"a/run": measured(0.75)}})
+    assert archive.find("a/run") == {"summary": 2} and archive.table("a/run", "alignment").value[0] == 0.75
 
 
 def test_the_same_runs_in_another_order_are_the_same_bytes(folder):
     entries, frames = {"a/run": {"n": 1}, "b/run": {"n": 2}}, {"a/run": measured(0.1), "b/run": measured(0.2)}
-    first = [path.read_bytes() for path in archive.write("small", entries, frames)]
-    turned = dict(reversed(entries.items())), dict(reversed(frames.items()))
+    first = [path.read_bytes() for path in archive.write("small", entries, {"alignment": frames})]
+    turned = dict(reversed(entries.items())), {"alignment": dict(reversed(frames.items()))}
     assert [path.read_bytes() for path in archive.write("small", *turned)] == first
 
 
 def test_a_run_without_alignments_is_refused():
     with pytest.raises(ValueError, match=r"'b/run'.*not both"):
-        archive.write("small", {"a/run": {}, "b/run": {}}, {"a/run": measured(0.5)})
+        archive.write("small", {"a/run": {}, "b/run": {}}, {"alignment": {"a/run": measured(0.5)}})
 
 
 def test_a_damaged_file_is_named_with_its_line(folder):
     index, frames = archive.write(
-        "small", {"a/run": {}, "b/run": {}}, {"a/run": measured(0.1), "b/run": measured(0.2)}
+        "small", {"a/run": {}, "b/run": {}}, {"alignment": {"a/run": measured(0.1), "b/run": measured(0.2)}}
     )
     frames.write_bytes(frames.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"small\.alignment\.parquet is damaged"):
-        archive.alignment("a/run")
+        archive.table("a/run", "alignment")
     index.write_text(index.read_text()[:-5])
     with pytest.raises(ValueError, match=r"small\.runs\.jsonl line 2 is damaged"):
         archive.find("a/run")
+
+
+def test_other_tables_are_kept_as_they_are_by_their_key():
+    tiny = pd.DataFrame({"stream": ["text", "vision"], "ratio": [1.25e-9, None], "layer": [-1, 40_000]})
+    entries = {"a/run": {}, "b/run": {}}
+    alignments = {"a/run": measured(0.5), "b/run": measured(0.25)}
+    archive.write("small", entries, {"alignment": alignments, "pulls-0a1b2c3d": {"b/run": tiny}})
+    assert archive.tables("a/run") == {} and archive.tables("nobody/run") == {}
+    [(key, found)] = archive.tables("b/run").items()
+    assert key == "pulls-0a1b2c3d"
+    pd.testing.assert_frame_equal(found, tiny, rtol=1e-6)

@@ -75,3 +75,21 @@ def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, ti
 def test_there_must_be_something_to_keep(places, tiny_profile):
     with pytest.raises(ValueError, match="no run of profile tiny is finished"):
         runs.keep(tiny_profile)
+
+
+def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
+    [run] = runs.ensure([config], tiny_root)
+    made = pd.DataFrame({"layer": [0, 1], "value": [0.125, 1e-7]})
+    pd.testing.assert_frame_equal(run.table("norms", lambda: made, k=3), made)
+    pd.testing.assert_frame_equal(run.table("norms", lambda: pytest.fail("made again"), k=3), made)
+    assert run.table("norms", lambda: made.assign(value=2.0), k=4).value[0] == 2.0
+    with pytest.raises(ValueError, match=r"table 'a/b'"):
+        run.table("a/b", lambda: made)
+    runs.keep(tiny_profile)
+    elsewhere()
+    kept = runs.open_run(config.id)
+    pd.testing.assert_frame_equal(kept.table("norms", lambda: pytest.fail("made again"), k=3), made)
+    assert kept.table("norms", lambda: made.assign(value=3.0), k=5).value[0] == 3.0
+    files = runs.keep(tiny_profile)
+    assert len(files) == 4, "runs, alignments, and a table for each of two settings"

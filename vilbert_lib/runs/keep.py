@@ -25,7 +25,11 @@ def keep(profile: Profile) -> list[Path]:
     if not runs:
         raise ValueError(f"no run of profile {profile.name} is finished below {paths.runs()}")
     entries = {run_id: _entry(run) for run_id, run in runs.items()}
-    return archive.write(profile.name, entries, {run_id: run.alignment for run_id, run in runs.items()})
+    tables = {"alignment": {run_id: run.alignment for run_id, run in runs.items()}}
+    for run_id, run in runs.items():
+        for key, table in run.tables().items():
+            tables.setdefault(key, {})[run_id] = table
+    return archive.write(profile.name, entries, tables)
 
 
 def _entry(run: Run) -> dict:

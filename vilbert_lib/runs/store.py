@@ -1,5 +1,8 @@
 """The store of runs: a run's folder and what is read from it, its model, tables of many runs."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +56,7 @@ class Run:
     def alignment(self) -> pd.DataFrame:
         """One row an epoch, layer pair and measure."""
         if self._kept:
-            return archive.alignment(self.config.id)
+            return archive.table(self.config.id, "alignment")
         return checkpoint.read_frame(self.folder / "alignment.parquet")
 
     def model(self, data_root: Path) -> Classifier | PretrainingModel:
@@ -70,6 +73,26 @@ class Run:
         checkpoint.read_weights(self.folder / "model.safetensors", model)
         return model.eval()
 
+    def table(self, name: str, make: Callable[[], pd.DataFrame], **settings) -> pd.DataFrame:
+        """What ``make`` measures on the run's model, made once and kept with the run.
+
+        ``name`` and ``settings``, plain values, say what the table depends on beside the run. Where only
+        figures are here it is read from them; one that was not kept is made, if ``make`` can do without weights.
+        """
+        key = table_key(name, settings)
+        if self._kept:
+            return make() if (found := archive.table(self.config.id, key)) is None else found
+        path = self.folder / f"{key}.parquet"
+        if not path.is_file():
+            checkpoint.write_frame(path, make())
+        return checkpoint.read_frame(path)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All that :meth:`table` has of the run, by key."""
+        if self._kept:
+            return archive.tables(self.config.id)
+        return {path.stem: checkpoint.read_frame(path) for path in sorted(self.folder.glob("*-*.parquet"))}
+
     def describe(self) -> dict:
         """The columns by which a table names this run."""
         config = self.config
@@ -80,6 +103,13 @@ class Run:
             "seed": config.seed,
             "start": "pretrained" if config.start_from else "scratch",
         }
+
+
+def table_key(name: str, settings: dict) -> str:
+    """``<name>-<hash of the settings>``: what a run's table is called among its files."""
+    if not name.isidentifier():
+        raise ValueError(f"table {name!r}: a name of letters, digits and _ is needed")
+    return f"{name}-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def open_run(run_id: str) -> Run:
