@@ -142,8 +142,9 @@ def test_what_is_planned_is_noted_and_cannot_be_read(configs, root, tmp_path, mo
     for name in ("summary", "metrics", "alignment"):
         with pytest.raises(planning.NotTrainedError, match=f"{configs[1].id} is only noted down"):
             getattr(noted[0], name)
-    with pytest.raises(planning.NotTrainedError):
-        noted[0].model(root)
+    for read in (lambda: noted[0].model(root), lambda: noted[0].table("sizes", pytest.fail, n=3), noted[0].tables):
+        with pytest.raises(planning.NotTrainedError):
+            read()
     runs.ensure(configs[:2], root)
     written = planning.write(tmp_path / "noted")
     assert written == [tmp_path / "plan" / f"{configs[i].id}.json" for i in (1, 2, 0)]

@@ -28,11 +28,11 @@ class NotTrainedError(Exception):
 class NotedRun(Run):
     """A run that was noted down: it has a name, and nothing can be read of it."""
 
-    def _refuse(self, *_) -> NoReturn:
+    def _refuse(self, *_, **__) -> NoReturn:
         raise NotTrainedError(f"run {self.config.id} is only noted down, as {VARIABLE} is set")
 
     summary = metrics = alignment = property(_refuse)
-    model = _refuse
+    model = table = tables = _refuse
 
 
 def note(configs: list[RunConfig], data_root: Path) -> list[NotedRun]:
