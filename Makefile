@@ -55,7 +55,7 @@ small: $(SET_UP)  ## run every study at the profile small and keep its figures: 
 	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
 	$(BIN)/python -m vilbert_lib keep small
 
-graph: $(SET_UP)  ## the same by a job a run, on all cores: make graph ARGS='--config profile=small'
+graph: $(SET_UP)  ## run every study as a graph, a job a run: make graph ARGS='--config profile=small'
 	$(BIN)/snakemake --cores all $(ARGS)
 
 simulate: $(SET_UP)  ## count how often each statistical procedure is mistaken: about five minutes
