@@ -40,9 +40,14 @@ def archive() -> Path:
     return _place("VILBERT_ARCHIVE", REPOSITORY / "data" / "results")
 
 
+def plans() -> Path:
+    """Folder of the descriptions of runs that studies will ask for."""
+    return data() / "plan"
+
+
 def notebooks() -> Path:
-    """Folder of the studies' sources."""
-    return REPOSITORY / "notebooks"
+    """Folder of the studies' sources (``VILBERT_NOTEBOOKS``)."""
+    return _place("VILBERT_NOTEBOOKS", REPOSITORY / "notebooks")
 
 
 def book() -> Path:

@@ -11,7 +11,7 @@ from vilbert_lib.config import ModelConfig, OnError, Profile, RunConfig, arrange
 from vilbert_lib.data import formats
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model import pretrained
-from vilbert_lib.runs.inputs import tokenizer_of
+from vilbert_lib.runs.inputs import data_name, tokenizer_of
 from vilbert_lib.runs.store import start_of
 
 
@@ -49,7 +49,7 @@ def configure(
         task=task,
         architecture=architecture,
         seed=seed,
-        data=f"{source.fingerprint(data_root)}+{words.name}",
+        data=data_name(source, words, data_root),
         objectives=tuple(objectives),
         start_from=start_from,
         on_error=on_error,

@@ -42,6 +42,11 @@ def dataset(
     return pairs
 
 
+def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:
+    """What a configuration calls its data: the fingerprint of the task's files, and the wordpieces."""
+    return f"{task.fingerprint(data_root)}+{words.name}"
+
+
 def tokenizer_of(text_weights: str, data_root: Path, on_error: OnError) -> tokenizer.Tokenizer:
     """The wordpieces of the published text weights, or without them those of the data root."""
     return tokenizer.of_weights(text_weights) if text_weights else tokenizer.of_root(data_root, on_error=on_error)
