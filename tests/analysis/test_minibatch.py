@@ -38,6 +38,16 @@ def test_the_ratio_of_means_is_nearer_than_the_mean_of_ratios_in_small_batches()
     assert abs(table.bias[64]) < abs(table.bias[4])
 
 
+def test_batches_without_a_ratio_are_counted_and_left_out():
+    x, y = pair(8)
+    x[1:4] = x[0]
+    x[5:8] = x[4]
+    x[0] = x[4]  # three of one kind, five of the other
+    table = bias(x, y, [4], passes=40)
+    assert 0 < table.undefined[0] < table.batches[0]
+    assert np.isfinite(table["mean of ratios"][0])
+
+
 @pytest.mark.parametrize("size", [3, 13])
 def test_sizes_that_cannot_be_are_named(size):
     with pytest.raises(ValueError, match=rf"\[{size}\] must lie in 4..12"):

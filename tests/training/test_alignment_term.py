@@ -66,6 +66,16 @@ def test_too_few_samples_and_constant_features_are_named(measure):
         measure(x * torch.nan, y)
 
 
+def test_samples_of_which_one_differs_have_no_unbiased_cka():
+    x, _ = pair(8)
+    odd = torch.ones(8, 3, dtype=torch.float64)
+    odd[5] = torch.tensor([2.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="Y is the same for all but one of 8 samples"):
+        unbiased_cka(x, odd)
+    odd[6, 1] = 3.0
+    assert torch.isfinite(unbiased_cka(x, odd))
+
+
 def test_k_must_leave_someone_outside():
     with pytest.raises(ValueError, match=r"k=7 must lie in 1..6 for 8 samples"):
         soft_mknn(*pair(8), 7)

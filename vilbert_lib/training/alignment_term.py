@@ -15,14 +15,22 @@ from vilbert_lib.training import processes
 
 SHARPNESS = 0.05  # cosine distance from the edge of the neighbourhood over which membership fades
 CONSTANT = 1e-9  # share of its size by which a layer must differ between samples
+VANISHING = 1e-10  # share of the squared size of the differences below which unbiased HSIC is rounding
 
 
 def unbiased_cka(x: Tensor, y: Tensor) -> Tensor:
     """Linear CKA with the unbiased HSIC estimator of Song et al. (2012), as Nguyen et al. (2021) take it by batch.
 
-    The three estimates are unbiased, their ratio is not quite: see :func:`hsic`.
+    The three estimates are unbiased, their ratio is not quite. Samples of which all but one are the same are a
+    ValueError too: the estimator knows no variance without that of two pairs.
     """
-    left, right = centred_gram(x, "X"), centred_gram(y, "Y")
+    x, y = _checked(x, "X"), _checked(y, "Y")
+    for name, features in (("X", x), ("Y", y)):
+        if not is_defined(features.detach()):
+            raise ValueError(
+                f"{name} is the same for all but one of {len(features)} samples: it has no unbiased CKA"
+            )
+    left, right = centred_gram(x), centred_gram(y)
     return hsic(left, right) / (hsic(left, left) * hsic(right, right)).sqrt()
 
 
@@ -32,12 +40,11 @@ def hsic(left: Tensor, right: Tensor) -> Tensor:
     return (left * right).sum((-2, -1)) / (n * (n - 3))
 
 
-def centred_gram(x: Tensor, name: str) -> Tensor:
+def centred_gram(x: Tensor) -> Tensor:
     """The U-centred Gram matrix (..., n, n) of x (..., n, d): rows that sum to zero, a diagonal of zeros.
 
     Szekely and Rizzo (2014), definition 2, for Gram matrices.
     """
-    x = _checked(x, name)
     x = x - x.mean(-2, keepdim=True)  # changes nothing but the rounding
     n = x.shape[-2]
     others = 1 - torch.eye(n, dtype=x.dtype, device=x.device)
@@ -45,6 +52,12 @@ def centred_gram(x: Tensor, name: str) -> Tensor:
     rows = gram.sum(-1) / (n - 2)
     everything = rows.sum(-1)[..., None, None] / (n - 1)
     return (gram - rows[..., None] - rows[..., None, :] + everything) * others
+
+
+def is_defined(x: Tensor) -> Tensor:
+    """Whether samples (..., n, d) have an unbiased CKA: not if all but one are the same."""
+    gram, distances = centred_gram(x), (x - x.mean(-2, keepdim=True)).square().sum(-1)
+    return hsic(gram, gram) > VANISHING * distances.mean(-1) ** 2
 
 
 def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Tensor:
@@ -73,13 +86,11 @@ def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
 
 
 def _checked(x: Tensor, name: str) -> Tensor:
-    n = x.shape[-2]
-    if n < 4:
-        raise ValueError(f"{name} has {n} samples: alignment within a batch needs at least 4")
+    if len(x) < 4:
+        raise ValueError(f"{name} has {len(x)} samples: alignment within a batch needs at least 4")
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    spread = (x - x.mean(-2, keepdim=True)).square().mean((-2, -1))
-    if not (spread > CONSTANT**2 * x.square().mean((-2, -1))).all():
-        raise ValueError(f"{name} is the same for all {n} samples (or not finite): it is alike to nothing")
+    if not (x - x.mean(0)).square().mean() > CONSTANT**2 * x.square().mean():
+        raise ValueError(f"{name} is the same for all {len(x)} samples (or not finite): it is alike to nothing")
     return x
 
 
