@@ -94,6 +94,20 @@ def test_two_processes_give_the_curve_of_one(tiny_root, tmp_path, together, monk
     assert (ones - twos).norm() < 1e-5 * ones.norm()
 
 
+def test_fine_tuned_together_the_streams_are_pushed_over_the_whole_batch(tiny_root, tmp_path):
+    pushed = ["epochs=1", "batch_size=8", "n_train=16", "n_eval=8", "lr=0.001", "alignment_weight=0.5"]
+    arguments = [
+        "train", "--task", "hateful_memes", "--architecture", "middle_fusion", "--data-root", str(tiny_root),
+        "--model", *TINY, "--train", *pushed,
+    ]  # fmt: skip
+    two = run_in(tmp_path / "two", launched(2, *arguments))[0].config.id
+    one = run_in(tmp_path / "one", [sys.executable, "-m", "vilbert_lib", *arguments])[0].config.id
+    assert one == two
+    curves = [pd.read_json(tmp_path / store / one / "metrics.jsonl", lines=True) for store in ("one", "two")]
+    assert curves[0].train_alignment.notna().any()
+    pd.testing.assert_frame_equal(*curves, rtol=1e-4, atol=1e-5)
+
+
 def test_killed_together_they_go_on_together(tiny_root, tmp_path, together, monkeypatch):
     arguments = launched(2, *command(tiny_root, "--checkpoint-seconds", "0"))
     environment = os.environ | {"VILBERT_RUNS": str(tmp_path)}

@@ -22,14 +22,17 @@ from vilbert_lib.training.samples import evaluation_batches, training_samples
 
 def measures_of(kind: TaskKind, num_labels: int) -> dict[str, Metric]:
     """What a task of this kind is evaluated by, each in [0, 1]; with several labels, label by label."""
+    alone = {
+        "sync_on_compute": False
+    }  # of several processes one evaluates: the others would be waited for in vain
     if kind == "multilabel":
         return {
-            "accuracy": MultilabelAccuracy(num_labels, average="micro"),
-            "micro_f1": MultilabelF1Score(num_labels, average="micro"),
-            "macro_f1": MultilabelF1Score(num_labels, average="macro"),
+            "accuracy": MultilabelAccuracy(num_labels, average="micro", **alone),
+            "micro_f1": MultilabelF1Score(num_labels, average="micro", **alone),
+            "macro_f1": MultilabelF1Score(num_labels, average="macro", **alone),
         }
-    accuracy = {"accuracy": MulticlassAccuracy(num_labels, average="micro")}
-    return accuracy | ({"auroc": BinaryAUROC()} if kind == "binary" else {})
+    accuracy = {"accuracy": MulticlassAccuracy(num_labels, average="micro", **alone)}
+    return accuracy | ({"auroc": BinaryAUROC(**alone)} if kind == "binary" else {})
 
 
 @torch.no_grad()
