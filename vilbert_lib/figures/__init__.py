@@ -1,5 +1,13 @@
 """Frames in, figures out: nothing is computed here but what is drawn."""
 
+from vilbert_lib.figures.attribution import (
+    colour_bar,
+    coloured_text,
+    explanation,
+    on_evidence,
+    overlays,
+    removal_curves,
+)
 from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
 from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
@@ -14,6 +22,9 @@ __all__ = [
     "around_block",
     "bands",
     "caption",
+    "colour_bar",
+    "coloured_text",
+    "explanation",
     "family",
     "intervals",
     "layer_heatmaps",
@@ -21,10 +32,13 @@ __all__ = [
     "learning_curves",
     "lines",
     "measures_among_themselves",
+    "on_evidence",
     "over_levels",
+    "overlays",
     "pair_heatmaps",
     "performance",
     "reference_lines",
+    "removal_curves",
     "sample_grid",
     "samples",
     "shade_layers",

@@ -1,0 +1,36 @@
+"""Which method to trust: each test's mean with its interval, and how many of them a method passes."""
+
+import pandas as pd
+
+from vilbert_lib.analysis import statistics
+from vilbert_lib.analysis.attribution.faithfulness import gains
+
+
+def reach(table: pd.DataFrame, value: str, by: list[str], cluster: str = "model") -> pd.DataFrame:
+    """Mean of ``value`` with the approximate 95 % interval of a two-stage bootstrap: models, then samples.
+
+    One row a group of ``by``: its columns, ``mean``, ``low``, ``high`` and the number of ``models``.
+    """
+    rows = []
+    for key, group in table.groupby(by, sort=False):
+        low, high = statistics.mean_interval(group, value, cluster=cluster)
+        named = dict(zip(by, key, strict=True))
+        rows.append(
+            named | {"mean": group[value].mean(), "low": low, "high": high, "models": group[cluster].nunique()}
+        )
+    return pd.DataFrame(rows)
+
+
+def trust(curves: pd.DataFrame, pointed: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What each method reaches beyond chance in every test, and in how many the interval lies above zero.
+
+    ``curves`` and ``pointed`` are those of :func:`curves` and :func:`pointing` with a column ``model``; the latter
+    may be missing, where no evidence is known. One row a ``method``, ``side`` and ``test`` (``deletion`` and
+    ``insertion``: area beyond a random order's; ``evidence``: share of relevance on it, beyond its share of the
+    places), ``mean``, ``low``, ``high``, ``models``, and ``passed``.
+    """
+    tests = [gains(curves).rename(columns={"curve": "test"})]
+    if pointed is not None and len(pointed):
+        tests.append(pointed.assign(test="evidence", value=pointed.share - pointed.chance))
+    table = reach(pd.concat(tests, ignore_index=True), "value", ["method", "side", "test"])
+    return table.assign(passed=table.low > 0)
