@@ -4,7 +4,7 @@ from vilbert_lib.analysis.attribution.entropy import entropies, focus
 from vilbert_lib.analysis.attribution.faithfulness import areas, curves, gains, inside, pointing
 from vilbert_lib.analysis.attribution.methods import METHODS, attribute
 from vilbert_lib.analysis.attribution.passes import Relevance
-from vilbert_lib.analysis.attribution.trust import reach, trust
+from vilbert_lib.analysis.attribution.trust import reach, trust, trusted
 
 __all__ = [
     "METHODS",
@@ -19,4 +19,5 @@ __all__ = [
     "pointing",
     "reach",
     "trust",
+    "trusted",
 ]

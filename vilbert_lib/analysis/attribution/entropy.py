@@ -76,6 +76,14 @@ def focus(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).drop(columns="of")
 
 
+def beside_blocks(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the self-attention only what stands where a block of the same model stands: see ``layer``."""
+    co = table.kind.map(GROUPS) == CO
+    sides = table.kind.map({"text": "text", "text asks": "text", "vision": "vision", "vision asks": "vision"})
+    places = pd.MultiIndex.from_arrays([table.model, sides, table.layer])
+    return table[co | places.isin(places[co].unique())]
+
+
 def _effect(long: pd.DataFrame) -> float:
     """Mean over the standard deviation of the models' mean differences."""
     wide = long.groupby(["model", "attention"]).value.mean().unstack()

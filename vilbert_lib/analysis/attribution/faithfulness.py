@@ -24,7 +24,7 @@ def curves(
     *,
     several: bool = False,
     levels: int = 8,
-    draws: int = 5,
+    draws: int = 4,
     seed: int = 0,
 ) -> pd.DataFrame:
     """What is left of the score when the words, or patches, are taken away in each method's order.
@@ -45,21 +45,26 @@ def curves(
     orders = [(name, relevance) for name, relevance in found.items()] + [(RANDOM, drawn) for drawn in chance]
 
     def probability(keep: np.ndarray, side: str) -> np.ndarray:
-        kept = torch.as_tensor(keep, device=pixels.device)
-        seen = mask & (kept | ~torch.as_tensor(words, device=mask.device)) if side == "words" else mask
-        shown = pixels if side == "words" else pixels * _spread(kept, pixels)
-        return log_odds(model(ids, seen, shown)[0], chosen, several).sigmoid().cpu().numpy()
+        """What is said where ``keep`` (levels, B, places) is there, (levels, B): all levels in one batch."""
+        times, kept = len(keep), torch.as_tensor(keep, device=pixels.device).flatten(0, 1)
+        seen, shown = mask.repeat(times, 1), pixels.repeat(times, 1, 1, 1)
+        if side == "words":
+            seen &= kept | ~torch.as_tensor(words, device=mask.device).repeat(times, 1)
+        else:
+            shown *= _spread(kept, shown)
+        logits, _ = model(ids.repeat(times, 1), seen, shown)
+        return log_odds(logits, chosen.repeat(times), several).sigmoid().unflatten(0, (times, -1)).cpu().numpy()
 
     rows = []
     for name, relevance in orders:
         for side in SIDES:
-            values = relevance.text if side == "words" else relevance.patches
-            there = words if side == "words" else np.ones(values.shape, bool)
-            ranks, counts = _ranks(values, there, rng), there.sum(1)
-            for share in shares:
-                taken = ranks < np.rint(share * counts)[:, None]
-                for curve, keep in zip(CURVES, (~taken, taken), strict=True):
-                    rows.append(_rows(probability(keep, side), method=name, side=side, curve=curve, share=share))
+            found_of = relevance.text if side == "words" else relevance.patches
+            there = words if side == "words" else np.ones(found_of.shape, bool)
+            ranks, counts = _ranks(found_of, there, rng), there.sum(1)
+            taken = ranks < np.rint(np.outer(shares, counts))[..., None]
+            for curve, keep in zip(CURVES, (~taken, taken), strict=True):
+                for share, values in zip(shares, probability(keep, side), strict=True):
+                    rows.append(_rows(values, method=name, side=side, curve=curve, share=share))
     table = pd.concat(rows, ignore_index=True)
     return table.groupby(["method", "side", "curve", "sample", "share"], sort=False, as_index=False).value.mean()
 

@@ -1,5 +1,6 @@
 """What the study of attributions measures on runs: made once a run, and kept beside it."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,23 +15,28 @@ from vilbert_lib.analysis.attribution.passes import Relevance
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import Batch, PairDataset, batches
 from vilbert_lib.data.synthetic import evidence
-from vilbert_lib.model.attention import recording
+from vilbert_lib.model.attention import Attention, recording
 
 BATCH = 32
 WHOLE = -2  # in the column of layers: of all layers together
 
 
 def entropies(run: runs.Run, data_root: Path, n: int, *, trained: bool) -> pd.DataFrame:
-    """:func:`entropy.entropies` on ``n`` test samples, at the best epoch or before the first one."""
+    """:func:`entropy.entropies` on ``n`` test samples, at the best epoch or before the first one.
+
+    ``layer`` is where a co-attention block stands beside the self-attention: before the layer of that number.
+    """
 
     def make() -> pd.DataFrame:
         model = _model(run, data_root, trained)
         parts = [entropy.entropies(model, part) for part in _parts(run, data_root, n)]
         return _numbered(parts)
 
-    return _named(run, run.table("attention_entropy", make, n=n, trained=trained)).assign(
-        moment="trained" if trained else "untrained"
-    )
+    table = _named(run, _kept(run, "attention_entropy", make, n=n, trained=trained))
+    ids = {"text asks": run.config.model.t_biattention_ids, "vision asks": run.config.model.v_biattention_ids}
+    places = zip(table.kind, table["index"], strict=True)
+    layers = [ids[kind][index] if kind in ids else index for kind, index in places]
+    return table.assign(layer=layers, moment="trained" if trained else "untrained")
 
 
 def curves(run: runs.Run, data_root: Path, n: int, levels: int) -> pd.DataFrame:
@@ -47,7 +53,7 @@ def curves(run: runs.Run, data_root: Path, n: int, levels: int) -> pd.DataFrame:
             parts.append(table.assign(**_answers(found, table["sample"])))
         return _numbered(parts)
 
-    return _named(run, run.table("faithfulness", make, n=n, levels=levels))
+    return _named(run, _kept(run, "faithfulness", make, n=n, levels=levels))
 
 
 def pointing(run: runs.Run, data_root: Path, n: int) -> pd.DataFrame:
@@ -73,13 +79,13 @@ def pointing(run: runs.Run, data_root: Path, n: int) -> pd.DataFrame:
             parts.append(table.assign(**_answers(found, table["sample"])))
         return _numbered(parts)
 
-    return _named(run, run.table("pointing", make, n=n))
+    return _named(run, _kept(run, "pointing", make, n=n))
 
 
 def maps(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool) -> pd.DataFrame:
     """Relevance of the true class of the test samples ``rows``, by every method, and by Grad-CAM layer by layer.
 
-    Columns ``sample``, ``method``, ``layer`` (-1: embedding; ``WHOLE``: all layers), ``side``, ``place``, ``value``.
+    Columns ``sample``, ``method``, ``layer`` (-1: embedding, ``WHOLE``: all), ``side``, ``place``, ``value``.
     """
 
     def make() -> pd.DataFrame:
@@ -93,7 +99,7 @@ def maps(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool) -> p
         frames += [_long(relevance, rows, "grad_cam", i) for i, relevance in enumerate(layers, start=-1)]
         return pd.concat(frames, ignore_index=True)
 
-    return run.table("relevance_maps", make, rows=list(map(int, rows)), trained=trained)
+    return _kept(run, "relevance_maps", make, rows=list(map(int, rows)), trained=trained)
 
 
 @torch.no_grad()
@@ -116,16 +122,18 @@ def looks(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool = Tr
             frames += [frame.assign(sample=int(row)) for a in record for frame in _looked(a, words)]
         return pd.concat(frames, ignore_index=True)
 
-    return run.table("heads", make, rows=list(map(int, rows)), trained=trained)
+    return _kept(run, "heads", make, rows=list(map(int, rows)), trained=trained)
 
 
-def _looked(a, words: Tensor) -> list[pd.DataFrame]:
-    seen = a.probabilities[0].mean(1)  # (heads, keys)
-    of_words, of_patches = seen[:, : len(words)] * words, seen[:, 1:]
-    if a.kind == "joint":
-        of_patches = seen[:, len(words) + 1 :]
-    sides = {"words": of_words} if a.kind in ("text", "vision asks", "joint") else {}
-    sides |= {"patches": of_patches} if a.kind in ("vision", "text asks", "joint") else {}
+def _looked(a: Attention, words: Tensor) -> list[pd.DataFrame]:
+    seen, t = a.probabilities[0].mean(1), len(words)  # (heads, keys)
+    match a.kind:
+        case "text" | "vision asks":
+            sides = {"words": seen * words}
+        case "vision" | "text asks":
+            sides = {"patches": seen[:, 1:]}
+        case _:
+            sides = {"words": seen[:, :t] * words, "patches": seen[:, t + 1 :]}
     return [
         _grid(values.numpy(), ("head", "place")).assign(kind=a.kind, index=a.index, side=side)
         for side, values in sides.items()
@@ -155,6 +163,20 @@ def _attributed(run: runs.Run, data_root: Path, n: int) -> list[_Found]:
         relevance = methods.attribute(model, part, mask_id, target, several=several)
         found.append(_Found(relevance, target.numpy(), right.numpy()))
     return found
+
+
+def _kept(run: runs.Run, name: str, make: Callable[[], pd.DataFrame], **settings) -> pd.DataFrame:
+    """The run's table, made with as many threads as the run was trained: small models lose time with more."""
+
+    def measured() -> pd.DataFrame:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(run.config.train.threads)
+        try:
+            return make()
+        finally:
+            torch.set_num_threads(threads)
+
+    return run.table(name, measured, **settings)
 
 
 def _answers(found: _Found, samples: pd.Series) -> dict[str, np.ndarray]:

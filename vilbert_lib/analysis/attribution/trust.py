@@ -27,10 +27,23 @@ def trust(curves: pd.DataFrame, pointed: pd.DataFrame | None = None) -> pd.DataF
     ``curves`` and ``pointed`` are those of :func:`curves` and :func:`pointing` with a column ``model``; the latter
     may be missing, where no evidence is known. One row a ``method``, ``side`` and ``test`` (``deletion`` and
     ``insertion``: area beyond a random order's; ``evidence``: share of relevance on it, beyond its share of the
-    places), ``mean``, ``low``, ``high``, ``models``, and ``passed``.
+    places; ``first``: how often the most relevant place is evidence, beyond the same), ``mean``, ``low``,
+    ``high``, ``models``, and ``passed``.
     """
     tests = [gains(curves).rename(columns={"curve": "test"})]
     if pointed is not None and len(pointed):
-        tests.append(pointed.assign(test="evidence", value=pointed.share - pointed.chance))
+        tests += [
+            pointed.assign(test=test, value=pointed[column] - pointed.chance)
+            for test, column in (("evidence", "share"), ("first", "top"))
+        ]
     table = reach(pd.concat(tests, ignore_index=True), "value", ["method", "side", "test"])
     return table.assign(passed=table.low > 0)
+
+
+def trusted(table: pd.DataFrame) -> pd.Series:
+    """For each side the methods that passed every test of :func:`trust`, by their names in it.
+
+    To pass all tests is no more likely by chance than to pass one, so their number needs no correction.
+    """
+    every = table.groupby(["side", "method"], sort=False).passed.all().reset_index()
+    return every[every.passed].groupby("side").method.agg(list)

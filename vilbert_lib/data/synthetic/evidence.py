@@ -81,3 +81,6 @@ def _questions(sizes: dict[str, int], seed: int, knobs: Knobs) -> Iterator[Part]
 
 
 _PARTS = {memes.WORLD.name: _memes, questions.WORLD.name: _questions}
+
+#: Tasks whose evidence is known.
+TASKS = tuple(_PARTS)
