@@ -33,7 +33,7 @@ def image(tmp_path):
     return path
 
 
-def asked(run, root, image, out, **changes):
+def asked(run, root, image, place, **changes):
     given = {
         "run_id": run.config.id,
         "img": image,
@@ -41,7 +41,7 @@ def asked(run, root, image, out, **changes):
         "data_root": str(root),
         "method": "chefer",
         "target": "",
-        "out": out,
+        "out": place,
     }
     explain_pair(argparse.Namespace(**given | changes))
 

@@ -68,6 +68,7 @@ def test_curves_and_shares_name_their_axes_and_methods():
     ]  # fmt: skip
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "--"]
     assert figure.axes[2].get_xlabel() == "share of the patches taken away"
+    table = table.assign(moment="trained")
     table = table[table.share == 1].drop_duplicates(["method", "side"])
     chance, names = {"words": 0.2, "patches": 0.1}, {"chefer": "Chefer", "random": "random"}
     figure = figures.on_evidence(table, chance, names)

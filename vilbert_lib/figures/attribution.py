@@ -1,6 +1,7 @@
 """Pictures of what a model looks at: patches over the image, coloured words, curves of faithfulness."""
 
 import html
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -47,7 +48,7 @@ def overlays(
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
     for axis, title in zip(axes[0], ["image", *columns], strict=True):
-        axis.set_title(title, fontsize=8.5)
+        axis.set_title(textwrap.fill(title, 14), fontsize=8.5)
     return figure
 
 
@@ -85,28 +86,40 @@ def removal_curves(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             colour = "black" if is_floor else COLOURS[i]
             style = {"ls": "--"} if is_floor else {"marker": MARKERS[i], "ms": 3.5}
             axis.plot(group.share, group["mean"], color=colour, lw=1.4, label=labels.get(method, method), **style)
-            axis.fill_between(group.share, group.low, group.high, color=colour, alpha=0.1, lw=0)
+            axis.fill_between(group.share, group.low, group.high, color=colour, alpha=0.07, lw=0)
         done = "taken away" if curve == "deletion" else "put back"
         axis.set(title=f"{curve}, {side}", xlabel=f"share of the {side} {done}", ylabel="probability of the class")
     legend_above(figure, axes[0])
     return figure
 
 
-def on_evidence(table: pd.DataFrame, chance: Mapping[str, float], labels: Mapping[str, str]) -> Figure:
-    """Share of each method's relevance on the known evidence with its interval, dashed what chance gives.
+def on_evidence(
+    table: pd.DataFrame, chance: Mapping[str, float], labels: Mapping[str, str], xlabel: str = "share of relevance"
+) -> Figure:
+    """What each method has on the known evidence with its interval; dashed is chance, hollow the untrained model.
 
-    ``table``: ``method``, ``side``, ``mean``, ``low``, ``high``; one panel a side.
+    ``table``: ``moment`` (``trained`` or ``untrained``), ``method``, ``side``, ``mean``, ``low``, ``high``; one
+    panel a side.
     """
     sides = list(dict.fromkeys(table.side))
     figure, axes = panel_axes(len(sides), columns=2, height=0.9 + 0.3 * table.method.nunique(), sharey=True)
     for axis, side in zip(axes, sides, strict=True):
-        rows = table[table.side == side][::-1]
-        error = np.stack([rows["mean"] - rows.low, rows.high - rows["mean"]])
-        axis.errorbar(rows["mean"], rows.method.map(labels), xerr=error, fmt="o", color=COLOURS[0], ms=4, lw=1.2)
-        axis.axvline(chance[side], color="0.3", lw=1, ls="--")
-        what = "in the box" if side == "patches" else "on the deciding word"
-        axis.set(title=side, xlabel=f"share of relevance {what}", ylim=(-0.6, len(rows) - 0.4))
+        rows = table[table.side == side]
+        order = list(dict.fromkeys(rows.method))[::-1]
+        for i, (moment, group) in enumerate(rows.groupby("moment", sort=False)):
+            error = np.stack([group["mean"] - group.low, group.high - group["mean"]])
+            height = group.method.map(order.index) + (0.15, -0.15)[i]
+            fill = COLOURS[i] if moment == "trained" else "white"
+            axis.errorbar(
+                group["mean"], height, xerr=error, fmt=MARKERS[i], color=COLOURS[i], mfc=fill, ms=4.5, lw=1.2,
+                label=moment,
+            )  # fmt: skip
+        axis.axvline(chance[side], color="0.3", lw=1, ls="--", label="chance")
+        where = "in the box" if side == "patches" else "on the deciding word"
+        axis.set_yticks(range(len(order)), [labels[method] for method in order])
+        axis.set(title=side, xlabel=f"{xlabel} {where}", ylim=(-0.6, len(order) - 0.4))
         axis.set_xlim(left=0)
+    legend_above(figure, axes[0])
     return figure
 
 

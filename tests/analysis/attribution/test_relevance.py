@@ -170,7 +170,8 @@ def test_a_sample_s_relevance_does_not_depend_on_the_others_nor_on_padding(chang
     for name, found in attribute(model, alone, MASK_ID).items():
         assert np.allclose(found.text[0], together[name].text[1, :3], rtol=1e-3, atol=1e-5), name
         assert np.allclose(found.patches[0], together[name].patches[1], rtol=1e-3, atol=1e-5), name
-        assert (together[name].text[1, [0, 2, 3, 4, 5]] == 0).all() and np.abs(found.patches).max() > 0
+        assert (together[name].text[1, [0, 2, 3, 4, 5]] == 0).all()
+        assert np.abs(found.patches).max() > 0 or name == "grad_cam"  # which is zero where all is negative
 
 
 def test_a_stream_that_the_label_is_not_read_from_has_no_relevance():

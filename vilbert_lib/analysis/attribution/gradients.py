@@ -84,6 +84,7 @@ def integrated_gradients(
         additional_forward_args=(mask, chosen),
         n_steps=steps,
         internal_batch_size=max(at_once, len(ids)),
+        grad_kwargs={"materialize_grads": True},  # zeros where a stream does not bear on the score
     )
     return Relevance(
         (text.sum(-1) * words).detach().cpu().numpy(), patches.flatten(1, -2).sum(-1).detach().cpu().numpy()

@@ -56,15 +56,21 @@ def curves(run: runs.Run, data_root: Path, n: int, levels: int) -> pd.DataFrame:
     return _named(run, _kept(run, "faithfulness", make, n=n, levels=levels))
 
 
-def pointing(run: runs.Run, data_root: Path, n: int) -> pd.DataFrame:
-    """:func:`faithfulness.pointing` of all methods on the samples of :func:`curves`: synthetic data only."""
+def pointing(run: runs.Run, data_root: Path, n: int, *, trained: bool = True) -> pd.DataFrame:
+    """:func:`faithfulness.pointing` of all methods on the samples of :func:`curves`: synthetic data only.
+
+    The classes that are explained are those that the trained model takes, before training too.
+    """
 
     def make() -> pd.DataFrame:
         data, rows = _samples(run, data_root, n)
         boxes, task = evidence.boxes(data_root, run.config.task), run.config.task
         parts = []
         for start, part, found in zip(
-            range(0, len(rows), BATCH), _parts(run, data_root, n), _attributed(run, data_root, n), strict=True
+            range(0, len(rows), BATCH),
+            _parts(run, data_root, n),
+            _attributed(run, data_root, n, trained),
+            strict=True,
         ):
             records = [data.records[row] for row in rows[start : start + BATCH]]
             spans = [evidence.deciding_words(task, record.text) for record in records]
@@ -79,7 +85,7 @@ def pointing(run: runs.Run, data_root: Path, n: int) -> pd.DataFrame:
             parts.append(table.assign(**_answers(found, table["sample"])))
         return _numbered(parts)
 
-    return _named(run, _kept(run, "pointing", make, n=n))
+    return _named(run, _kept(run, "pointing", make, n=n, trained=trained))
 
 
 def maps(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool) -> pd.DataFrame:
@@ -151,8 +157,9 @@ class _Found:
 
 
 @lru_cache(maxsize=8)
-def _attributed(run: runs.Run, data_root: Path, n: int) -> list[_Found]:
+def _attributed(run: runs.Run, data_root: Path, n: int, trained: bool = True) -> list[_Found]:
     model, several = run.model(data_root), _several(run, data_root)
+    explained = model if trained else _model(run, data_root, trained)
     mask_id = runs.dataset(run.config, data_root, "test", analysis=True).tokenizer.mask_id
     found = []
     for part in _parts(run, data_root, n):
@@ -160,7 +167,7 @@ def _attributed(run: runs.Run, data_root: Path, n: int) -> list[_Found]:
             target = model(*passes.inputs_of(part, torch.device("cpu")))[0].argmax(1)
         label = part["label"]
         right = label.gather(1, target[:, None])[:, 0] == 1 if several else label == target
-        relevance = methods.attribute(model, part, mask_id, target, several=several)
+        relevance = methods.attribute(explained, part, mask_id, target, several=several)
         found.append(_Found(relevance, target.numpy(), right.numpy()))
     return found
 

@@ -10,6 +10,7 @@ WHAT = {
     "insertion": "insertion by",
     "evidence": "the share of relevance on the evidence is beyond chance by",
     "first": "the most relevant place is evidence more often than by chance by",
+    "learned": "and than before training by",
 }
 
 

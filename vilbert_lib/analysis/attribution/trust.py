@@ -21,14 +21,18 @@ def reach(table: pd.DataFrame, value: str, by: list[str], cluster: str = "model"
     return pd.DataFrame(rows)
 
 
-def trust(curves: pd.DataFrame, pointed: pd.DataFrame | None = None) -> pd.DataFrame:
+def trust(
+    curves: pd.DataFrame, pointed: pd.DataFrame | None = None, untrained: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """What each method reaches beyond chance in every test, and in how many the interval lies above zero.
 
-    ``curves`` and ``pointed`` are those of :func:`curves` and :func:`pointing` with a column ``model``; the latter
-    may be missing, where no evidence is known. One row a ``method``, ``side`` and ``test`` (``deletion`` and
-    ``insertion``: area beyond a random order's; ``evidence``: share of relevance on it, beyond its share of the
-    places; ``first``: how often the most relevant place is evidence, beyond the same), ``mean``, ``low``,
-    ``high``, ``models``, and ``passed``.
+    ``curves`` and ``pointed`` are those of :func:`curves` and :func:`pointing` with a column ``model``, and
+    ``untrained`` is ``pointed`` for the same models before training; the latter two may be missing, where no
+    evidence is known. One row a ``method``, ``side`` and ``test``, ``mean``, ``low``, ``high``, ``models``, and
+    ``passed``. Tests are ``deletion`` and ``insertion``, area beyond a random order's; ``evidence``, share of
+    relevance on it beyond its share of the places; ``first``, how often the most relevant place is evidence,
+    beyond the same; and ``learned``, that less what it is before training (Adebayo et al. 2018): a word may be
+    found by where it stands.
     """
     tests = [gains(curves).rename(columns={"curve": "test"})]
     if pointed is not None and len(pointed):
@@ -36,6 +40,11 @@ def trust(curves: pd.DataFrame, pointed: pd.DataFrame | None = None) -> pd.DataF
             pointed.assign(test=test, value=pointed[column] - pointed.chance)
             for test, column in (("evidence", "share"), ("first", "top"))
         ]
+    if pointed is not None and untrained is not None and len(pointed):
+        keys = ["model", "method", "side", "sample"]
+        before = untrained.set_index(keys).top.rename("before")
+        joined = pointed.join(before, on=keys)
+        tests.append(joined.assign(test="learned", value=joined.top - joined.before))
     table = reach(pd.concat(tests, ignore_index=True), "value", ["method", "side", "test"])
     return table.assign(passed=table.low > 0)
 
