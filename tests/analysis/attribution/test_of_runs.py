@@ -25,6 +25,7 @@ def test_tables_are_the_same_with_and_without_weights(elsewhere, tiny_root, tiny
             "curves": of_runs.curves(run, tiny_root, 6, 2),
             "pointing": of_runs.pointing(run, tiny_root, 6),
             "maps": of_runs.maps(run, tiny_root, [1, 3], trained=True),
+            "between": of_runs.between(run, tiny_root, [1, 3]),
             "looks": of_runs.looks(run, tiny_root, [1]),
         }
 

@@ -113,7 +113,15 @@ def test_chefer_s_rules_as_the_paper_writes_them():
         words = seen.words[sample].numpy()
         assert np.allclose(found.text[sample], (tt[0] + it[0]) * words, rtol=1e-3, atol=1e-6)
         assert np.allclose(found.patches[sample], (ii[0] + ti[0])[1:], rtol=1e-3, atol=1e-6)
+        of_words, of_patches = (x[sample] for x in relevance.chefer_between(seen))
+        assert np.allclose(of_words, (ti * words[:, None])[:, 1:], rtol=1e-3, atol=1e-6)
+        assert np.allclose(of_patches, (it * words)[1:], rtol=1e-3, atol=1e-6)
     assert found.patches.max() > 0 and found.text.max() > 0
+
+
+def test_a_single_stream_owes_nothing_to_another():
+    with pytest.raises(ValueError, match="single stream"):
+        relevance.chefer_between(passes.run(model_of(**SINGLE), BATCH))
 
 
 def test_chefer_step_by_step_ends_in_the_whole():

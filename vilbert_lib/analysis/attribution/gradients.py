@@ -56,14 +56,15 @@ def integrated_gradients(
     *,
     several: bool = False,
     steps: int = 32,
-    at_once: int = 256,
+    at_once: int = 0,
 ) -> Relevance:
     """Integrated gradients (Sundararajan et al. 2017) of the score along a straight line of embeddings.
 
     The line begins where every word is ``[MASK]`` (``mask_id``) and every patch has the profile's mean colour,
     and ends at the sample; it is walked in ``steps`` for word embeddings and patch embeddings together. What a
     token gets is summed over its channels, and all of a sample sum to its score less that of the beginning, but
-    for the error of the sum. ``at_once`` limits how many points of the line are asked at a time.
+    for the error of the sum. ``at_once`` points of the lines are asked at a time, by default as many as small
+    models like and large ones can hold.
     """
     ids, mask, pixels = inputs_of(batch, next(model.parameters()).device)
     words = words_of(mask)
@@ -83,9 +84,15 @@ def integrated_gradients(
         baseline,
         additional_forward_args=(mask, chosen),
         n_steps=steps,
-        internal_batch_size=max(at_once, len(ids)),
+        internal_batch_size=max(at_once or _fitting(streams, ids), len(ids)),
         grad_kwargs={"materialize_grads": True},  # zeros where a stream does not bear on the score
     )
     return Relevance(
         (text.sum(-1) * words).detach().cpu().numpy(), patches.flatten(1, -2).sum(-1).detach().cpu().numpy()
     )
+
+
+def _fitting(streams: nn.Module, ids: Tensor) -> int:
+    """How many samples have about a million numbers a layer, at most 256."""
+    tokens = ids.shape[1] + 1 + streams.vit.patch_embed.num_patches
+    return min(256, 2**20 // (tokens * max(streams.widths)))

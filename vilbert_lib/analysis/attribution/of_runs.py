@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vilbert_lib import representations, runs
-from vilbert_lib.analysis.attribution import entropy, faithfulness, gradients, methods, passes
+from vilbert_lib.analysis.attribution import entropy, faithfulness, gradients, methods, passes, relevance
 from vilbert_lib.analysis.attribution.passes import Relevance
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import Batch, PairDataset, batches
@@ -101,11 +101,33 @@ def maps(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool) -> p
         target = None if several else batch["label"]
         found = methods.attribute(model, batch, data.tokenizer.mask_id, target, several=several)
         layers = gradients.grad_cam_layers(passes.run(model, batch, target, several=several))
-        frames = [_long(relevance, rows, method, WHOLE) for method, relevance in found.items()]
-        frames += [_long(relevance, rows, "grad_cam", i) for i, relevance in enumerate(layers, start=-1)]
+        frames = [_long(whole, rows, method, WHOLE) for method, whole in found.items()]
+        frames += [_long(layer, rows, "grad_cam", i) for i, layer in enumerate(layers, start=-1)]
         return pd.concat(frames, ignore_index=True)
 
     return _kept(run, "relevance_maps", make, rows=list(map(int, rows)), trained=trained)
+
+
+def between(run: runs.Run, data_root: Path, rows: list[int]) -> pd.DataFrame:
+    """By Chefer's rules what each word owes to each patch, and each patch to each word, for the true class.
+
+    Columns ``sample``, ``side`` of those who owe, ``asker``, ``place`` of what it is owed to, ``value``.
+    """
+
+    def make() -> pd.DataFrame:
+        data, model = runs.dataset(run.config, data_root, "test"), run.model(data_root)
+        several = _several(run, data_root)
+        batch = next(batches(data, np.asarray(rows), len(rows)))
+        seen = passes.run(model, batch, None if several else batch["label"], several=several)
+        sides = zip(("words", "patches"), relevance.chefer_between(seen), strict=True)
+        frames = [
+            _grid(values[i], ("asker", "place")).assign(side=side, sample=int(row))
+            for side, values in sides
+            for i, row in enumerate(rows)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    return _kept(run, "relevance_between", make, rows=list(map(int, rows)))
 
 
 @torch.no_grad()
@@ -167,8 +189,8 @@ def _attributed(run: runs.Run, data_root: Path, n: int, trained: bool = True) ->
             target = model(*passes.inputs_of(part, torch.device("cpu")))[0].argmax(1)
         label = part["label"]
         right = label.gather(1, target[:, None])[:, 0] == 1 if several else label == target
-        relevance = methods.attribute(explained, part, mask_id, target, several=several)
-        found.append(_Found(relevance, target.numpy(), right.numpy()))
+        by_method = methods.attribute(explained, part, mask_id, target, several=several)
+        found.append(_Found(by_method, target.numpy(), right.numpy()))
     return found
 
 

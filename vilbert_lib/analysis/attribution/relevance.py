@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,13 +69,32 @@ def chefer_steps(seen: Pass) -> Iterator[tuple[tuple[str, int], Relevance]]:
     if seen.is_single:
         yield from _chefer_single(seen)
         return
-    b = len(seen.score)
+    for place, own, other in _chefer_matrices(seen):
+        rows = {name: _rows(seen, name, own[name], other[name]) for name in own}
+        text = rows["text"][0] + rows["vision"][1]
+        yield place, _tidy(seen, text, rows["vision"][0] + rows["text"][1])
+
+
+def chefer_between(seen: Pass) -> tuple[np.ndarray, np.ndarray]:
+    """What each word owes to each patch, (n, T, P), and each patch to each word, (n, P, T): R^ti and R^it.
+
+    A ValueError for a single stream, whose tokens have nothing between them.
+    """
+    if seen.is_single:
+        raise ValueError("a single stream has no second one that relevance could come from")
+    *_, (_, _, other) = _chefer_matrices(seen)
+    of_words, of_patches = other["text"][:, :, 1:], other["vision"][:, 1:]
+    return (
+        (of_words * seen.words[:, :, None]).cpu().numpy(),
+        (of_patches * seen.words[:, None]).cpu().numpy(),
+    )
+
+
+def _chefer_matrices(seen: Pass) -> Iterator[tuple[tuple[str, int], dict[str, Tensor], dict[str, Tensor]]]:
+    """After each step what the tokens of each stream owe to their ``own`` stream and to the ``other``."""
+    b, device = len(seen.score), seen.score.device
     t, v = (seen.reads[name].shape[1] for name in ("text", "vision"))
-    device = seen.score.device
-    own = {
-        "text": torch.eye(t, device=device).repeat(b, 1, 1),
-        "vision": torch.eye(v, device=device).repeat(b, 1, 1),
-    }
+    own = {name: torch.eye(n, device=device).repeat(b, 1, 1) for name, n in (("text", t), ("vision", v))}
     other = {"text": torch.zeros(b, t, v, device=device), "vision": torch.zeros(b, v, t, device=device)}
     pending = None
     for a, gradient in zip(seen.record, seen.gradients, strict=True):
@@ -92,11 +112,7 @@ def chefer_steps(seen: Pass) -> Iterator[tuple[tuple[str, int], Relevance]]:
                 to_vision = of_vision.transpose(1, 2) @ counted @ of_text, counted @ other["text"]
                 for name, (across, back) in (("text", to_text), ("vision", to_vision)):
                     other[name], own[name] = other[name] + across, own[name] + back
-        rows = {name: _rows(seen, name, own[name], other[name]) for name in own}
-        text = rows["text"][0] + rows["vision"][1]
-        vision = rows["vision"][0] + rows["text"][1]
-        kind = "co-attention" if a.kind == "vision asks" else a.kind
-        yield (kind, a.index), _tidy(seen, text, vision)
+        yield ("co-attention" if a.kind == "vision asks" else a.kind, a.index), own, other
 
 
 def _rows(seen: Pass, name: str, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
