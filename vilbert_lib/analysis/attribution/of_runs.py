@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -171,11 +172,12 @@ def _looked(a: Attention, words: Tensor) -> list[pd.DataFrame]:
 # What the tables share --------------------------------------------------------------------------
 
 
-class _Found:
-    """Relevances of a batch with the classes that they explain."""
+class _Found(NamedTuple):
+    """Relevances of a batch with the classes that they explain, and whether these are the labels."""
 
-    def __init__(self, relevance: dict[str, Relevance], target: np.ndarray, right: np.ndarray):
-        self.relevance, self.target, self.right = relevance, target, right
+    relevance: dict[str, Relevance]
+    target: np.ndarray
+    right: np.ndarray
 
 
 @lru_cache(maxsize=8)
