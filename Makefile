@@ -7,11 +7,11 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log contrasts model_questions
+STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log 06_placement_search 08_alignment_objective contrasts model_questions
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-.PHONY: help setup studies book html test lint refresh small simulate log lock clean
+.PHONY: help setup studies book html test lint refresh small graph simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -55,6 +55,9 @@ small: $(SET_UP)  ## run every study at the profile small and keep its figures: 
 	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
 	$(BIN)/python -m vilbert_lib keep small
 
+graph: $(SET_UP)  ## run every study as a graph, a job a run: make graph ARGS='--config profile=small'
+	$(BIN)/snakemake --cores all $(ARGS)
+
 simulate: $(SET_UP)  ## count how often each statistical procedure is mistaken: about five minutes
 	$(BIN)/python -m vilbert_lib simulate
 
@@ -66,4 +69,4 @@ lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
 		--no-emit-index-url --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean:  ## remove the book's build and everything that was made, runs included
-	rm -rf book/_build data/datasets data/runs data/cache data/stamps
+	rm -rf book/_build data/datasets data/runs data/cache data/studies data/plan data/stamps .snakemake

@@ -10,7 +10,7 @@ from vilbert_lib import figures, paths, runs
 from vilbert_lib.analysis.attribution import METHODS, Relevance, attribute
 from vilbert_lib.config import RunConfig, choose
 from vilbert_lib.data import formats
-from vilbert_lib.runs.inputs import pair, tokenizer_of
+from vilbert_lib.runs.inputs import data_name, pair, tokenizer_of
 
 PICTURES = (".png", ".pdf", ".svg")
 OF_PRETRAINING = ("swapped", "aligned")  # what a pretraining run tells apart
@@ -69,23 +69,22 @@ def root_of(config: RunConfig, named: str = "") -> Path:
     """The data root of a run: the one ``named``, or that of the project's own whose samples are the run's."""
     if named:
         root = Path(named).expanduser().resolve()
-        if fingerprint(config, root) != config.data:
+        if _data(config, root) != config.data:
             raise ValueError(
                 f"data root {root} does not hold the {config.task} that the run {config.id} was trained on"
             )
         return root
     for root in sorted(paths.datasets().glob("*/")):
-        if config.task in formats.names_in(root) and fingerprint(config, root) == config.data:
+        if config.task in formats.names_in(root) and _data(config, root) == config.data:
             return root
     raise FileNotFoundError(
         f"no data root below {paths.datasets()} is the one that the run {config.id} was trained on: name it"
     )
 
 
-def fingerprint(config: RunConfig, root: Path) -> str:
-    """What ``RunConfig.data`` would be of a root."""
+def _data(config: RunConfig, root: Path) -> str:
     words = tokenizer_of(config.model.text_weights, root, config.on_error)
-    return f"{formats.task(config.task, root).fingerprint(root)}+{words.name}"
+    return data_name(formats.task(config.task, root), words, root)
 
 
 def picture(answer: Answer, run: runs.Run, method: str):

@@ -30,14 +30,24 @@ def runs() -> Path:
     return _place("VILBERT_RUNS", data() / "runs")
 
 
+def studies() -> Path:
+    """Folder of the searches' records, a database each."""
+    return data() / "studies"
+
+
 def archive() -> Path:
     """Folder of the figures of runs that are kept with the code (``VILBERT_ARCHIVE``)."""
     return _place("VILBERT_ARCHIVE", REPOSITORY / "data" / "results")
 
 
+def plans() -> Path:
+    """Folder of the descriptions of runs that studies will ask for."""
+    return data() / "plan"
+
+
 def notebooks() -> Path:
-    """Folder of the studies' sources."""
-    return REPOSITORY / "notebooks"
+    """Folder of the studies' sources (``VILBERT_NOTEBOOKS``)."""
+    return _place("VILBERT_NOTEBOOKS", REPOSITORY / "notebooks")
 
 
 def book() -> Path:

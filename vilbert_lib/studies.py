@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +19,11 @@ from nbclient import NotebookClient
 from papermill import inspect_notebook
 from papermill.cli import papermill as papermill_command
 from papermill.exceptions import PapermillExecutionError
+from papermill.parameterize import parameterize_notebook
 
 from vilbert_lib import pages, paths
 from vilbert_lib.data import synthetic
-from vilbert_lib.runs import Run
+from vilbert_lib.runs import Run, planning
 
 # Parameters ------------------------------------------------------------------------------------
 
@@ -123,16 +125,41 @@ def parameters_of(name: str, profile: str) -> dict:
     return given.get(name) or {}
 
 
+def _given(name: str, profile: str) -> dict:
+    """The parameters that papermill gives to a study: none at the profile that its source has."""
+    return {} if profile == "quick" else {"profile": profile} | parameters_of(name, profile)
+
+
 def make_page(name: str, profile: str = "quick") -> Path:
     """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
-    source, arguments = paths.notebooks() / f"{name}.ipynb", []
-    if profile != "quick":
-        arguments = ["-y", yaml.safe_dump({"profile": profile} | parameters_of(name, profile))]
-    arguments = [str(source), *arguments]
-    partial = _execute(arguments, source)
+    source, given = paths.notebooks() / f"{name}.ipynb", _given(name, profile)
+    partial = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
     page = pages.publish(partial, paths.book() / "results" / profile / f"{name}.ipynb")
     partial.unlink()
     return page
+
+
+def plan(name: str, profile: str = "quick") -> list[Path]:
+    """Descriptions of all runs that the study ``name`` asks for at a profile, finished or not, training none.
+
+    Left out are those whose figures are kept, and what a study asks for only after it read another run. The
+    notebook is executed while runs cannot be read, see :mod:`vilbert_lib.runs.planning`: cells that want to
+    fail, and those that build on them. An error before that is an error of the study, and a ValueError.
+    """
+    source = paths.notebooks() / f"{name}.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    if not any(re.search(r"\bruns\b", c.source) for c in notebook.cells if c.cell_type == "code"):
+        return []
+    if given := _given(name, profile):
+        notebook = parameterize_notebook(notebook, given)
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "noted.jsonl"
+        client = NotebookClient(notebook, timeout=None, kernel_name="python3", allow_errors=True)
+        client.execute(env=os.environ | {planning.VARIABLE: str(noted)})
+        errors = (o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error")
+        if (first := next(errors, None)) and first.ename != planning.NotTrainedError.__name__:
+            raise ValueError(f"{source.name} failed: {first.ename}: {first.evalue}")
+        return planning.write(noted)
 
 
 def add_to_log(arguments: list[str], source: Path) -> Path:

@@ -3,8 +3,10 @@
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vilbert_lib.config import ARCHITECTURES, PROFILES, ModelConfig, arrange, profile
+from vilbert_lib.config import ARCHITECTURES, PROFILES, ModelConfig, architecture_of, arrange, placement, profile
 
 THESIS = {
     "baseline": ([], []),
@@ -43,3 +45,38 @@ def test_profiles_are_found_by_name_and_hold_every_architecture(name):
     assert found.name == name
     for architecture in ARCHITECTURES:
         arrange(found.model, architecture)
+
+
+def test_an_architecture_without_a_name_is_spelled_by_its_layers():
+    assert architecture_of((3, 10), (0, 11)) == "t3.10-v0.11"
+    assert architecture_of([4], [4]) == "t4-v4"
+    assert architecture_of((9, 10, 11), (9, 10, 11)) == "late_fusion"
+    assert architecture_of((), ()) == "baseline"
+    assert placement("text_only") == ((), ())
+    placed = arrange(ModelConfig(), "t3.10-v0.11")
+    assert (placed.t_biattention_ids, placed.v_biattention_ids) == ((3, 10), (0, 11))
+
+
+@given(st.integers(1, 6).flatmap(lambda n: st.tuples(*[st.sets(st.integers(0, 11), min_size=n, max_size=n)] * 2)))
+def test_every_placement_is_read_back_from_what_it_is_called(ids):
+    t_ids, v_ids = (tuple(sorted(stream)) for stream in ids)
+    assert placement(architecture_of(t_ids, v_ids)) == (t_ids, v_ids)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "message"),
+    [
+        ("t9.10.11-v9.10.11", "'t9.10.11-v9.10.11' is called 'late_fusion'"),
+        ("t03-v4", "'t03-v4' is called 't3-v4'"),
+        ("t3.4-v6", "must be equally many"),
+        ("t4.3-v6.7", "ids must increase"),
+        ("t3.3-v6.7", "each at most once"),
+        ("t3-v12", r"must lie in 0..11"),
+        ("t-v", "unknown architecture 't-v'; known: .*late_fusion"),
+        ("t3.-v4", "unknown architecture"),
+        ("t3-v4 ", "unknown architecture"),
+    ],
+)
+def test_a_spelling_that_means_nothing_or_has_another_form_is_an_error(spelled, message):
+    with pytest.raises(ValueError, match=message):
+        arrange(ModelConfig(), spelled)

@@ -89,14 +89,14 @@ WHOLE = {
         "num_layers width heads image_size patch_size vocab_size max_tokens coattention_width coattention_heads"
         " pooled_width vision_passes frozen_layers"
     ),
-    TrainConfig: "epochs batch_size accumulation threads n_train n_eval",
+    TrainConfig: "epochs batch_size accumulation threads n_train n_eval alignment_k",
     AlignmentConfig: "n_samples k",
 }
 REAL = {
     ModelConfig: "dropout",
     TrainConfig: (
         "lr weight_decay warmup_fraction floor_fraction clip_norm mlm_weight ap_weight mim_weight"
-        " contrastive_weight temperature"
+        " contrastive_weight temperature alignment_weight"
     ),
 }
 

@@ -10,7 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from vilbert_lib import representations, runs
-from vilbert_lib.analysis import gradients, sample_size
+from vilbert_lib.analysis import gradients, minibatch, sample_size
 from vilbert_lib.analysis import model_questions as questions
 from vilbert_lib.model import pretrained
 
@@ -55,6 +55,27 @@ def poolings(run: runs.Run, data_root: Path, measure: str) -> dict[str, pd.DataF
         "readable": lambda: questions.readable(pooled(), labels()),
     }
     return {name: run.table(name, make, measure=measure, n=n, k=k) for name, make in makers.items()}
+
+
+def batches(run: runs.Run, data_root: Path, layers: list[int], sizes: list[int]) -> pd.DataFrame:
+    """:func:`minibatch.bias` of a run's text and vision ``layers`` of equal number, on its test samples.
+
+    Column ``pair`` names the layers.
+    """
+
+    def make() -> pd.DataFrame:
+        data = runs.dataset(run.config, data_root, "test")
+        rows = representations.sample_rows(data, len(data))
+        features = representations.layer_features(run.model(data_root).vilbert, data, rows)
+        return pd.concat(
+            [
+                minibatch.bias(features[f"t{i}"], features[f"v{i}"], sizes).assign(pair=f"layers {i}")
+                for i in layers
+            ],
+            ignore_index=True,
+        )
+
+    return run.table("batches", make, layers=list(layers), sizes=list(sizes))
 
 
 def profiles_over_n(

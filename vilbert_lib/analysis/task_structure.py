@@ -63,11 +63,12 @@ def measured(
     Columns of :func:`roots` and of the runs' summaries; ``reached``, the test accuracy as a share of the best
     possible; and a column named ``measure``: the alignment, above chance, put together by ``aggregate``.
     """
+    wanted = configurations(profile, levels, architectures, seeds)
+    trained = {root: runs.ensure(configs, root) for root, configs in wanted.items()}  # all, before any is read
     parts = []
-    for root, configs in configurations(profile, levels, architectures, seeds).items():
-        trained = runs.ensure(configs, root)
-        aligned = alignment.per_run(runs.alignments(trained), aggregate, above_chance=True)
-        parts.append(runs.summaries(trained).merge(aligned[["run", measure]], on="run").assign(root=root))
+    for root, of_root in trained.items():
+        aligned = alignment.per_run(runs.alignments(of_root), aggregate, above_chance=True)
+        parts.append(runs.summaries(of_root).merge(aligned[["run", measure]], on="run").assign(root=root))
     found = levels.merge(pd.concat(parts), on="root")
     return found.assign(reached=found.test_accuracy / found.best)
 

@@ -2,9 +2,10 @@
 
 import argparse
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
-from vilbert_lib.config import PROFILES, ModelConfig, TrainConfig, choose
+from vilbert_lib.config import PROFILES, ModelConfig, RunConfig, TrainConfig, choose
 
 
 def add_to(commands) -> None:
@@ -15,8 +16,11 @@ def add_to(commands) -> None:
         description="Train one run, or go on where it stopped. A study that asks for the same run finds it.",
         epilog="On two GPUs: accelerate launch --num_processes 2 -m vilbert_lib train --task ...",
     )
-    parser.add_argument("--task", required=True, help="such as conceptual_captions")
-    parser.add_argument("--architecture", required=True, help="such as middle_fusion")
+    parser.add_argument(
+        "--planned", metavar="FILE", help="a run as `plan` describes it; nothing else is named then"
+    )
+    parser.add_argument("--task", help="such as conceptual_captions")
+    parser.add_argument("--architecture", help="such as middle_fusion")
     parser.add_argument("--objectives", default="", help="of pretraining, such as mlm,ap; none: fine-tuning")
     parser.add_argument("--profile", default="quick", choices=sorted(PROFILES))
     parser.add_argument("--data-root", default="", metavar="FOLDER", help="default: the profile's synthetic root")
@@ -31,11 +35,24 @@ def add_to(commands) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train the run that the arguments describe and say where it lies."""
     from vilbert_lib import runs
-    from vilbert_lib.config import profile
-    from vilbert_lib.data import synthetic
+    from vilbert_lib.runs import planning
     from vilbert_lib.training import processes
 
     processes.start()
+    config, root = planning.read(Path(arguments.planned)) if arguments.planned else _described(arguments)
+    [run] = runs.ensure([config], root, checkpoint_seconds=arguments.checkpoint_seconds)
+    if processes.is_first():
+        print(run.folder)
+
+
+def _described(arguments: argparse.Namespace) -> tuple[RunConfig, Path]:
+    """The run that is described field by field, and its data root."""
+    from vilbert_lib import runs
+    from vilbert_lib.config import profile
+    from vilbert_lib.data import synthetic
+
+    if not (arguments.task and arguments.architecture):
+        raise ValueError("--task and --architecture are needed, or --planned")
     scale = profile(arguments.profile)
     root = synthetic.root_of(scale, arguments.data_root)
     config = runs.configure(
@@ -49,9 +66,7 @@ def train(arguments: argparse.Namespace) -> None:
         train=settings(TrainConfig, arguments.train),
         model=settings(ModelConfig, arguments.model),
     )
-    [run] = runs.ensure([config], root, checkpoint_seconds=arguments.checkpoint_seconds)
-    if processes.is_first():
-        print(run.folder)
+    return config, root
 
 
 def settings(cls, pairs: list[str]) -> dict[str, Any]:

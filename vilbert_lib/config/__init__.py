@@ -4,7 +4,7 @@ A run's name is the hash of its configuration: equal configurations are the same
 the data lies and whoever started it.
 """
 
-from vilbert_lib.config.architectures import ARCHITECTURES, BASELINES, arrange
+from vilbert_lib.config.architectures import ARCHITECTURES, BASELINES, architecture_of, arrange, placement
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
 from vilbert_lib.config.plain import from_dict, to_dict
@@ -25,9 +25,11 @@ __all__ = [
     "RunConfig",
     "TaskKind",
     "TrainConfig",
+    "architecture_of",
     "arrange",
     "choose",
     "from_dict",
+    "placement",
     "profile",
     "to_dict",
 ]

@@ -1,6 +1,7 @@
-"""Architectures that have names: where the streams meet, and the baselines beside them."""
+"""Architectures: where the streams meet, by name or spelled by its layers, and the baselines beside them."""
 
 import dataclasses
+import re
 
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import ModelConfig
@@ -30,9 +31,33 @@ BASELINES: dict[str, dict] = {
 }
 
 
+def architecture_of(t_ids: tuple[int, ...], v_ids: tuple[int, ...]) -> str:
+    """What an architecture is called: by its name where it has one, else by its layers, as in ``t3.6-v6.9``."""
+    ids = (tuple(t_ids), tuple(v_ids))
+    named = [name for name, known in ARCHITECTURES.items() if known == ids]
+    return named[0] if named else "-".join(s + ".".join(map(str, i)) for s, i in zip("tv", ids, strict=True))
+
+
+def placement(architecture: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Text ids and vision ids of an architecture that is named or spelled; a baseline has none.
+
+    A ValueError where there is no such name, and for a spelling that is not what :func:`architecture_of` gives:
+    an architecture that went by two names would be trained twice.
+    """
+    if not (spelled := _SPELLED.fullmatch(architecture)):
+        return choose("architecture", architecture, ARCHITECTURES | dict.fromkeys(BASELINES, ((), ())))
+    t_ids, v_ids = (tuple(map(int, ids.split("."))) for ids in spelled.groups())
+    if (name := architecture_of(t_ids, v_ids)) != architecture:
+        raise ValueError(f"architecture {architecture!r} is called {name!r}")
+    return t_ids, v_ids
+
+
+_SPELLED = re.compile(r"t(\d+(?:\.\d+)*)-v(\d+(?:\.\d+)*)")
+
+
 def arrange(model: ModelConfig, architecture: str) -> ModelConfig:
-    """``model`` with co-attention where the named architecture has it, or as the named baseline."""
+    """``model`` with co-attention where the architecture has it, or as the named baseline."""
     if architecture in BASELINES:
         return dataclasses.replace(model, **BASELINES[architecture])
-    known = choose("architecture", architecture, ARCHITECTURES | dict.fromkeys(BASELINES))
-    return dataclasses.replace(model, t_biattention_ids=known[0], v_biattention_ids=known[1])
+    t_ids, v_ids = placement(architecture)
+    return dataclasses.replace(model, t_biattention_ids=t_ids, v_biattention_ids=v_ids)

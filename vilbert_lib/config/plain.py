@@ -4,10 +4,24 @@ import dataclasses
 import json
 from typing import get_type_hints
 
+#: Metadata of a field that was added when there were runs: at its default it is left out of the plain values,
+#: so that these runs keep their ids.
+LATER = {"left_out_at_default": True}
+
 
 def to_dict(config) -> dict:
     """Plain JSON values of a configuration; tuples become lists."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    return json.loads(json.dumps(_plain(config)))
+
+
+def _plain(value):
+    if not dataclasses.is_dataclass(value):
+        return value
+    return {
+        item.name: _plain(getattr(value, item.name))
+        for item in dataclasses.fields(value)
+        if not (item.metadata.get("left_out_at_default") and getattr(value, item.name) == item.default)
+    }
 
 
 def from_dict(cls, values: dict):

@@ -70,6 +70,10 @@ class RunConfig:
             raise ValueError(f"objectives {lost} cannot be learned from streams {streams!r} alone")
         if streams in ("text", "image") and train.contrastive_weight:
             raise ValueError(f"contrastive_weight {train.contrastive_weight}: streams {streams!r} leave no pairs")
+        if train.alignment_weight and (self.objectives or streams in ("text", "image")):
+            raise ValueError(
+                f"alignment_weight {train.alignment_weight}: a labelled task and two streams are needed"
+            )
         weights = [getattr(train, f"{name}_weight") for name in self.objectives]
         if weights and not any(weights) and not train.contrastive_weight:
             raise ValueError(f"objectives {list(self.objectives)}: the weight of each is 0")

@@ -1,13 +1,15 @@
 """The training: optimisation, the terms of the loss, and how many samples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from vilbert_lib.config.fields import at_least, positive, settle, shares
+from vilbert_lib.config.fields import at_least, distinct, positive, settle, shares
+from vilbert_lib.config.plain import LATER
 
 Precision = Literal["fp32", "bf16"]
 MimPositions = Literal["masked", "unmasked"]
 Balance = Literal["none", "weights", "sampling"]
+AlignmentTerm = Literal["unbiased_cka", "mknn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,11 @@ class TrainConfig:
     a batch apart at ``temperature``, which the masked-image term uses as well; ``mim_positions`` says
     at which patches the latter compares. ``balance`` meets rare labels by ``weights`` of the loss, by
     ``sampling`` them more often, or not at all.
+
+    ``alignment_weight`` times the alignment of the streams within a batch is taken from the loss of a
+    labelled task: more than 0 pushes the streams together, less apart. ``alignment_term`` is its measure,
+    with ``alignment_k`` neighbours where it has any, ``alignment_layers`` are the layers of both streams that are
+    pushed (none named: the last).
     """
 
     epochs: int = 10
@@ -46,6 +53,10 @@ class TrainConfig:
     augment: bool = False
     n_train: int = 0  # 0: all samples
     n_eval: int = 0  # 0: all samples, for the validation figures of every epoch
+    alignment_weight: float = field(default=0.0, metadata=LATER)
+    alignment_term: AlignmentTerm = field(default="unbiased_cka", metadata=LATER)
+    alignment_layers: tuple[int, ...] = field(default=(), metadata=LATER)
+    alignment_k: int = field(default=5, metadata=LATER)
 
     def __post_init__(self):
         settle(self)
@@ -56,5 +67,20 @@ class TrainConfig:
         shares(self, "warmup_fraction", "floor_fraction")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {list(self.betas)} must be two numbers in [0, 1)")
+        self._check_alignment()
         if self.contrastive_weight and self.batch_size < 2:
             raise ValueError(f"contrastive_weight {self.contrastive_weight}: a batch of one pair tells none apart")
+
+    def _check_alignment(self) -> None:
+        distinct("layer of alignment_layers", self.alignment_layers)
+        if any(layer < 0 for layer in self.alignment_layers):
+            raise ValueError(f"alignment_layers {list(self.alignment_layers)} must be 0 or more")
+        at_least(self, 1, "alignment_k")
+        if self.alignment_weight and self.batch_size < self.least_batch:
+            needed = f"alignment_term {self.alignment_term!r} needs at least {self.least_batch}"
+            raise ValueError(f"batch_size {self.batch_size}: {needed}")
+
+    @property
+    def least_batch(self) -> int:
+        """How many samples the alignment term needs in every batch."""
+        return max(4, self.alignment_k + 2) if self.alignment_term == "mknn" else 4

@@ -1,7 +1,6 @@
 """Frames in, figures out: nothing is computed here but what is drawn."""
 
 from vilbert_lib.figures.attribution import (
-    colour_bar,
     coloured_text,
     explanation,
     on_evidence,
@@ -13,7 +12,22 @@ from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid, samples
 from vilbert_lib.figures.points import alignment_against, intervals, performance
-from vilbert_lib.figures.studies import around_block, family, measures_among_themselves, over_levels
+from vilbert_lib.figures.search import (
+    best_so_far,
+    parallel_coordinates,
+    parameter_importances,
+    pareto_front,
+    placement_map,
+    slices,
+)
+from vilbert_lib.figures.studies import (
+    around_block,
+    batch_bias,
+    dose_response,
+    family,
+    measures_among_themselves,
+    over_levels,
+)
 from vilbert_lib.figures.style import caption, use_style
 
 __all__ = [
@@ -21,9 +35,11 @@ __all__ = [
     "architecture",
     "around_block",
     "bands",
+    "batch_bias",
+    "best_so_far",
     "caption",
-    "colour_bar",
     "coloured_text",
+    "dose_response",
     "explanation",
     "family",
     "intervals",
@@ -36,12 +52,17 @@ __all__ = [
     "over_levels",
     "overlays",
     "pair_heatmaps",
+    "parallel_coordinates",
+    "parameter_importances",
+    "pareto_front",
     "performance",
+    "placement_map",
     "reference_lines",
     "removal_curves",
     "sample_grid",
     "samples",
     "shade_layers",
+    "slices",
     "stream_heatmaps",
     "use_style",
 ]

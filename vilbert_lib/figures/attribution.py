@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -208,10 +207,3 @@ def _broken(tokens: Sequence[str], width: int) -> list[list[int]]:
         lines[-1].append(i)
         used += len(token) + 1
     return lines
-
-
-def colour_bar(figure: Figure, label: str) -> Figure:
-    """The colours of :func:`overlays` beside them."""
-    scale = plt.cm.ScalarMappable(cmap=colormaps[MAP])
-    figure.colorbar(scale, ax=figure.axes, label=label, shrink=0.7, ticks=[0, 1], format="%d")
-    return figure

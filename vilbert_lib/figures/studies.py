@@ -66,15 +66,50 @@ def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: st
 
 def over_levels(table: pd.DataFrame, values: dict[str, str], *, hue: str = "architecture") -> Figure:
     """Each of ``values`` (column: axis label) against the level, one panel for each direction; points are runs."""
-    directions = list(dict.fromkeys(table.direction))
-    figure, axes = panel_axes(len(directions) * len(values), columns=len(values), width=9.0)
-    for d, direction in enumerate(directions):
-        for v, (column, label) in enumerate(values.items()):
-            axis = axes[d * len(values) + v]
-            for i, (name, rows) in enumerate(table[table.direction == direction].groupby(hue, sort=False)):
-                mean = rows.groupby("level")[column].mean()
+    labels = {direction: f"share of the label that is {direction}" for direction in dict.fromkeys(table.direction)}
+    return _rows_of_panels(table, values, "direction", "level", labels, hue)
+
+
+def dose_response(table: pd.DataFrame, values: dict[str, str], *, hue: str = "architecture") -> Figure:
+    """Each of ``values`` (column: axis label) against the weight, one row a task; points are runs.
+
+    A dotted line stands at weight 0, where nothing is pushed.
+    """
+    labels = dict.fromkeys(dict.fromkeys(table.task), "weight of the alignment term")
+    figure = _rows_of_panels(table, values, "task", "weight", labels, hue)
+    for axis, task in zip(figure.axes, np.repeat(list(labels), len(values)), strict=True):
+        axis.axvline(0, color="0.4", lw=0.8, ls=":")
+        axis.set_title(str(task))
+    return figure
+
+
+def _rows_of_panels(
+    table: pd.DataFrame, values: dict[str, str], row: str, x: str, labels: dict[str, str], hue: str
+) -> Figure:
+    """Points with the mean over seeds: a row of panels for each key of ``labels``, its value below them."""
+    figure, axes = panel_axes(len(labels) * len(values), columns=len(values), width=9.0)
+    for r, (key, label) in enumerate(labels.items()):
+        for v, (column, ylabel) in enumerate(values.items()):
+            axis = axes[r * len(values) + v]
+            for i, (name, rows) in enumerate(table[table[row] == key].groupby(hue, sort=False)):
+                mean = rows.groupby(x)[column].mean()
                 axis.plot(mean.index, mean, color=COLOURS[i], label=name)
-                axis.plot(rows.level, rows[column], ls="", marker=MARKERS[i], color=COLOURS[i], ms=4)
-            axis.set(xlabel=f"share of the label that is {direction}", ylabel=label)
+                axis.plot(rows[x], rows[column], ls="", marker=MARKERS[i], color=COLOURS[i], ms=4)
+            axis.set(xlabel=label, ylabel=ylabel)
+    legend_above(figure, axes[0])
+    return figure
+
+
+def batch_bias(table: pd.DataFrame) -> Figure:
+    """CKA within batches against their size, beside that of the whole sample, one panel a ``pair`` of layers."""
+    pairs = list(dict.fromkeys(table["pair"]))
+    figure, axes = panel_axes(len(pairs))
+    for axis, pair in zip(axes, pairs, strict=True):
+        rows = table[table["pair"] == pair]
+        for i, name in enumerate(("mean of ratios", "ratio of means")):
+            axis.plot(rows.batch, rows[name], color=COLOURS[i], marker=MARKERS[i], ms=4, label=name)
+        axis.axhline(rows["all"].iloc[0], color="0.3", lw=1, ls="--", label="whole sample")
+        axis.set_xscale("log", base=2)
+        axis.set(title=str(pair), xlabel="samples in a batch", ylabel=MEASURES["unbiased_cka"].title)
     legend_above(figure, axes[0])
     return figure

@@ -11,7 +11,7 @@ from vilbert_lib.config import ModelConfig, OnError, Profile, RunConfig, arrange
 from vilbert_lib.data import formats
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model import pretrained
-from vilbert_lib.runs.inputs import tokenizer_of
+from vilbert_lib.runs.inputs import data_name, tokenizer_of
 from vilbert_lib.runs.store import start_of
 
 
@@ -49,7 +49,7 @@ def configure(
         task=task,
         architecture=architecture,
         seed=seed,
-        data=f"{source.fingerprint(data_root)}+{words.name}",
+        data=data_name(source, words, data_root),
         objectives=tuple(objectives),
         start_from=start_from,
         on_error=on_error,
@@ -63,14 +63,23 @@ def configure(
 
 def _refuse_what_fails_late(config: RunConfig, source: formats.Task, data_root: Path) -> None:
     """Raise a ValueError for what one part of the configuration, or the data, makes of another."""
-    (t_width, _), (v_width, _) = pretrained.stream_sizes(config.model)
+    (t_width, t_layers), (v_width, v_layers) = pretrained.stream_sizes(config.model)
     _try_measures(config.alignment.measures, config.alignment.k, t_width, v_width)
     if config.train.contrastive_weight and config.model.pooler == "none" and t_width != v_width:
         raise ValueError(f"contrastive_weight needs pooled states of one width: {t_width} and {v_width}")
-    if wanted := config.train.n_train:
+    train = config.train
+    if train.n_train or train.alignment_weight:
         there = len(source.splits(data_root, config.on_error)["train"])
-        if wanted > there:
-            raise ValueError(f"n_train {wanted}: {config.task} has {there} training samples")
+        if train.n_train > there:
+            raise ValueError(f"n_train {train.n_train}: {config.task} has {there} training samples")
+        last = (train.n_train or there) % train.batch_size
+        if train.alignment_weight and 0 < last < (least := train.least_batch):
+            raise ValueError(
+                f"batch_size {train.batch_size} leaves {last} samples for the last batch of an epoch:"
+                f" alignment_term {train.alignment_term!r} needs at least {least}"
+            )
+    if train.alignment_layers and max(train.alignment_layers) >= (layers := min(t_layers, v_layers)):
+        raise ValueError(f"alignment_layers {list(train.alignment_layers)}: the streams have {layers} layers")
     if config.start_from and (paths.runs() / config.start_from / "summary.json").is_file():
         start_of(config)  # one that is still to be trained is asked for when this one is trained
 

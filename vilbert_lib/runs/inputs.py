@@ -46,6 +46,11 @@ def dataset(
     return pairs
 
 
+def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:
+    """What a configuration calls its data: the fingerprint of the task's files, and the wordpieces."""
+    return f"{task.fingerprint(data_root)}+{words.name}"
+
+
 def pair(config: RunConfig, data_root: Path, image: Path, text: str) -> tuple[Batch, np.ndarray]:
     """One image and one text as a batch of the run's model, and the image's pixels (size, size, 3) uint8."""
     if not image.is_file():

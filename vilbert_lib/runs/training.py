@@ -12,8 +12,9 @@ from filelock import FileLock
 from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
+from vilbert_lib.runs import planning
 from vilbert_lib.runs.inputs import dataset
-from vilbert_lib.runs.machine import environment
+from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.store import Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.finetune import finetune
@@ -25,11 +26,14 @@ from vilbert_lib.training.workers import progress_bar, train_all
 def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
-    A run whose figures the archive keeps is not missing. On a CPU as many runs are trained at once as its
-    cores allow (``jobs``): small models gain more from that than from many threads each. Processes that
-    were launched together train one run after the other. ``loop_options`` are those of
-    :class:`vilbert_lib.training.loop.Loop` that change no bit.
+    A run whose figures the archive keeps is not missing. As many runs are trained at once (``jobs``) as there
+    are GPUs, or on a CPU as its cores allow: small models gain more from that than from many threads each.
+    Processes that were launched together train one run after the other. ``loop_options`` are those of
+    :class:`vilbert_lib.training.loop.Loop` that change no bit. While a study is planned nothing is trained,
+    see :mod:`vilbert_lib.runs.planning`.
     """
+    if os.environ.get(planning.VARIABLE):
+        return planning.note(configs, data_root)
     processes.start()
     missing = processes.shared([config for config in configs if not Run(config).finished])
     # Of what a run starts from the archive may have the figures, but it is the weights that are needed.
@@ -46,7 +50,7 @@ def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int | None, 
         jobs = 1
     elif jobs is None:
         threads = max(config.train.threads for config in configs)
-        jobs = 1 if torch.cuda.is_available() else max(1, cores() // threads)
+        jobs = torch.cuda.device_count() or max(1, cores() // threads)
     epochs = sum(config.train.epochs for config in configs)
     with progress_bar(f"training {len(configs)} runs", epochs, hidden=not processes.is_first()) as bar:
         work = functools.partial(train, **loop_options)
@@ -74,7 +78,8 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
         torch.set_num_threads(config.train.threads)
         quiet = report is None or not processes.is_first()
         try:
-            summary = _train(run, Path(data_root), (lambda share, loss: None) if quiet else report, loop_options)
+            with least_busy_gpu():
+                summary = _train(run, Path(data_root), (lambda *_: None) if quiet else report, loop_options)
         finally:
             torch.set_num_threads(threads)
         if processes.is_first():

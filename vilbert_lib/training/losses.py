@@ -8,7 +8,7 @@ from vilbert_lib.config import TaskKind, TrainConfig
 from vilbert_lib.data.datasets import Batch
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.model.streams import Output
-from vilbert_lib.training import processes
+from vilbert_lib.training import alignment_term, processes
 
 #: Named sums over this process' part of a batch; a name ending in ``_n`` counts, the others are divided by
 #: a count.
@@ -24,7 +24,7 @@ def forward(model: Classifier | PretrainingModel, batch: Batch) -> tuple[Tensor,
 
 
 def classification(config: TrainConfig, kind: TaskKind, class_weights: Tensor | None = None):
-    """The loss of a labelled task: cross-entropy of the label, and the contrastive term if it has a weight.
+    """The loss of a labelled task: cross-entropy of the label, and the terms beside it that have a weight.
 
     With several labels a sample it is the mean binary cross-entropy over the labels, and the accuracy
     is label by label. ``class_weights`` (C,) weigh each sample's cross-entropy by its label, or the
@@ -50,7 +50,15 @@ def classification(config: TrainConfig, kind: TaskKind, class_weights: Tensor | 
         if config.contrastive_weight:
             terms["contrastive"], told = contrastive(output.pooled, batch["text"], config.temperature)
             sums |= contrastive_sums(terms["contrastive"], told, count)
-        total = weighted(terms, {"label": 1.0, "contrastive": config.contrastive_weight})
+        if config.alignment_weight:
+            terms["alignment"] = alignment_term.alignment(output, config)
+            sums["alignment"] = terms["alignment"].detach() * processes.total(count)
+        weights_of = {
+            "label": 1.0,
+            "contrastive": config.contrastive_weight,
+            "alignment": -config.alignment_weight,
+        }
+        total = weighted(terms, weights_of)
         return total, sums | {"loss": total.detach() * processes.total(count)}
 
     return loss

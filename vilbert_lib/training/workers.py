@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -34,7 +35,10 @@ def train_all(work: Callable, items: Iterable[tuple], jobs: int, bar: tqdm) -> N
         for item in items:
             work(*item, lambda share, loss: show(bar, share, loss))
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half alive
+    # Forks of this process would copy torch's threads half alive. A server that has imported all and done nothing
+    # is forked instead, so that only the first trainings wait for the imports.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vilbert_lib.runs"])
     reports, done = context.Queue(), threading.Event()
 
     def listen() -> None:
@@ -45,7 +49,7 @@ def train_all(work: Callable, items: Iterable[tuple], jobs: int, bar: tqdm) -> N
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        with ProcessPoolExecutor(jobs, context, _start, (reports,)) as pool:
+        with ProcessPoolExecutor(jobs, context, _start, (reports, dict(os.environ), os.getcwd())) as pool:
             for future in [pool.submit(_call, work, item) for item in items]:
                 future.result()
     finally:
@@ -53,9 +57,13 @@ def train_all(work: Callable, items: Iterable[tuple], jobs: int, bar: tqdm) -> N
         listener.join()
 
 
-def _start(reports) -> None:
+def _start(reports, environment: dict[str, str], folder: str) -> None:
+    """What the server was started with may be another environment than that of the process that asks now."""
     global _reports
     _reports = reports
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
 
 
 def _call(work: Callable, item: tuple) -> None:

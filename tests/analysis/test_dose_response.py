@@ -1,0 +1,84 @@
+"""Alignment pushed on purpose: what is said where it moved, where it did not, and which way accuracy went."""
+
+import pandas as pd
+import pytest
+
+from vilbert_lib.analysis import dose_response
+from vilbert_lib.analysis.contrasts import EVERYWHERE, contrasts
+
+
+def made(weight_to_alignment: float, alignment_to_accuracy: float, architectures=("a", "b", "c")) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"task": "t", "architecture": name, "seed": seed, "weight": weight}
+        | {"cka": 0.3 + weight_to_alignment * weight + 0.01 * seed}
+        | {"test_accuracy": 0.7 + alignment_to_accuracy * weight_to_alignment * weight - 0.02 * seed}
+        for name in architectures
+        for seed in (0, 1, 2)
+        for weight in (-1.0, 0.0, 1.0)
+    )
+
+
+def compared(table: pd.DataFrame) -> pd.DataFrame:
+    return dose_response.compared(
+        *(contrasts(table, value, of="weight", against=0.0) for value in ("cka", "test_accuracy"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "in_words"),
+    [
+        (0.5, "In 2 of them accuracy went the same way, in 0 the other way", "here alignment itself matters"),
+        (-0.5, "In 0 of them accuracy went the same way, in 2 the other way", "is not shown"),
+        (0.0, "in 2 no change is shown", "is not shown"),
+    ],
+)
+def test_the_conclusion_follows_the_way_that_accuracy_went(effect, verdict, in_words):
+    table = compared(made(0.2, effect))
+    assert set(table.architecture) == {EVERYWHERE} and table.reached.all()
+    said = dose_response.conclusion(table)
+    assert verdict in said and in_words in said
+    up = next(s for s in dose_response.sentences(table, "cka") if "weight +1" in s)
+    assert "moves cka by +0.20" in up and f"{20 * effect:+.1f} points" in up
+
+
+def test_where_alignment_was_not_moved_nothing_follows():
+    table = compared(made(0.0, 1.0))
+    assert not table.reached.any()
+    assert "causal question stays open" in dose_response.conclusion(table)
+    assert all("nothing follows" in s for s in dose_response.sentences(table, "cka"))
+
+
+def test_alignment_that_went_the_wrong_way_was_not_moved_as_intended():
+    assert not compared(made(-0.2, 1.0)).reached.any()
+
+
+@pytest.mark.parametrize("architectures", [("a",), ("a", "b", "c")])
+def test_the_slope_is_the_one_that_was_put_in(architectures):
+    [row] = dose_response.per_unit(made(0.2, 0.5, architectures), "cka", "test_accuracy").to_dict("records")
+    assert row["mean"] == pytest.approx(0.5) and row["low"] == pytest.approx(0.5)
+    assert row["models"] == 3 * len(architectures)
+    with pytest.raises(ValueError, match="moves cka in no model"):
+        dose_response.per_unit(made(0.0, 0.5), "cka", "test_accuracy")
+
+
+def test_weights_without_zero_and_strange_structures_are_refused(tiny_root, tiny_profile):
+    where = dose_response.places(tiny_profile, tiny_root, ["hateful_memes"], [])
+    with pytest.raises(ValueError, match="0, which the others are held against"):
+        dose_response.configurations(tiny_profile, where, ["baseline"], [0], [1.0, 2.0], "mknn", [])
+    with pytest.raises(ValueError, match=r"structures \['uniqe'\] are not known; known: redundant"):
+        dose_response.places(tiny_profile, tiny_root, [], ["uniqe"])
+    with pytest.raises(ValueError, match="nothing to train on"):
+        dose_response.places(tiny_profile, tiny_root, [], [])
+
+
+def test_the_run_with_weight_zero_is_the_ordinary_one(tiny_root, tiny_profile, tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path))
+    where = dose_response.places(tiny_profile, tiny_root, ["hateful_memes"], [])
+    configs = dose_response.configurations(
+        tiny_profile, where, ["middle_fusion"], [0, 1], [0.0, 1.0], "unbiased_cka", [11]
+    )
+    assert [c.train.alignment_weight for _, _, c in configs] == [0.0, 1.0, 0.0, 1.0]
+    assert configs[0][2].train.alignment_layers == ()
+    table = dose_response.measured(configs, ["unbiased_cka"], [11])
+    assert table.weight.tolist() == [0.0, 1.0, 0.0, 1.0] and table.unbiased_cka.notna().all()
+    assert (table.reached == table.test_accuracy / table.best).all()

@@ -1,0 +1,174 @@
+"""The graph of a study: what is missing is trained, also after a kill, and what is finished is left alone."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pandas as pd
+import pytest
+import two_steps
+from filelock import FileLock
+
+from vilbert_lib import paths, runs, studies
+from vilbert_lib.data import synthetic
+from vilbert_lib.runs import planning
+
+needs_snakemake = pytest.mark.skipif(
+    not find_spec("snakemake"), reason="snakemake is in the extras dev and cluster"
+)
+needs_slurm_plugin = pytest.mark.skipif(
+    not find_spec("snakemake_executor_plugin_slurm"),
+    reason="snakemake-executor-plugin-slurm is in the extra cluster",
+)
+TASKS = ("conceptual_captions", "hateful_memes")
+
+
+@pytest.fixture(scope="module")
+def root(own_folders):
+    return synthetic.make_root(own_folders / "root", n_train=32, tasks=TASKS)
+
+
+@pytest.fixture(scope="module")
+def configs(own_folders, root):
+    """The study's notebook, where the commands look for it, and its runs."""
+    two_steps.write_notebook(own_folders / "notebooks", root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VILBERT_NOTEBOOKS", str(own_folders / "notebooks"))
+        patch.setenv("PYTHONPATH", str(paths.REPOSITORY))
+        patch.setenv("VILBERT_RUNS", str(own_folders / "snakemake"))
+        yield two_steps.configs(root)
+
+
+def started(*arguments) -> subprocess.Popen:
+    """A snakemake under way, in a session of its own."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.REPOSITORY / "workflow" / "Snakefile")]
+    command += ["--directory", str(paths.data()), *arguments]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, **output, cwd=paths.REPOSITORY, start_new_session=True)
+
+
+def snakemake(*arguments) -> str:
+    """What a snakemake prints that ends well."""
+    process = started(*arguments)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    return printed
+
+
+def trained_by(printed: str) -> set[str]:
+    """The ids of the runs that a snakemake trains, or would."""
+    return set(re.findall(r"wildcards: run=(\S+)", printed))
+
+
+@pytest.fixture(scope="module")
+def missing(configs, root):
+    """The ids of the runs that are to be trained: all are planned, and one is trained in this process."""
+    snakemake("--cores", "2", "plans")
+    assert not paths.runs().exists()
+    assert [planning.read(paths.plans() / f"{config.id}.json") for config in configs] == [
+        (c, root) for c in configs
+    ]
+    first, alone, tuned = configs
+    runs.ensure([alone], root)
+    return {first.id, tuned.id}
+
+
+@needs_snakemake
+def test_a_dry_run_lists_exactly_the_missing_runs_and_trains_none(missing, configs):
+    printed = snakemake("--cores", "2", "--dry-run")
+    assert trained_by(printed) == missing and re.search(r"^page +1$", printed, re.MULTILINE)
+    assert [runs.Run(config).trained for config in configs] == [False, True, False]
+
+
+@needs_snakemake
+@needs_slurm_plugin
+def test_each_job_on_a_cluster_names_its_gpu_time_and_memory(missing):
+    profile = str(paths.REPOSITORY / "workflow" / "profiles" / "slurm")
+    printed = snakemake("--executor", "slurm", "--profile", profile, "--dry-run")
+    assert trained_by(printed) == missing
+    jobs = dict(re.findall(r"^rule (\w+):.*?resources: (.*?)$", printed, re.MULTILINE | re.DOTALL))
+    for wanted in ("gpu=1", "runtime=480", "mem_mb=32000", "cpus_per_task=8"):
+        assert wanted in jobs["train"].split(", ")
+    assert "gpu=1" in jobs["page"].split(", ") and "gpu" not in jobs["all"]
+
+
+@needs_snakemake
+def test_killed_in_a_training_and_started_again_it_ends_in_the_frames_of_one_process(
+    missing, configs, root, own_folders, monkeypatch
+):
+    first, page = runs.Run(configs[0]), paths.book() / "results" / "quick" / "two_steps.ipynb"
+    process = started("--cores", "2")
+    while not (first.folder / "checkpoint.pt").is_file():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    with FileLock(first.folder.with_suffix(".lock"), timeout=5):  # nobody trains it
+        assert not first.trained and (first.folder / "checkpoint.pt").is_file() and not page.exists()
+    claimed = (first.folder / "config.json").stat().st_mtime_ns
+
+    assert trained_by(snakemake("--cores", "2")) == missing
+    assert (first.folder / "config.json").stat().st_mtime_ns == claimed and page.is_file()
+    found = frames(configs)
+
+    # A start whose file is younger, and snakemake's own reasons to do things again, train nothing.
+    os.utime(first.folder / "summary.json")
+    assert "Nothing to be done" in snakemake("--cores", "2", "--dry-run")
+    assert not trained_by(snakemake("--cores", "2", "--dry-run", "--rerun-triggers", "code", "input", "mtime"))
+
+    monkeypatch.setenv("VILBERT_RUNS", str(own_folders / "in_process"))
+    runs.ensure(configs[:1], root, jobs=1)
+    runs.ensure(configs[1:], root, jobs=1)
+    for frame, expected in zip(found, frames(configs), strict=True):
+        pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+
+
+def frames(configs) -> list[pd.DataFrame]:
+    """All tables of the runs, but for the time that each took."""
+    finished = [runs.Run(config) for config in configs]
+    return [runs.summaries(finished).drop(columns="seconds"), runs.histories(finished), runs.alignments(finished)]
+
+
+def test_what_is_planned_is_noted_and_cannot_be_read(configs, root, tmp_path, monkeypatch):
+    monkeypatch.setenv(planning.VARIABLE, str(tmp_path / "noted"))
+    monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
+    noted = runs.ensure(configs[1:], root)
+    assert [run.config for run in noted] == configs[1:]
+    for name in ("summary", "metrics", "alignment"):
+        with pytest.raises(planning.NotTrainedError, match=f"{configs[1].id} is only noted down"):
+            getattr(noted[0], name)
+    for read in (lambda: noted[0].model(root), lambda: noted[0].table("sizes", pytest.fail, n=3), noted[0].tables):
+        with pytest.raises(planning.NotTrainedError):
+            read()
+    runs.ensure(configs[:2], root)
+    written = planning.write(tmp_path / "noted")
+    assert written == [tmp_path / "plan" / f"{configs[i].id}.json" for i in (1, 2, 0)]
+
+
+def test_a_plan_for_other_data_is_refused(configs, root, tmp_path, monkeypatch):
+    other = shutil.copytree(root, tmp_path / "other")
+    monkeypatch.setenv(planning.VARIABLE, str(tmp_path / "noted"))
+    monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
+    runs.ensure(configs[:1], other)
+    [path] = planning.write(tmp_path / "noted")
+    assert planning.read(path) == (configs[0], other)
+    captions = next((other / "conceptual_captions").glob("*.tsv"))
+    captions.write_text("\n".join(captions.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(ValueError, match="was planned for other data"):
+        planning.read(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="describes no run"):
+        planning.read(path)
+
+
+def test_an_error_of_the_study_is_told_and_not_taken_for_a_plan(configs, tmp_path, monkeypatch):
+    source = (paths.notebooks() / "two_steps.ipynb").read_text()
+    (tmp_path / "two_steps.ipynb").write_text(source.replace("p.data_root", "p.date_root", 1))
+    monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
+    with pytest.raises(ValueError, match=r"two_steps.ipynb failed: AttributeError: .*date_root"):
+        studies.plan("two_steps")
