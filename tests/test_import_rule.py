@@ -23,9 +23,10 @@ MAY_IMPORT = {
     "analysis": LEARNING | {"runs"},
     "figures": {"config", "metrics"},
     "features": {"metrics", "figures"},
+    "explain": LEARNING | {"runs", "analysis", "figures"},
     "pages": {"paths", "runs"},
     "studies": LEARNING | {"runs", "analysis", "figures", "pages"},
-    "commands": LEARNING | {"runs", "analysis", "features", "studies"},
+    "commands": LEARNING | {"runs", "analysis", "features", "explain", "studies"},
     "__main__": {"commands"},
     "__init__": set(),
 }

@@ -33,6 +33,23 @@ class Tokenizer:
         )
         return encoded["input_ids"].astype(np.int64), encoded["attention_mask"].sum(1).astype(np.int64)
 
+    def covering(self, texts: list[str], spans: list[list[tuple[int, int]]], max_tokens: int) -> np.ndarray:
+        """Which wordpieces hold letters of the ``spans`` (first, one past the last): (n, T) bool as ``encode``."""
+        encoded = self._tokenizer(
+            texts,
+            truncation=True,
+            max_length=max_tokens,
+            padding="longest",
+            return_offsets_mapping=True,
+            return_tensors="np",
+        )
+        first, end = np.moveaxis(encoded["offset_mapping"], -1, 0)
+        found = np.zeros(first.shape, bool)
+        for row, places in enumerate(spans):
+            for start, stop in places:
+                found[row] |= (first[row] < stop) & (end[row] > start)
+        return found
+
     def tokens(self, ids) -> list[str]:
         """The wordpieces of a row of ids."""
         return self._tokenizer.convert_ids_to_tokens(list(map(int, ids)))

@@ -1,5 +1,12 @@
 """Frames in, figures out: nothing is computed here but what is drawn."""
 
+from vilbert_lib.figures.attribution import (
+    coloured_text,
+    explanation,
+    on_evidence,
+    overlays,
+    removal_curves,
+)
 from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
 from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
@@ -31,7 +38,9 @@ __all__ = [
     "batch_bias",
     "best_so_far",
     "caption",
+    "coloured_text",
     "dose_response",
+    "explanation",
     "family",
     "intervals",
     "layer_heatmaps",
@@ -39,7 +48,9 @@ __all__ = [
     "learning_curves",
     "lines",
     "measures_among_themselves",
+    "on_evidence",
     "over_levels",
+    "overlays",
     "pair_heatmaps",
     "parallel_coordinates",
     "parameter_importances",
@@ -47,6 +58,7 @@ __all__ = [
     "performance",
     "placement_map",
     "reference_lines",
+    "removal_curves",
     "sample_grid",
     "samples",
     "shade_layers",

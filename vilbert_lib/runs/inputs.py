@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from vilbert_lib.config import OnError, RunConfig
 from vilbert_lib.data import formats, tokenizer
 from vilbert_lib.data.augmentation import POLICIES
-from vilbert_lib.data.datasets import FIXED_SEED, PairDataset, PretrainingDataset
+from vilbert_lib.data.datasets import FIXED_SEED, Batch, PairDataset, PretrainingDataset
+from vilbert_lib.data.images import decode
 
 
 def dataset(
@@ -45,6 +49,23 @@ def dataset(
 def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:
     """What a configuration calls its data: the fingerprint of the task's files, and the wordpieces."""
     return f"{task.fingerprint(data_root)}+{words.name}"
+
+
+def pair(config: RunConfig, data_root: Path, image: Path, text: str) -> tuple[Batch, np.ndarray]:
+    """One image and one text as a batch of the run's model, and the image's pixels (size, size, 3) uint8."""
+    if not image.is_file():
+        raise FileNotFoundError(f"image {image} does not exist")
+    model = config.model
+    ids, lengths = tokenizer_of(model.text_weights, data_root, config.on_error).encode([text], model.max_tokens)
+    pixels = decode(image, model.image_size, model.interpolation)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (model.pixel_mean, model.pixel_std))
+    values = (torch.tensor(pixels).permute(2, 0, 1) / 255 - mean) / std
+    batch = {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.ones(1, int(lengths[0]), dtype=torch.bool),
+        "pixel_values": values[None].contiguous(),
+    }
+    return batch, pixels
 
 
 def tokenizer_of(text_weights: str, data_root: Path, on_error: OnError) -> tokenizer.Tokenizer:

@@ -71,8 +71,30 @@ def pictures(boards: Boards, draws: Draws) -> Iterator[np.ndarray]:
         yield from _draw(boards, slice(start, start + _BLOCK), draws)
 
 
+def marks(boards: Boards, draws: Draws) -> Iterator[np.ndarray]:
+    """The marked pixels (64, 64) bool of the pictures that :func:`pictures` makes of the same arguments."""
+    for start in range(0, len(boards), _BLOCK):
+        inks = _displaced(boards, slice(start, start + _BLOCK), draws)
+        _noise(inks, draws)  # drawn for the sake of the draws that follow
+        yield from inks != NOTHING
+
+
 def _draw(boards: Boards, rows: slice, draws: Draws) -> np.ndarray:
     """One block of pictures, (m, 64, 64, 3) uint8."""
+    inks = _displaced(boards, rows, draws)
+    noise = _noise(inks, draws)
+    greys = np.where(inks == NOTHING, noise >> 27, np.uint32(0)) * _CHANNELS.sum(dtype=np.uint32)
+    pixels = _PALETTE[inks] + greys + (noise >> 3 & np.uint32(0x1F1F1F))
+    return pixels.astype("<u4", copy=False).view(np.uint8).reshape(*inks.shape, 4)[..., :3]
+
+
+def _noise(inks: np.ndarray, draws: Draws) -> np.ndarray:
+    """32 random bits a pixel: five for each channel, five for the grey of the ground."""
+    return draws.octets(4 * inks.size).view("<u4").reshape(inks.shape)
+
+
+def _displaced(boards: Boards, rows: slice, draws: Draws) -> np.ndarray:
+    """The ink of every pixel of a block of pictures, (m, 64, 64)."""
     side = boards.side
     style = boards.shapes[rows], boards.sizes[rows], boards.textures[rows]
     marked = _stencils(side)[style]
@@ -83,12 +105,7 @@ def _draw(boards: Boards, rows: slice, draws: Draws) -> np.ndarray:
     padded = np.pad(inks, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)), constant_values=NOTHING)
     down, right = draws.below(m, 2 * reach + 1, 2 * reach + 1).T - reach
     windows = sliding_window_view(padded, (SIZE, SIZE), axis=(1, 2))
-    inks = windows[np.arange(m), _MARGIN - down, _MARGIN - right]
-    # 32 random bits a pixel: five for each channel, five for the grey of the ground.
-    noise = draws.octets(4 * inks.size).view("<u4").reshape(inks.shape)
-    greys = np.where(inks == NOTHING, noise >> 27, np.uint32(0)) * _CHANNELS.sum(dtype=np.uint32)
-    pixels = _PALETTE[inks] + greys + (noise >> 3 & np.uint32(0x1F1F1F))
-    return pixels.astype("<u4", copy=False).view(np.uint8).reshape(*inks.shape, 4)[..., :3]
+    return windows[np.arange(m), _MARGIN - down, _MARGIN - right]
 
 
 def _spread(values: np.ndarray, side: int) -> np.ndarray:

@@ -52,6 +52,11 @@ def draw(splits: np.ndarray, draws: Draws, knobs: Knobs) -> tuple[Boards, list[s
     return Boards(2, one_mark(places, colours), shapes, textures, sizes), texts, (matches ^ flipped).astype(int)
 
 
+def image_name(number: int) -> str:
+    """Where in the dataset's folder the image of meme ``number`` lies; the first is 1, parts go on counting."""
+    return f"img/{number:05d}.png"
+
+
 def write(folder: Path, parts: dict[str, int], seed: int, knobs: Knobs) -> None:
     """Write Hateful Memes' layout of phase 1 into ``folder``."""
     (folder / "img").mkdir(parents=True)
@@ -62,7 +67,7 @@ def write(folder: Path, parts: dict[str, int], seed: int, knobs: Knobs) -> None:
         lines = []
         for pixels, text, label in zip(images, texts, labels.tolist(), strict=True):
             number += 1
-            name = f"img/{number:05d}.png"
+            name = image_name(number)
             files.write(f"{folder}/{name}", files.png(pixels))
             lines.append(json.dumps({"id": number, "img": name, "label": label, "text": text}) + "\n")
         files.write_text(folder / f"{part}.jsonl", "".join(lines))

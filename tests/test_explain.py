@@ -1,0 +1,143 @@
+"""``explain``: image and sentence in, picture out; of runs from noise and of runs from published weights."""
+
+import argparse
+import dataclasses
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from timm.models import save_for_hf
+from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+from vilbert_lib import explain, runs
+from vilbert_lib.analysis.attribution import METHODS
+from vilbert_lib.commands.explain import explain_pair
+from vilbert_lib.data.datasets import batches
+from vilbert_lib.runs.inputs import pair
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "fox", "lion", "when", "shows", "up", "an"]
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_root, tiny_profile, own_folders):
+    [run] = runs.ensure([runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion")], tiny_root)
+    return run
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "picture.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def asked(run, root, image, place, **changes):
+    given = {
+        "run_id": run.config.id,
+        "img": image,
+        "text": "when the fox shows up",
+        "data_root": str(root),
+        "method": "chefer",
+        "target": "",
+        "out": place,
+    }
+    explain_pair(argparse.Namespace(**given | changes))
+
+
+def test_a_pair_is_the_batch_that_the_run_s_own_data_would_be(tuned, tiny_root):
+    data = runs.dataset(tuned.config, tiny_root, "test")
+    record = data.records[3]
+    batch, pixels = pair(tuned.config, tiny_root, record.img, record.text)
+    own = next(batches(data, np.array([3]), 1))
+    assert torch.equal(batch["input_ids"], own["input_ids"])
+    assert torch.equal(batch["attention_mask"], own["attention_mask"])
+    assert torch.allclose(batch["pixel_values"], own["pixel_values"], atol=1e-6)
+    assert np.array_equal(pixels, data.pixels[data.image_of[3]])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_is_explained_by_every_method(tuned, tiny_root, image, tmp_path, capsys, method):
+    asked(tuned, tiny_root, image, tmp_path / "out.png", method=method)
+    said = capsys.readouterr().out
+    assert "benign" in said and "hateful" in said and f"wrote {tmp_path / 'out.png'}" in said
+    with Image.open(tmp_path / "out.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_the_class_to_explain_can_be_named(tuned, tiny_root, image):
+    answers = [
+        explain.explain(tuned, tiny_root, image, "a fox", method="integrated_gradients", target=name)
+        for name in ("benign", "hateful")
+    ]
+    assert [answer.explained for answer in answers] == ["benign", "hateful"]
+    assert sum(answers[0].shares.values()) == pytest.approx(1, abs=1e-5)
+    a, b = (answer.relevance.patches for answer in answers)
+    assert np.allclose(a, -b, rtol=1e-3, atol=1e-6)  # of two classes what speaks for one speaks against the other
+
+
+def test_a_pretraining_run_is_explained_too(tiny_root, tiny_profile, image):
+    config = runs.configure(
+        tiny_profile, tiny_root, "conceptual_captions", "middle_fusion", objectives=("ap",), train={"epochs": 1}
+    )
+    [run] = runs.ensure([config], tiny_root)
+    assert set(explain.explain(run, tiny_root, image, "a circle").shares) == {"swapped", "aligned"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"text": " "}, ValueError, "the text is empty"),
+        ({"method": "lime"}, ValueError, "method 'lime'"),
+        ({"target": "rude"}, ValueError, "label 'rude'"),
+        ({"run_id": "hateful_memes/x-s0-00000000"}, FileNotFoundError, "does not exist"),
+        ({"out": "picture.gif"}, ValueError, "must end in .png"),
+        ({"img": "none.jpg"}, FileNotFoundError, "none.jpg does not exist"),
+        ({"data_root": ""}, FileNotFoundError, "name it"),
+    ],
+)
+def test_what_is_wrong_is_named(tuned, tiny_root, image, tmp_path, changes, error, message):
+    changes = {n: tmp_path / v if n in ("out", "img") else v for n, v in changes.items()}
+    with pytest.raises(error, match=message):
+        asked(tuned, tiny_root, image, tmp_path / "out.png", **changes)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_another_data_root_is_not_taken_for_the_run_s(tuned, tmp_path):
+    from vilbert_lib.data import synthetic
+
+    other = synthetic.make_root(tmp_path / "other", n_train=8, seed=5)
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        explain.root_of(tuned.config, str(other))
+
+
+def test_a_run_from_published_weights_uses_their_words_and_their_transform(
+    tmp_path, tiny_root, tiny_profile, image
+):
+    bert, vit = tmp_path / "bert", tmp_path / "vit"
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
+    BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), do_lower_case=True).save_pretrained(bert)
+    torch.manual_seed(0)
+    BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(WORDS),
+            hidden_size=24,
+            num_hidden_layers=12,
+            num_attention_heads=2,
+            intermediate_size=48,
+        )
+    ).save_pretrained(bert)
+    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 12, "num_heads": 2}
+    save_for_hf(timm.create_model("vit_tiny_patch16_224", **sizes), vit, model_args=sizes, safe_serialization=True)
+    weights = dataclasses.replace(tiny_profile.model, text_weights=str(bert), vision_weights=str(vit))
+    profile = dataclasses.replace(tiny_profile, model=weights)
+    config = runs.configure(
+        profile, tiny_root, "hateful_memes", "middle_fusion", train={"epochs": 1, "n_train": 8}
+    )
+    [run] = runs.ensure([config], tiny_root)
+    answer = explain.explain(run, tiny_root, image, "when the zebra shows up")
+    assert answer.tokens == ["[CLS]", "when", "the", "[UNK]", "shows", "up", "[SEP]"]
+    assert answer.relevance.patches.shape == (1, 16) and answer.image.shape == (32, 32, 3)
+    asked(run, tiny_root, image, tmp_path / "out.svg")
+    assert (tmp_path / "out.svg").stat().st_size > 1000

@@ -1,0 +1,41 @@
+"""``explain``: a picture of what the answer of a trained run to an image and a sentence depends on."""
+
+import argparse
+from pathlib import Path
+
+
+def add_to(commands) -> None:
+    """Add the command to the parsers of ``commands``."""
+    parser = commands.add_parser(
+        "explain",
+        help="show what a run's answer to an image and a sentence depends on",
+        description="Writes the image with the relevance of its patches, and the sentence with coloured words.",
+    )
+    parser.add_argument("--run", required=True, dest="run_id", metavar="ID", help="task/architecture-s0-12345678")
+    parser.add_argument("--img", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help=".png, .pdf or .svg")
+    parser.add_argument(
+        "--data-root", default="", metavar="FOLDER", help="default: the run's, if the project made it"
+    )
+    parser.add_argument("--method", default="chefer", metavar="NAME", help="by default chefer")
+    parser.add_argument(
+        "--target", default="", metavar="LABEL", help="the class to explain; default: the likeliest"
+    )
+    parser.set_defaults(run=explain_pair)
+
+
+def explain_pair(arguments: argparse.Namespace) -> None:
+    """Ask, print the answer, and write the picture."""
+    from vilbert_lib import explain, runs
+
+    explain.writable(arguments.out)
+    run = runs.open_run(arguments.run_id)
+    root = explain.root_of(run.config, arguments.data_root)
+    answer = explain.explain(
+        run, root, arguments.img, arguments.text, method=arguments.method, target=arguments.target
+    )
+    for name, share in sorted(answer.shares.items(), key=lambda item: -item[1])[:5]:
+        print(f"{share:6.1%}  {name}")
+    explain.picture(answer, run, arguments.method).savefig(arguments.out, dpi=150)
+    print(f"wrote {arguments.out}")

@@ -1,0 +1,105 @@
+"""The command ``explain``: one image and one sentence in, a picture of what a run's answer depends on out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vilbert_lib import figures, paths, runs
+from vilbert_lib.analysis.attribution import METHODS, Relevance, attribute
+from vilbert_lib.config import RunConfig, choose
+from vilbert_lib.data import formats
+from vilbert_lib.runs.inputs import data_name, pair, tokenizer_of
+
+PICTURES = (".png", ".pdf", ".svg")
+OF_PRETRAINING = ("swapped", "aligned")  # what a pretraining run tells apart
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of a pair, and what that depends on.
+
+    ``explained`` is the class that is explained; ``shares`` are the probabilities of all.
+    """
+
+    explained: str
+    shares: dict[str, float]
+    image: np.ndarray
+    tokens: list[str]
+    relevance: Relevance
+
+
+def explain(
+    run: runs.Run, data_root: Path, image: Path, text: str, *, method: str = "chefer", target: str = ""
+) -> Answer:
+    """Ask ``run`` for ``image`` and ``text``, in its own wordpieces and with its own transform.
+
+    ``method`` is one of ``METHODS``; ``target`` names the class to explain, by default the likeliest. A
+    ValueError for one that does not exist, a text without words, an image that is broken.
+    """
+    choose("method", method, METHODS)
+    names = labels(run.config, data_root)
+    if target:
+        choose("label", target, names)
+    if not text.strip():
+        raise ValueError("the text is empty")
+    several = formats.task(run.config.task, data_root).kind == "multilabel"
+    batch, pixels = pair(run.config, data_root, image, text)
+    model = run.model(data_root)
+    with torch.no_grad():
+        logits, _ = model(batch["input_ids"], batch["attention_mask"], batch["pixel_values"])
+    chosen = names.index(target) if target else int(logits.argmax(1))
+    shares = (logits.sigmoid() if several else logits.softmax(1))[0].tolist()
+    words = tokenizer_of(run.config.model.text_weights, data_root, run.config.on_error)
+    found = attribute(model, batch, words.mask_id, chosen, (method,), several=several)[method]
+    tokens = words.tokens(batch["input_ids"][0])
+    return Answer(names[chosen], dict(zip(names, shares, strict=True)), pixels, tokens, found)
+
+
+def labels(config: RunConfig, data_root: Path) -> tuple[str, ...]:
+    """The names of the classes of a run, in the order of its logits."""
+    if config.objectives:
+        return OF_PRETRAINING
+    task = formats.task(config.task, data_root)
+    return tuple(map(str, task.labels(task.folder(data_root))))
+
+
+def root_of(config: RunConfig, named: str = "") -> Path:
+    """The data root of a run: the one ``named``, or that of the project's own whose samples are the run's."""
+    if named:
+        root = Path(named).expanduser().resolve()
+        if _data(config, root) != config.data:
+            raise ValueError(
+                f"data root {root} does not hold the {config.task} that the run {config.id} was trained on"
+            )
+        return root
+    for root in sorted(paths.datasets().glob("*/")):
+        if config.task in formats.names_in(root) and _data(config, root) == config.data:
+            return root
+    raise FileNotFoundError(
+        f"no data root below {paths.datasets()} is the one that the run {config.id} was trained on: name it"
+    )
+
+
+def _data(config: RunConfig, root: Path) -> str:
+    words = tokenizer_of(config.model.text_weights, root, config.on_error)
+    return data_name(formats.task(config.task, root), words, root)
+
+
+def picture(answer: Answer, run: runs.Run, method: str):
+    """The answer as a figure."""
+    share = answer.shares[answer.explained]
+    title = f"{answer.explained} ({share:.0%}) by {METHODS[method]}\n{run.config.id}"
+    relevance = answer.relevance
+    return figures.explanation(
+        answer.image, relevance.patches[0], answer.tokens, relevance.text[0, : len(answer.tokens)], title
+    )
+
+
+def writable(path: Path) -> None:
+    """A ValueError for a file that cannot be written: found before the work, not after it."""
+    if path.suffix not in PICTURES:
+        raise ValueError(f"{path}: the name must end in {' or '.join(PICTURES)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: the folder {path.parent} does not exist")
