@@ -13,11 +13,13 @@ from vilbert_lib import pages, paths, studies
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 
+KINDS = {"str", "int", "float", "bool"}
 PARAMETERS = """\
 profile: str = "quick"  # the scale
 seeds: list[int] = [0, 1]  # one run each
 data_root: str = ""  # a folder
 threshold: float = 0.5  # a number
+weights: list[float] = [0.0, 1.5]  # numbers
 strict: bool = False  # a switch"""
 
 
@@ -63,6 +65,7 @@ def papermill(*arguments, **options):
 
 def check(notebook, **namespace):
     values = {"profile": "quick", "seeds": [0, 1], "data_root": "", "threshold": 0.5, "strict": False}
+    values["weights"] = [0.0, 1.5]
     return studies.parameters(notebook.stem, values | namespace)
 
 
@@ -76,6 +79,7 @@ def test_what_the_command_line_cannot_type_is_understood(notebook):
     assert (p.seeds, p.strict, p.threshold, p.data_root) == ([3, 4], True, 1.0, "7")
     assert check(notebook, seeds="[3,4]").seeds == [3, 4]
     assert check(notebook, seeds=5).seeds == [5]
+    assert check(notebook, weights="-0.1, 0, 1e-2").weights == [-0.1, 0.0, 0.01]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_every_parameter_of_every_study_is_typed_and_explained(source):
     declared = inspect_notebook(str(source))
     assert declared["profile"]["default"] == '"quick"'
     for name, parameter in declared.items():
-        assert parameter["inferred_type_name"] in {"str", "int", "float", "bool", "list[str]", "list[int]"}, name
+        assert parameter["inferred_type_name"].removeprefix("list[").removesuffix("]") in KINDS, name
         assert len(parameter["help"]) > 10, name
 
 
