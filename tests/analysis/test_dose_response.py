@@ -1,10 +1,13 @@
 """Alignment pushed on purpose: what is said where it moved, where it did not, and which way accuracy went."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
 from vilbert_lib.analysis import dose_response
 from vilbert_lib.analysis.contrasts import EVERYWHERE, contrasts
+from vilbert_lib.data import synthetic
 
 
 def made(weight_to_alignment: float, alignment_to_accuracy: float, architectures=("a", "b", "c")) -> pd.DataFrame:
@@ -69,6 +72,17 @@ def test_weights_without_zero_and_strange_structures_are_refused(tiny_root, tiny
         dose_response.places(tiny_profile, tiny_root, [], ["uniqe"])
     with pytest.raises(ValueError, match="nothing to train on"):
         dose_response.places(tiny_profile, tiny_root, [], [])
+
+
+def test_structures_are_roots_whose_label_is_told_in_different_ways(tiny_root, tiny_profile):
+    profile = dataclasses.replace(tiny_profile, synthetic_samples=16)
+    where = dose_response.places(profile, tiny_root, ["hateful_memes"], ["redundant", "synergy", "unique"])
+    assert where.task.tolist() == ["hateful_memes", "dishes, redundant", "dishes, synergy", "dishes, unique"]
+    assert where.root.nunique() == 4 and where.best.between(0, 1).all()
+    sides = where.root[1:].map(lambda root: synthetic.read_manifest(root)["best_possible_accuracy"]["upmc_food"])
+    redundant, synergy, unique = sides
+    assert redundant["text"] > 0.9 > synergy["text"] and redundant["image"] > 0.9 > synergy["image"]
+    assert unique["image"] > 0.9 > unique["text"]
 
 
 def test_the_run_with_weight_zero_is_the_ordinary_one(tiny_root, tiny_profile, tmp_path, monkeypatch):

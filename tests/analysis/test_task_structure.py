@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vilbert_lib import config
 from vilbert_lib.analysis import findings, task_structure
 
 
@@ -28,6 +29,11 @@ def test_levels_go_from_redundant_to_unique_and_to_synergy(levels):
     last = levels[levels.level == 1].set_index("direction")
     assert last.image["unique"] > last.text["unique"]
     assert last.image["synergy"] == pytest.approx(last.text["synergy"]) and last.image["synergy"] < 0.2
+
+
+def test_real_data_have_no_levels():
+    with pytest.raises(ValueError, match="profile 'base' has no synthetic data"):
+        task_structure.roots(config.profile("base"))
 
 
 def test_runs_of_all_levels_are_read_with_their_level(profile, levels):

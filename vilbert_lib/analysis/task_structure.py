@@ -25,8 +25,12 @@ def roots(profile: Profile, count: int = 5) -> pd.DataFrame:
 
     Columns ``direction``, ``level`` (share of the label that is not redundant, in [0, 1]), ``root``,
     ``best`` (the best possible accuracy) and the same from ``text`` and ``image`` alone. The directions
-    share level 0.
+    share level 0. A ValueError for a profile without synthetic data.
     """
+    if not profile.synthetic_samples:
+        raise ValueError(
+            f"profile {profile.name!r} has no synthetic data to make levels of"
+        )
     rows = []
     for direction, part in DIRECTIONS.items():
         for knobs in synthetic.levels(part, count=count):
