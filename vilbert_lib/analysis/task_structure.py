@@ -28,9 +28,7 @@ def roots(profile: Profile, count: int = 5) -> pd.DataFrame:
     share level 0. A ValueError for a profile without synthetic data.
     """
     if not profile.synthetic_samples:
-        raise ValueError(
-            f"profile {profile.name!r} has no synthetic data to make levels of"
-        )
+        raise ValueError(f"profile {profile.name!r} has no synthetic data to make levels of")
     rows = []
     for direction, part in DIRECTIONS.items():
         for knobs in synthetic.levels(part, count=count):
