@@ -64,6 +64,13 @@ def _start(reports, environment: dict[str, str], folder: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the process that asked has ended, however it did: the training can be gone on with."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _call(work: Callable, item: tuple) -> None:
