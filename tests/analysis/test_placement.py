@@ -109,3 +109,8 @@ def test_a_run_without_its_control_is_named():
 def test_an_unknown_architecture_is_named():
     with pytest.raises(ValueError, match=r"placements lack.*late"):
         placement.jumps(alignments(), {"baseline": ((), ())})
+
+
+def test_no_p_is_said_to_be_zero():
+    assert findings.in_words(0.0001) == "p < 0.001" and findings.in_words(0.0006) == "p = 0.001"
+    assert findings.in_words(0.25) == "p = 0.250"

@@ -12,7 +12,7 @@ def of_performance(
         verdict = _verdict(row.between, row.between_p, "better architectures are more alike", "less alike")
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f},"
-            f" p = {row.between_p:.3f}: {verdict}. Within architectures"
+            f" {in_words(row.between_p)}: {verdict}. Within architectures"
             f" r = {row.within:+.2f} [{row.within_low:+.2f}, {row.within_high:+.2f}]. Taken as independent,"
             f" {row.n} runs would give {row.pooled:+.2f}; they are worth {row.effective_n:.0f}."
         )
@@ -31,7 +31,7 @@ def of_performance(
             "; ".join(
                 f"on {row.task} the most alike layer goes with {target}"
                 f" {'more' if row.difference > 0 else 'less'} than the last"
-                f" ({row.max:+.2f} against {row.last:+.2f}, p = {row.p:.3f})"
+                f" ({row.max:+.2f} against {row.last:+.2f}, {in_words(row.p)})"
                 for row in apart.itertuples()
             )
             if len(apart)
@@ -41,6 +41,11 @@ def of_performance(
         + "."
     )
     return found
+
+
+def in_words(p: float) -> str:
+    """A p-value in a sentence, to three decimals: none is zero."""
+    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
 
 
 def _verdict(r: float, p: float, up: str, down: str) -> str:
@@ -60,9 +65,9 @@ def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
     few = " (of few architectures single runs' signs are turned, which finds too much)" * (own.flipped == "pair")
     return [
         f"H3 {verdict} for {measure}: over a block alignment rises by {_estimate(own)} more than between the"
-        f" same layers without blocks, p = {own.p:.3f}{few}. {len(agreeing)} of {len(trained)} measures rise.",
+        f" same layers without blocks, {in_words(own.p)}{few}. {len(agreeing)} of {len(trained)} measures rise.",
         f"Before training it rises there by {_estimate(was)}: blocks mix the streams before anything is learned."
-        f" Training adds {_estimate(more)}, p = {more.p:.3f}.",
+        f" Training adds {_estimate(more)}, {in_words(more.p)}.",
     ]
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from vilbert_lib.analysis.attribution.methods import METHODS
 from vilbert_lib.analysis.attribution.trust import trusted
+from vilbert_lib.analysis.findings import in_words
 
 WHAT = {
     "deletion": "deletion beats a random order by",
@@ -56,10 +57,10 @@ def of_focus(table: pd.DataFrame, near: pd.DataFrame) -> list[str]:
     )
     return [
         f"After training co-attention {verdict}: normalised entropy less that of self-attention {_step(trained)},"
-        f" p = {trained.p:.3f} over {int(trained.clusters)} models{few}, d = {trained.d:+.1f}; less that of"
+        f" {in_words(trained.p)} over {int(trained.clusters)} models{few}, d = {trained.d:+.1f}; less that of"
         f" self-attention beside the blocks {_step(beside.loc['trained'])}.",
         f"Before training the difference is {_step(rows.loc['untrained'])}: {_share(rows)} needs no learning."
-        f" Training adds {_step(rows.loc['learned'])}, p = {rows.loc['learned'].p:.3f}.",
+        f" Training adds {_step(rows.loc['learned'])}, {in_words(rows.loc['learned'].p)}.",
     ]
 
 
