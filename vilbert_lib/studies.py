@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from papermill import inspect_notebook
 from papermill.cli import papermill as papermill_command
 from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from vilbert_lib import pages, paths
@@ -147,7 +148,7 @@ def plan(name: str, profile: str = "quick") -> list[Path]:
     fail, and those that build on them. An error before that is an error of the study, and a ValueError.
     """
     source = paths.notebooks() / f"{name}.ipynb"
-    notebook = nbformat.read(source, as_version=4)
+    notebook = load_notebook_node(str(source))
     if not any(re.search(r"\bruns\b", c.source) for c in notebook.cells if c.cell_type == "code"):
         return []
     if given := _given(name, profile):

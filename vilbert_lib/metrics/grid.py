@@ -1,6 +1,6 @@
 """A whole grid of layers against layers, each layer's own work done once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -131,24 +131,33 @@ def _of_block(
     chosen: list[Measure], layers: Layers, places: Tensor, null: str | None, orders: list[Tensor] | None
 ) -> Iterator[tuple[Measure, dict[str, np.ndarray]]]:
     """For every measure ``value`` (P,), and what the null needs; a symmetric measure does each pair once."""
-    states = {}
-    for done, measure in enumerate(chosen):
-        if measure.prepare not in states:
-            states[measure.prepare] = measure.prepare(layers)
-        state = states[measure.prepare]
-        wanted = places.sort(dim=1).values if measure.symmetric else places
-        unique, back = wanted.unique(dim=0, return_inverse=True)
-        x, y = unique.T
-        columns = {"value": measure.compare(state, state, x, y)}
+    prepared: dict[Callable, list[Measure]] = {}
+    for measure in chosen:
+        prepared.setdefault(measure.prepare, []).append(measure)
+    for prepare, measures in prepared.items():
+        state = prepare(layers)
+        sides, back = zip(*(_each_pair_once(measure, places) for measure in measures), strict=True)
+        columns = [{"value": value} for value in _compare(measures, state, state, sides)]
         if null == "exact":
-            columns["mean"], columns["deviation"] = measure.moments(state, state, x, y)
-        elif null == "permutation":
-            shown = tqdm(orders, desc=f"{measure.name}: permutations", leave=False, disable=None)
-            permuted = [measure.compare(state, state.permuted(o.to(layers.device)), x, y) for o in shown]
-            columns["null"] = torch.stack(permuted)
-        yield measure, {name: column[..., back].cpu().numpy() for name, column in columns.items()}
-        if measure.prepare not in {later.prepare for later in chosen[done + 1 :]}:
-            del states[measure.prepare]
+            for measure, side, column in zip(measures, sides, columns, strict=True):
+                column["mean"], column["deviation"] = measure.moments(state, state, *side.T)
+        elif null == "permutation":  # the other order is made once for all of them: ties make it dear
+            names = ", ".join(measure.name for measure in measures)
+            shown = tqdm(orders, desc=f"{names}: permutations", leave=False, disable=None)
+            drawn = [_compare(measures, state, state.permuted(o.to(layers.device)), sides) for o in shown]
+            for column, values in zip(columns, zip(*drawn, strict=True), strict=True):
+                column["null"] = torch.stack(values)
+        for measure, column, place in zip(measures, columns, back, strict=True):
+            yield measure, {name: values[..., place].cpu().numpy() for name, values in column.items()}
+
+
+def _each_pair_once(measure: Measure, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The different pairs (U, 2) of ``places`` (P, 2), and for each of ``places`` which of them it is."""
+    return (places.sort(dim=1).values if measure.symmetric else places).unique(dim=0, return_inverse=True)
+
+
+def _compare(measures: list[Measure], left, right, sides: tuple[Tensor, ...]) -> list[Tensor]:
+    return [measure.compare(left, right, *pairs.T) for measure, pairs in zip(measures, sides, strict=True)]
 
 
 def _calibrated(measure: Measure, columns: dict[str, np.ndarray], alpha: float) -> dict[str, np.ndarray]:
