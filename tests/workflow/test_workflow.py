@@ -172,3 +172,13 @@ def test_an_error_of_the_study_is_told_and_not_taken_for_a_plan(configs, tmp_pat
     monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
     with pytest.raises(ValueError, match=r"two_steps.ipynb failed: AttributeError: .*date_root"):
         studies.plan("two_steps")
+
+
+def test_what_a_profile_gives_to_a_study_holds_for_its_plan(configs, root, tmp_path, monkeypatch):
+    other = shutil.copytree(root, tmp_path / "other")
+    shutil.copy(paths.notebooks() / "two_steps.ipynb", tmp_path)
+    (tmp_path / "tiny.yaml").write_text(f"two_steps:\n  data_root: {other}\n")
+    monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
+    monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
+    planned = [planning.read(path) for path in studies.plan("two_steps", "tiny")]
+    assert planned == [(config, other) for config in configs]

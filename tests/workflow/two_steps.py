@@ -10,7 +10,9 @@ from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, RunConfig,
 
 EPOCHS = 12  # of the pretraining: long enough to be killed within
 
-PARAMETERS = 'data_root: str = ""  # a folder\nshown: str = "test_accuracy"  # a column'
+PARAMETERS = (
+    'data_root: str = ""  # a folder\nshown: str = "test_accuracy"  # a column\nprofile: str = "quick"  # a scale'
+)
 ASKED = f"""\
 from pathlib import Path
 import sys
