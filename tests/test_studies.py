@@ -136,6 +136,9 @@ def test_a_profile_gives_studies_their_parameters(notebook):
     page = studies.make_page("09_example", "small")
     assert page == paths.book() / "results" / "small" / "09_example.ipynb"
     assert "small [4, 5, 6]" in page.read_text()
+    first = nbformat.read(page, as_version=4).cells[0].source
+    assert first.startswith("# Example (small)\n\n*This page was run at the profile `small`.*\n")
+    assert not list((paths.book() / "_partial").glob("*"))
     assert studies.parameters_of("09_example", "quick") == {}
     (notebook.parent / "small.yaml").write_text("9_example:\n  seeds: [4]\n")
     with pytest.raises(ValueError, match=r"small\.yaml names studies that do not exist: 9_example"):

@@ -76,11 +76,12 @@ def _machine_paths(values: dict) -> dict[str, str]:
     return dict(sorted(hidden.items(), key=lambda pair: -len(pair[0])))
 
 
-def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
+def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", runs: str = "") -> Path:
     """Write an executed notebook as a page of the book, whole or not at all.
 
     ``entry`` makes it an entry of the results log: it stands before the title, and below it what
-    the run was and the first of its findings.
+    the run was and the first of its findings. ``scale`` makes it a page of another profile than the
+    source's, which stands behind the title. ``runs`` says in either what the trained runs took.
     """
     notebook = nbformat.read(executed, as_version=4)
     took = notebook.metadata.get("papermill", {}).get("duration")
@@ -92,11 +93,16 @@ def publish(executed: Path, page: Path, *, entry: str = "") -> Path:
         listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
         about = (
             f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
-            f" {device_name()}.*"
+            f" {device_name()}. {runs}".rstrip()
+            + "*"
         )
         if sentences := found(notebook):
             about += f"\n\n**Found.** {_replace(sentences[0], hidden)}"
         notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
+    elif scale:
+        title, _, rest = notebook.cells[0].source.partition("\n")
+        about = f"*This page was run at the profile `{scale}`. {runs}".rstrip() + "*"
+        notebook.cells[0].source = f"{title} ({scale})\n\n{about}\n{rest}"
     write(page, notebook)
     return page
 

@@ -24,7 +24,7 @@ from papermill.parameterize import parameterize_notebook
 
 from vilbert_lib import pages, paths
 from vilbert_lib.data import synthetic
-from vilbert_lib.runs import Run, planning
+from vilbert_lib.runs import Run, planning, shown
 
 # Parameters ------------------------------------------------------------------------------------
 
@@ -105,16 +105,24 @@ def sources() -> list[Path]:
     return sorted(paths.notebooks().glob("*.ipynb"))
 
 
-def _execute(arguments: list[str], source: Path) -> Path:
-    """Run papermill with ``arguments`` and an output of its own, outside the book's pages."""
+def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
+    """Run papermill with ``arguments`` and an output of its own, outside the book's pages.
+
+    Gives the output, and what to say of the runs that were shown.
+    """
     folder = paths.book() / "_partial"
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{source.stem}-{os.getpid()}.ipynb"
+    noted = partial.with_suffix(".jsonl")
+    os.environ[shown.VARIABLE] = str(noted)
     try:
         papermill_command.main([*arguments, str(partial), "--stderr-file", "-"], standalone_mode=False)
+        return partial, shown.tell(noted)
     except PapermillExecutionError as error:
         sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
-    return partial
+    finally:
+        del os.environ[shown.VARIABLE]
+        noted.unlink(missing_ok=True)
 
 
 def parameters_of(name: str, profile: str) -> dict:
@@ -134,8 +142,9 @@ def _given(name: str, profile: str) -> dict:
 def make_page(name: str, profile: str = "quick") -> Path:
     """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
     source, given = paths.notebooks() / f"{name}.ipynb", _given(name, profile)
-    partial = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
-    page = pages.publish(partial, paths.book() / "results" / profile / f"{name}.ipynb")
+    partial, told = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
+    page = paths.book() / "results" / profile / f"{name}.ipynb"
+    pages.publish(partial, page, **({"scale": profile, "runs": told} if given else {}))
     partial.unlink()
     return page
 
@@ -166,13 +175,13 @@ def plan(name: str, profile: str = "quick") -> list[Path]:
 def add_to_log(arguments: list[str], source: Path) -> Path:
     """Run ``source`` with papermill's ``arguments`` into a dated page of ``book/log/``."""
     now = datetime.now()
-    partial = _execute(arguments, source)
+    partial, told = _execute(arguments, source)
     stem = f"{now:%Y-%m-%d}-{source.stem}"
     page, again = paths.book() / "log" / f"{stem}.ipynb", 1
     while page.exists():
         again += 1
         page = page.with_name(f"{stem}-{again}.ipynb")
-    pages.publish(partial, page, entry=f"{now:%Y-%m-%d}")
+    pages.publish(partial, page, entry=f"{now:%Y-%m-%d}", runs=told)
     partial.unlink()
     return page
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from vilbert_lib import runs
-from vilbert_lib.runs import training
+from vilbert_lib.runs import archive, shown, training
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_ro
     [kept] = runs.ensure([config], tiny_root)
     assert kept.finished and not kept.trained and kept.summary == summary
     pd.testing.assert_frame_equal(kept.metrics, history)
-    pd.testing.assert_frame_equal(kept.alignment, alignment, atol=1e-5)
+    pd.testing.assert_frame_equal(kept.alignment, alignment, rtol=1e-6, atol=0.5 * 10**-archive.DIGITS)
     assert runs.open_run(config.id).config == config
     with pytest.raises(FileNotFoundError, match=r"figures, not its weights.*VILBERT_ARCHIVE"):
         kept.model(tiny_root)
@@ -93,3 +93,19 @@ def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_
     assert kept.table("norms", lambda: made.assign(value=3.0), k=5).value[0] == 3.0
     files = runs.keep(tiny_profile)
     assert len(files) == 4, "runs, alignments, and a table for each of two settings"
+
+
+def test_what_a_study_was_shown_is_told_with_its_time(places, elsewhere, tiny_root, tiny_profile, monkeypatch):
+    noted = places / "noted.jsonl"
+    assert shown.tell(noted) == ""
+    configs = [runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", seed=s) for s in (0, 1)]
+    runs.ensure(configs, tiny_root)
+    monkeypatch.setenv(shown.VARIABLE, str(noted))
+    first, second = runs.ensure(configs, tiny_root)
+    added = first.summary["seconds"] + second.summary["seconds"]
+    told = f"The 2 runs behind it took at least {added / 60:.0f} minutes, added up, on {runs.device_name()}."
+    assert shown.tell(noted) == told
+    runs.keep(tiny_profile)
+    elsewhere()
+    runs.ensure(configs[:1], tiny_root)  # a run that is shown twice counts once, from wherever it is read
+    assert shown.tell(noted) == told

@@ -15,7 +15,7 @@ import pandas as pd
 from vilbert_lib import paths
 from vilbert_lib.training import checkpoint
 
-DIGITS = 5  # of an alignment, after the point: far below what seeds and samples change
+DIGITS = 4  # of an alignment, after the point: far below what seeds and samples change
 
 
 def find(run_id: str) -> dict | None:

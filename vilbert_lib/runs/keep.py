@@ -37,7 +37,7 @@ def _entry(run: Run) -> dict:
         return archive.find(run.config.id)
     return {
         "config": to_dict(run.config),
-        "env": checkpoint.read_json(run.folder / "env.json"),
+        "env": run.env,
         "summary": run.summary,
         "metrics": checkpoint.read_json_lines(run.folder / "metrics.jsonl"),
     }

@@ -47,6 +47,11 @@ class Run:
         return self._kept["summary"] if self._kept else checkpoint.read_json(self.folder / "summary.json")
 
     @cached_property
+    def env(self) -> dict:
+        """What it was trained by, see :func:`vilbert_lib.runs.machine.environment`."""
+        return self._kept["env"] if self._kept else checkpoint.read_json(self.folder / "env.json")
+
+    @cached_property
     def metrics(self) -> pd.DataFrame:
         """One row an epoch; epoch 0 is the untrained model."""
         rows = self._kept["metrics"] if self._kept else checkpoint.read_json_lines(self.folder / "metrics.jsonl")

@@ -12,7 +12,7 @@ from filelock import FileLock
 from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
-from vilbert_lib.runs import planning
+from vilbert_lib.runs import planning, shown
 from vilbert_lib.runs.inputs import dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.store import Run, build_model, start_of
@@ -42,7 +42,10 @@ def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, *
         untrained = processes.shared([config for config in dict.fromkeys(wave) if not Run(config).trained])
         if untrained:
             _train_at_once(untrained, data_root, jobs, loop_options)
-    return [Run(config) for config in configs]
+    runs = [Run(config) for config in configs]
+    if processes.is_first():
+        shown.note(runs)
+    return runs
 
 
 def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int | None, loop_options: dict) -> None:
