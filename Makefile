@@ -52,7 +52,7 @@ refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
 
 small: $(SET_UP)  ## run every study at the profile small and keep its figures: hours, less where they are kept
-	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
+	for name in $(filter-out 05_thesis_log,$(STUDIES)); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
 	$(BIN)/python -m vilbert_lib keep small
 
 graph: $(SET_UP)  ## run every study as a graph, a job a run: make graph ARGS='--config profile=small'
