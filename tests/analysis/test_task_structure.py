@@ -31,6 +31,16 @@ def test_levels_go_from_redundant_to_unique_and_to_synergy(levels):
     assert last.image["synergy"] == pytest.approx(last.text["synergy"]) and last.image["synergy"] < 0.2
 
 
+def test_every_level_has_runs_of_its_own(profile, levels):
+    """Texts and labels of a level are the same whether the image tells them or only both together."""
+    ids = [
+        run.id
+        for runs in task_structure.configurations(profile, levels, ["baseline"], [0]).values()
+        for run in runs
+    ]
+    assert len(ids) == len(set(ids)) == 5
+
+
 def test_real_data_have_no_levels():
     with pytest.raises(ValueError, match="profile 'base' has no synthetic data"):
         task_structure.roots(config.profile("base"))

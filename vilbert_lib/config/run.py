@@ -38,7 +38,7 @@ class AlignmentConfig:
 class RunConfig:
     """One training run: what is learned, from which data, by which model, from which start.
 
-    ``data`` is the fingerprint of the data root (never its path); ``objectives`` is empty for
+    ``data`` are the fingerprints of the task's data (never their path); ``objectives`` is empty for
     fine-tuning; ``start_from`` is the id of a finished pretraining run, or empty. A broken sample
     is an error; with ``on_error`` ``skip`` it is left out and counted.
     """

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from vilbert_lib.config import OnError, RunConfig
-from vilbert_lib.data import formats, tokenizer
+from vilbert_lib.data import formats, pictures, tokenizer
 from vilbert_lib.data.augmentation import POLICIES
 from vilbert_lib.data.datasets import FIXED_SEED, Batch, PairDataset, PretrainingDataset
 from vilbert_lib.data.images import decode
@@ -47,8 +47,8 @@ def dataset(
 
 
 def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:
-    """What a configuration calls its data: the fingerprint of the task's files, and the wordpieces."""
-    return f"{task.fingerprint(data_root)}+{words.name}"
+    """What a configuration calls its data: fingerprints of annotations and pictures, and the wordpieces."""
+    return f"{task.fingerprint(data_root)}-{pictures.fingerprint(task, data_root)}+{words.name}"
 
 
 def pair(config: RunConfig, data_root: Path, image: Path, text: str) -> tuple[Batch, np.ndarray]:

@@ -99,6 +99,14 @@ def read_manifest(root: Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+def drawn_with(root: Path, task: str) -> dict | None:
+    """All that the bytes of ``task`` in ``root`` depend on beside its name; None: it holds real data."""
+    manifest = read_manifest(root)
+    if manifest is None or task not in manifest["sizes"]:
+        return None
+    return {name: manifest[name] for name in ("generator", "version", "seed", "n_train", "n_test", "knobs")}
+
+
 def ensure_root(
     *, n_train: int, n_test: int = 0, seed: int = 0, knobs: Knobs | None = None, tasks: Sequence[str] = TASKS
 ) -> Path:

@@ -1,0 +1,71 @@
+"""A dataset is another one when a picture is another one, and the same one in another place."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import small_roots
+
+from vilbert_lib.data import formats, pictures
+from vilbert_lib.data.synthetic import levels, make_root
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def anew():
+    """As another process would see it."""
+    return pictures._contents.cache_clear
+
+
+def images(task: formats.Task, root: Path) -> list[Path]:
+    return sorted({record.img for rows in task.splits(root).values() for record in rows})
+
+
+@pytest.mark.parametrize("make", small_roots.ALL, ids=lambda make: make.__name__)
+def test_the_fingerprint_follows_the_contents_not_the_place(tmp_path, anew, make):
+    task = formats.task(make(tmp_path / "here").name, tmp_path / "here")
+    before = pictures.fingerprint(task, tmp_path / "here")
+    moved = shutil.copytree(tmp_path / "here", tmp_path / "elsewhere" / "root")
+    assert pictures.fingerprint(task, moved) == before
+    changed = images(task, moved)[-1]
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    anew()
+    assert pictures.fingerprint(task, moved) != before
+    assert pictures.fingerprint(task, tmp_path / "here") == before
+
+
+def test_pictures_that_change_places_are_other_data(tmp_path, anew):
+    task = formats.task(small_roots.upmc_food(tmp_path).name)
+    before = pictures.fingerprint(task, tmp_path)
+    first, second = images(task, tmp_path)[:2]
+    contents = first.read_bytes(), second.read_bytes()
+    first.write_bytes(contents[1] + b"\0"), second.write_bytes(contents[0])
+    anew()
+    assert pictures.fingerprint(task, tmp_path) != before
+
+
+def test_drawn_pictures_are_told_by_their_settings_where_annotations_are_equal(tmp_path):
+    """Levels whose label the image tells, or only both together, have the same texts and labels."""
+    task = formats.task("upmc_food")
+    knobs = {part: levels(part, count=2)[-1] for part in ("unique_image", "synergy")}
+    roots = [make_root(tmp_path / name, n_train=8, knobs=k, tasks=[task.name]) for name, k in knobs.items()]
+    assert len({task.fingerprint(root) for root in roots}) == 1
+    assert len({pictures.fingerprint(task, root) for root in roots}) == 2
+    again = make_root(tmp_path / "again", n_train=8, knobs=knobs["synergy"], tasks=[task.name])
+    for image in images(task, again):
+        image.write_bytes(image.read_bytes() + b"\0")  # as another library might have written them
+    assert pictures.fingerprint(task, again) == pictures.fingerprint(task, roots[1])
+
+
+def test_a_task_of_ones_own_beside_drawn_ones_is_known_by_its_contents(tmp_path, anew):
+    root = make_root(tmp_path / "root", n_train=8, tasks=["upmc_food"])
+    task = formats.task(small_roots.pets(root).name, root)
+    before = pictures.fingerprint(task, root)
+    changed = images(task, root)[0]
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    anew()
+    assert pictures.fingerprint(task, root) != before
