@@ -42,6 +42,9 @@ def test_the_declared_comparison_is_that_of_the_statistics(table):
     assert found.within_p["first"] == statistics.within(first, "cka", "test_accuracy")["p_permutation"]
     assert found.effective_n["first"] < 12 < found.n["first"] == 24
     assert found.between_p["first"] < 0.01 < found.between_p["second"]
+    assert found.between_holm["first"] == min(1, 2 * found.between_p["first"])
+    most = statistics.between_without(first, "cka", "test_accuracy").iloc[0]
+    assert (found.left_out["first"], found.between_without["first"]) == (most.left_out, most.r)
 
 
 def test_columns_of_all_aggregates_stand_side_by_side(table):
@@ -102,11 +105,20 @@ def test_sentences_say_what_the_numbers_say(table):
     declared = performance.declared(table, "cka", "test_accuracy")
     explored = performance.explored(table, ["cka", "noise"], "test_accuracy")
     layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
-    first, second, family, h2 = findings.of_performance(declared, explored, layers, "cka", "test_accuracy")
+    together = statistics.together(table, "cka", "test_accuracy")
+
+    def said(declared=declared, together=together, layers=layers) -> list[str]:
+        return findings.of_performance(declared, together, explored, layers, "cka", "test_accuracy")
+
+    first, second, both, family, h2 = said()
+    assert both.startswith(f"The 2 tasks together: between architectures r = {together['r']:+.2f} in the mean")
+    assert f"Without {declared.left_out[0]}, on which most hangs" in first and "after Holm" in first
     assert "better architectures are more alike" in first and "not to be told from chance" in second
     assert "cka on first" in family and "noise" not in family
     assert h2.startswith("H2: on first the most alike layer goes with test_accuracy more than the last")
-    turned = declared.assign(between=-declared.between)
-    assert "less alike" in findings.of_performance(turned, explored, layers, "cka", "test_accuracy")[0]
-    none = layers.assign(p=0.5)
-    assert "on no task" in findings.of_performance(declared, explored, none, "cka", "test_accuracy")[-1]
+    assert "less alike" in said(declared=declared.assign(between=-declared.between))[0]
+    assert "more alike" in said(together=together | {"p": 0.01})[2]
+    assert "not to be told from chance" in said(together=together | {"p": 0.06})[2]
+    assert "on no task" in said(layers=layers.assign(p=0.5))[-1]
+    alone = said(declared=declared[:1])
+    assert "Holm" not in alone[0] and "together" not in " ".join(alone)

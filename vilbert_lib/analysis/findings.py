@@ -4,17 +4,31 @@ import pandas as pd
 
 
 def of_performance(
-    declared: pd.DataFrame, explored: pd.DataFrame, layers: pd.DataFrame, measure: str, target: str
+    declared: pd.DataFrame,
+    together: dict[str, float],
+    explored: pd.DataFrame,
+    layers: pd.DataFrame,
+    measure: str,
+    target: str,
 ) -> list[str]:
     """Alignment against performance: the declared comparison, the family, the choice of layers."""
+    several = len(declared) > 1
     found = []
     for row in declared.itertuples():
-        verdict = _verdict(row.between, row.between_p, "better architectures are more alike", "less alike")
+        verdict = _verdict(row.between, row.between_holm, "better architectures are more alike", "less alike")
+        corrected = f" (after Holm over tasks {in_words(row.between_holm)})" if several else ""
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f},"
-            f" {in_words(row.between_p)}: {verdict}. Within architectures"
+            f" {in_words(row.between_p)}{corrected}: {verdict}. Without {row.left_out}, on which most hangs,"
+            f" r = {row.between_without:+.2f}. Within architectures"
             f" r = {row.within:+.2f} [{row.within_low:+.2f}, {row.within_high:+.2f}]. Taken as independent,"
             f" {row.n} runs would give {row.pooled:+.2f}; they are worth {row.effective_n:.0f}."
+        )
+    if several:
+        verdict = _verdict(together["r"], together["p"], "better architectures are more alike", "less alike")
+        found.append(
+            f"The {together['tasks']} tasks together: between architectures r = {together['r']:+.2f} in the mean,"
+            f" {in_words(together['p'])}, architectures permuted alike on all: {verdict}."
         )
     kept = explored[explored.p_family < 0.05]
     names = [f"{row.x} on {row.task} ({row.r:+.2f})" for row in kept.sort_values("p_family").head(4).itertuples()]

@@ -21,12 +21,14 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """x against y for every task: pooled, between architectures, within them, and what n is worth.
 
     One row a task: ``pooled`` r with the two-stage bootstrap's ``low`` and ``high``; ``icc_x``, ``icc_y`` and
-    ``effective_n`` of ``n`` runs; ``between`` with its permutation ``between_p``; ``within`` with ``within_low``,
-    ``within_high``, ``within_p`` (permutation) and ``dof``.
+    ``effective_n`` of ``n`` runs; ``between`` with its permutation ``between_p``, and ``between_holm``, corrected
+    for the tasks; ``left_out``, the architecture on which most hangs, and ``between_without`` it; ``within`` with
+    ``within_low``, ``within_high``, ``within_p`` (permutation) and ``dof``.
     """
     rows = []
     for task, of_task in table.groupby("task", sort=False):
         pooled, across, inside = (f(of_task, x, y) for f in TESTS)
+        most = statistics.between_without(of_task, x, y).iloc[0]
         rows.append(
             {
                 "task": task,
@@ -39,6 +41,8 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
                 "high": pooled["high"],
                 "between": across["r"],
                 "between_p": across["p"],
+                "left_out": most.left_out,
+                "between_without": most.r,
                 "within": inside["r"],
                 "within_low": inside["low"],
                 "within_high": inside["high"],
@@ -46,7 +50,9 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
                 "dof": inside["dof"],
             }
         )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    found.insert(found.columns.get_loc("left_out"), "between_holm", statistics.adjust(found.between_p, "holm"))
+    return found
 
 
 TESTS = (statistics.correlation, statistics.between, statistics.within)

@@ -6,7 +6,7 @@ import pytest
 from made_runs import runs_of
 from scipy.optimize import brentq
 
-from vilbert_lib.analysis.statistics import combine, within
+from vilbert_lib.analysis.statistics import between, combine, together, within
 
 
 def rows_of(tasks: int, seed: int = 0) -> list[dict]:
@@ -99,3 +99,48 @@ def test_a_table_and_its_rows_are_the_same():
 def test_what_cannot_be_combined_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         combine(change(pd.DataFrame(rows_of(3))))
+
+
+# Between architectures, on tasks that share them
+
+
+def on_tasks(count: int, rng: np.random.Generator, shared: float = 0.9) -> pd.DataFrame:
+    """Six architectures whose means of x, and of y, are nearly the same on every task; x and y unrelated."""
+    common = rng.standard_normal((2, 6, 1))
+    parts = []
+    for task in range(count):
+        x, y = (
+            shared * common + (1 - shared) * rng.standard_normal((2, 6, 1)) + 0.1 * rng.standard_normal((2, 6, 3))
+        )
+        names = np.repeat([f"a{i}" for i in range(6)], 3)
+        parts.append(pd.DataFrame({"task": f"t{task}", "architecture": names, "x": x.ravel(), "y": y.ravel()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_of_one_task_it_is_the_correlation_between():
+    table = on_tasks(1, np.random.default_rng(0))
+    found = between(table, "x", "y")
+    assert together(table, "x", "y") == pytest.approx(found | {"tasks": 1})
+
+
+def test_of_several_it_is_their_mean_and_rows_may_come_in_any_order():
+    table = on_tasks(3, np.random.default_rng(0))
+    found = together(table, "x", "y")
+    each = [between(of_task, "x", "y")["r"] for _, of_task in table.groupby("task")]
+    assert found["r"] == pytest.approx(np.mean(each)) and found["tasks"] == 3
+    assert together(table.sample(frac=1, random_state=0), "x", "y") == pytest.approx(found)
+
+
+def test_architectures_that_are_alike_on_all_tasks_count_once():
+    """Permuted for each task by itself, six architectures would count as twenty-four."""
+    rng = np.random.default_rng(0)
+    found = [together(on_tasks(4, rng), "x", "y")["p"] <= 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.03)
+
+
+def test_tasks_must_have_the_same_architectures():
+    table = on_tasks(2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="task t1 lacks a2, a5, which other tasks have"):
+        together(table[(table.task == "t0") | ~table.architecture.isin(["a2", "a5"])], "x", "y")
+    with pytest.raises(ValueError, match="no task"):
+        together(table[:0], "x", "y")

@@ -8,7 +8,7 @@ import pytest
 import statsmodels.formula.api as smf
 from made_runs import runs_of, uneven
 
-from vilbert_lib.analysis.statistics import between, within
+from vilbert_lib.analysis.statistics import between, between_without, within
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,3 +121,19 @@ def test_the_order_of_rows_and_the_names_of_clusters_change_nothing_that_is_exac
 def test_too_few_degrees_of_freedom_are_refused():
     with pytest.raises(ValueError, match="5 rows of 3 values of architecture leave dof 1"):
         within(uneven().query("architecture != 'a'").groupby("architecture").head(2), "x", "y")
+
+
+# Leaving one out
+
+
+def test_what_hangs_on_a_single_architecture_is_told_first():
+    table = runs_of(6, 3, 0.6, np.random.default_rng(1))
+    far = table.architecture == "a3"
+    table.loc[far, ["x", "y"]] += 20
+    found = between_without(table, "x", "y")
+    assert between(table, "x", "y")["r"] > 0.95 and found.left_out[0] == "a3"
+    assert found.set_index("left_out").r.to_dict() == {
+        name: between(table[table.architecture != name], "x", "y")["r"] for name in table.architecture.unique()
+    }
+    with pytest.raises(ValueError, match="3 values of architecture: at least 4"):
+        between_without(table[table.architecture < "a3"], "x", "y")

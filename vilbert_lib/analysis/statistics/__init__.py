@@ -11,7 +11,7 @@ from vilbert_lib.analysis.statistics.intervals import (
     seed_interval,
     share_difference,
 )
-from vilbert_lib.analysis.statistics.levels import between, within
+from vilbert_lib.analysis.statistics.levels import between, between_without, within
 from vilbert_lib.analysis.statistics.matrices import mantel
 from vilbert_lib.analysis.statistics.paired import differences, paired
 from vilbert_lib.analysis.statistics.power import (
@@ -19,11 +19,12 @@ from vilbert_lib.analysis.statistics.power import (
     smallest_detectable,
     smallest_detectable_within,
 )
-from vilbert_lib.analysis.statistics.tasks import combine
+from vilbert_lib.analysis.statistics.tasks import combine, together
 
 __all__ = [
     "adjust",
     "between",
+    "between_without",
     "chance_to_detect",
     "combine",
     "correlation",
@@ -45,5 +46,6 @@ __all__ = [
     "smallest_detectable",
     "smallest_detectable_within",
     "spearman_interval",
+    "together",
     "within",
 ]

@@ -24,6 +24,22 @@ def between(
     return {"r": float(null[0]), "p": float(p_values(null)), "clusters": clusters.count, "exact": exact}
 
 
+def between_without(table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture") -> pd.DataFrame:
+    """r over the architectures' means when each architecture is left out: how much hangs on a single one.
+
+    One row an architecture, with columns ``left_out`` and ``r``, in order of how far r is from that of all, the
+    farthest first. Errors are those of :func:`between`, of four architectures at least.
+    """
+    read(table, [x, y], cluster, at_least=4)
+    whole = between(table, x, y, cluster=cluster, draws=1)["r"]
+    names = sorted(table[cluster].unique())
+    rows = [between(table[table[cluster] != name], x, y, cluster=cluster, draws=1)["r"] for name in names]
+    found = pd.DataFrame({"left_out": names, "r": rows})
+    return found.loc[(found.r - whole).abs().sort_values(ascending=False, kind="stable").index].reset_index(
+        drop=True
+    )
+
+
 def within(
     table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture", draws: int = 10_000, seed: int = 0
 ) -> dict[str, float]:

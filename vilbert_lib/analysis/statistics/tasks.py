@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.meta_analysis import combine_effects
 
-from vilbert_lib.analysis.statistics.clusters import numbers
+from vilbert_lib.analysis.statistics.clusters import numbers, read
 from vilbert_lib.analysis.statistics.coefficients import around
+from vilbert_lib.analysis.statistics.levels import correlations, refuse_alike
+from vilbert_lib.analysis.statistics.permutations import orders, p_values
 
 ENOUGH = 5  # tasks
 
@@ -55,6 +57,41 @@ def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
         note=["", f"I2 = {max(0.0, result.i2):.2f}"],
     )
     return pd.concat([found[columns], together[columns]], ignore_index=True)
+
+
+def together(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    task: str = "task",
+    cluster: str = "architecture",
+    draws: int = 10_000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Mean over tasks of r between architectures, tested by permuting the architectures alike on all tasks.
+
+    What an architecture brings along to every task stays together so, and p is right however few tasks there
+    are: it speaks of these tasks, and not, as :func:`combine` does, of tasks like them. Permutations are those of
+    :func:`vilbert_lib.analysis.statistics.levels.between`. Returns ``r``, ``p``, ``tasks``, ``clusters``,
+    ``exact``. A ValueError where tasks have other architectures, fewer than three of them, or means that are all
+    alike.
+    """
+    means = []
+    for name, of_task in table.groupby(task, sort=False):
+        clusters, values = read(of_task, [x, y], cluster, at_least=3)
+        refuse_alike(clusters, values, [x, y], cluster)
+        if set(of_task[cluster]) != set(table[cluster]):
+            lacking = sorted(set(table[cluster]) - set(of_task[cluster]))
+            raise ValueError(f"task {name} lacks {', '.join(map(str, lacking))}, which other tasks have")
+        means.append(clusters.means(values))
+    if not means:
+        raise ValueError("there is no task to put together")
+    xs, ys = np.moveaxis(np.array(means), 1, 0)[..., None, :]
+    every, exact = orders(clusters.count, draws, seed)
+    null = correlations(xs, ys, every)[:, 0, :, 0].mean(0)
+    tests = {"p": float(p_values(null)), "tasks": len(means)}
+    return {"r": float(null[0]), **tests, "clusters": clusters.count, "exact": exact}
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
