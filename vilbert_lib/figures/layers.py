@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
+from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, legend_above, line_with_range, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -20,11 +20,14 @@ def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks:
     for axis, measure in zip(axes, measures, strict=True):
         of_measure = rows[rows.measure == measure]
         for i, (name, group) in enumerate(of_measure.groupby(hue, sort=False)):
-            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+            again, kind = divmod(i, len(COLOURS))
             by_layer = group.groupby("text_layer").value
-            mean = line_with_range(axis, by_layer, colour, label=str(name), lw=1.4)
-            meets = [layer for layer in (marks or {}).get(name, ()) if layer in mean.index]
-            axis.plot(meets, mean.loc[meets], ls="", marker=marker, color=colour, ms=4.5)
+            layers = sorted(group.text_layer.unique())
+            meets = [layers.index(layer) for layer in (marks or {}).get(name, ()) if layer in layers]
+            marker = (
+                {"marker": MARKERS[(i + again) % len(MARKERS)], "markevery": meets, "ms": 4.5} if meets else {}
+            )
+            line_with_range(axis, by_layer, COLOURS[kind], label=str(name), lw=1.4, ls=LINES[again % 3], **marker)
         axis.set(xlabel="layer", ylabel=MEASURES[measure].title)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(figure, axes[0])

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pandas.api.typing import SeriesGroupBy
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+LINES = ["-", "--", ":"]  # for more names than colours
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
 
