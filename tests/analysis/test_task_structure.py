@@ -97,6 +97,18 @@ def test_within_a_level_correlation_is_over_its_runs(table):
     assert found.r["synergy", 1.0] > 0.9 and found.n["synergy", 1.0] == 8
 
 
+def test_who_knows_more_than_one_side_is_counted():
+    """Of 1000 samples that one side gets right with .5, more than 531 are beyond its chance of one in forty."""
+    levels = pd.DataFrame({"direction": "synergy", "level": [0.0, 1.0], "one_side": [1.0, 0.5], "best": 1.0})
+    right = pd.DataFrame({"test_accuracy": [0.5, 0.531, 0.532, 0.9], "n_test": 1000})
+    found = task_structure.beyond_one_side(levels.merge(right, how="cross"))
+    assert found.to_dict("records") == [
+        {"direction": "synergy", "level": 1.0, "one_side": 0.5, "accuracy": pytest.approx(0.61575)}
+        | {"runs": 4, "beyond": 2}
+    ]
+    assert task_structure.beyond_one_side(levels[:1].merge(right, how="cross")).empty
+
+
 def test_one_level_has_no_slope(table):
     with pytest.raises(ValueError, match="at least two levels"):
         task_structure.slopes(table[table.level == 0], "reached")
@@ -105,8 +117,18 @@ def test_one_level_has_no_slope(table):
 def test_sentences_say_what_the_numbers_say(table):
     trends = task_structure.trends(table, ["reached", "cka"])
     inside = task_structure.within_levels(table, "cka", "reached")
-    found = findings.of_structure(trends, inside, "cka")
-    assert any("all synergy, what is reached of the best possible accuracy falls" in s for s in found)
-    assert findings.of_structure(pd.DataFrame(), pd.DataFrame(), "cka") == [
+    floor = np.where(table.direction == "synergy", 1 - table.level / 2, 1.0)
+    beyond = task_structure.beyond_one_side(
+        table.assign(best=0.9, one_side=floor, test_accuracy=0.9 * table.reached, n_test=100)
+    )
+    found = findings.of_structure(trends, beyond, inside, "cka")
+    assert any(
+        "all synergy, by a straight line through the levels, what is reached of the best possible accuracy falls"
+        in s
+        for s in found
+    )
+    [told] = [s for s in found if "either side alone" in s]
+    assert told.startswith("Towards synergy") and "of 8 at level 1 (0.5" in told and "against 0.45" in told
+    assert findings.of_structure(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), "cka") == [
         "H1 at known redundancy, uniqueness and synergy: not run at these parameters."
     ]

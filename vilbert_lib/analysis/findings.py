@@ -111,7 +111,7 @@ def of_tasks(orders: pd.DataFrame) -> list[str]:
     ]
 
 
-def of_structure(trends: pd.DataFrame, inside: pd.DataFrame, measure: str) -> list[str]:
+def of_structure(trends: pd.DataFrame, beyond: pd.DataFrame, inside: pd.DataFrame, measure: str) -> list[str]:
     """H1 on one task at known levels of uniqueness and synergy."""
     if trends.empty:
         return ["H1 at known redundancy, uniqueness and synergy: not run at these parameters."]
@@ -121,8 +121,18 @@ def of_structure(trends: pd.DataFrame, inside: pd.DataFrame, measure: str) -> li
         what = "what is reached of the best possible accuracy" if reached else f"alignment ({row['value']})"
         verdict = "rises" if row.low > 0 else "falls" if row.high < 0 else "is not shown to change"
         found.append(
-            f"From all redundant to all {row['direction']}, {what} {verdict}: {_estimate(row)};"
+            f"From all redundant to all {row['direction']}, by a straight line through the levels, {what}"
+            f" {verdict}: {_estimate(row)};"
             f" of the slopes' variance {max(row.icc, 0):.0%} lies between architectures."
+        )
+    for direction, rows in beyond.groupby("direction", sort=False):
+        listed = "; ".join(
+            f"{row.beyond} of {row.runs} at level {row.level:g} ({row.accuracy:.2f} against {row.one_side:.2f})"
+            for row in rows.itertuples()
+        )
+        found.append(
+            f"Towards {direction}, runs that know more than either side alone can tell: {listed}."
+            + (" Where none does, alignment had nothing to help with." if (rows.beyond == 0).any() else "")
         )
     for direction, rows in inside.groupby("direction", sort=False):
         clear = rows[(rows.low > 0) | (rows.high < 0)]

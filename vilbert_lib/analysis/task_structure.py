@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from vilbert_lib import runs
 from vilbert_lib.analysis import alignment, statistics
@@ -63,7 +64,8 @@ def measured(
     """The runs of all levels, trained where they are missing: one row a run and direction.
 
     Columns of :func:`roots` and of the runs' summaries; ``reached``, the test accuracy as a share of the best
-    possible; and a column named ``measure``: the alignment, above chance, put together by ``aggregate``.
+    possible, and ``one_side``, what of it the better side alone can reach; and a column named ``measure``: the
+    alignment, above chance, put together by ``aggregate``.
     """
     wanted = configurations(profile, levels, architectures, seeds)
     trained = {root: runs.ensure(configs, root) for root, configs in wanted.items()}  # all, before any is read
@@ -72,7 +74,27 @@ def measured(
         aligned = alignment.per_run(runs.alignments(of_root), aggregate, above_chance=True)
         parts.append(runs.summaries(of_root).merge(aligned[["run", measure]], on="run").assign(root=root))
     found = levels.merge(pd.concat(parts), on="root")
-    return found.assign(reached=found.test_accuracy / found.best)
+    alone = found[["text", "image"]].max(axis=1)
+    return found.assign(reached=found.test_accuracy / found.best, one_side=alone / found.best)
+
+
+def beyond_one_side(table: pd.DataFrame) -> pd.DataFrame:
+    """How many runs know more than either side alone can tell, where that is less than the two together do.
+
+    One row a direction and such a level: ``one_side``, the best accuracy of one side; ``accuracy``, the mean of
+    the runs; ``runs``; and ``beyond``, how many of them have more right than ``one_side`` gives by chance in one
+    of forty tests of that size.
+    """
+    rows = []
+    for (direction, level), group in table[table.one_side < 1].groupby(["direction", "level"], sort=False):
+        alone = float((group.one_side * group.best).iloc[0])
+        right = (group.test_accuracy * group.n_test).round()
+        beyond = stats.binom.sf(right - 1, group.n_test, alone) < 0.025
+        rows.append(
+            {"direction": direction, "level": level, "one_side": alone, "accuracy": group.test_accuracy.mean()}
+            | {"runs": len(group), "beyond": int(beyond.sum())}
+        )
+    return pd.DataFrame(rows, columns=["direction", "level", "one_side", "accuracy", "runs", "beyond"])
 
 
 def slopes(table: pd.DataFrame, value: str, *, by: tuple[str, ...] = ("architecture", "seed")) -> pd.DataFrame:
