@@ -1,13 +1,17 @@
 """Parameters are checked, a bare papermill run never touches its source, pages hide the machine."""
 
+import base64
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from vilbert_lib import pages, paths, studies
 
@@ -192,6 +196,26 @@ def test_refresh_writes_the_same_bytes_when_nothing_changed(notebook):
     assert studies.refresh() == []
     assert notebook.read_bytes() == first
     assert b'"stderr"' not in first
+
+
+def test_pictures_of_a_page_are_lighter_and_look_the_same():
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(rng.random((200, 300, 3)), axis=1)
+    pixels = (255 * smooth / smooth.max()).astype(np.uint8)
+    pictures = []
+    for kind in (pixels, np.full((20, 30, 3), 7, np.uint8), np.full((20, 30, 4), 7, np.uint8)):
+        file = io.BytesIO()
+        Image.fromarray(kind).save(file, "PNG", optimize=True)
+        pictures.append(base64.b64encode(file.getvalue()).decode())
+    data = [new_output("display_data", {"image/png": picture}) for picture in pictures]
+    light = pages.with_light_pictures(new_notebook(cells=[new_code_cell(outputs=data)]))
+    found = [output["data"]["image/png"] for output in light.cells[0].outputs]
+    assert len(found[0]) < len(pictures[0]) / 2 and len(found[1]) <= len(pictures[1])
+    assert found[2] == pictures[2], "one that lets something shine through is left as it is"
+    shown = np.array(Image.open(io.BytesIO(base64.b64decode(found[0]))).convert("RGB"))
+    assert np.abs(shown.astype(int) - pixels).mean() < 8
+    again = pages.with_light_pictures(light).cells[0].outputs
+    assert [output["data"]["image/png"] for output in again] == found
 
 
 def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():

@@ -1,10 +1,13 @@
 """Executed notebooks as pages of the book: without what differs between machines and runs."""
 
 import ast
+import base64
+import io
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from vilbert_lib import paths
 from vilbert_lib.runs import device_name
@@ -41,6 +44,21 @@ def _replace(value, hidden: dict[str, str]):
     elif isinstance(value, list):
         value[:] = [_replace(item, hidden) for item in value]
     return value
+
+
+def with_light_pictures(notebook: NotebookNode) -> NotebookNode:
+    """Give the pictures of an executed notebook 256 colours where that makes them smaller: a third is usual."""
+    for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
+        if picture := output.get("data", {}).get("image/png"):
+            light, whole = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(picture)))
+            if whole.mode == "RGBA" and whole.getextrema()[3][0] < 255:
+                continue  # what shines through would be lost
+            whole.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+                light, "PNG", optimize=True
+            )
+            found = base64.b64encode(light.getvalue()).decode() + "\n"
+            output["data"]["image/png"] = min(picture, found, key=len)
+    return notebook
 
 
 def injected(notebook: NotebookNode) -> dict:
@@ -87,7 +105,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     took = notebook.metadata.get("papermill", {}).get("duration")
     values = injected(notebook)
     hidden = _machine_paths(values)
-    tidy(notebook, hidden)
+    with_light_pictures(tidy(notebook, hidden))
     if entry:
         title, _, rest = notebook.cells[0].source.partition("\n")
         listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
