@@ -98,7 +98,7 @@ def _rows_of_panels(
     table: pd.DataFrame, values: dict[str, str], row: str, x: str, labels: dict[str, str], hue: str
 ) -> Figure:
     """Points with the mean over seeds: a row of panels for each key of ``labels``, its value below them."""
-    figure, axes = panel_axes(len(labels) * len(values), columns=len(values), width=9.0)
+    figure, axes = panel_axes(len(labels) * len(values), columns=len(values), width=9.0, height=2.8)
     for r, (key, label) in enumerate(labels.items()):
         for v, (column, ylabel) in enumerate(values.items()):
             axis = axes[r * len(values) + v]
