@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, legend_above, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -81,15 +81,40 @@ def over_levels(
     return figure
 
 
-def dose_response(table: pd.DataFrame, values: dict[str, str], *, hue: str = "architecture") -> Figure:
+def dose_response(
+    table: pd.DataFrame,
+    values: dict[str, str],
+    differences: dict[str, pd.DataFrame],
+    *,
+    hue: str = "architecture",
+) -> Figure:
     """Each of ``values`` (column: axis label) against the weight, one row a task; points are runs.
 
-    A dotted line stands at weight 0, where nothing is pushed.
+    ``differences`` has for each column a table of :func:`vilbert_lib.analysis.contrasts.contrasts` against weight
+    0. Their intervals stand as bars at the mean of each weight: a bar that leaves out the dashed line, the mean
+    at weight 0, shows a difference. Several ``hue`` stand side by side. A panel reaches as far beyond its points
+    as they reach from each other, and longer bars are cut at its edge.
     """
+    names = list(dict.fromkeys(table[hue]))
+    step = 0.12 * np.diff(np.unique(table.weight)).min()
+    apart = {name: step * (i - (len(names) - 1) / 2) for i, name in enumerate(names)}
     labels = dict.fromkeys(dict.fromkeys(table.task), "weight of the alignment term")
-    figure = _rows_of_panels(table, values, "task", "weight", labels, hue)
-    for axis, task in zip(figure.axes, np.repeat(list(labels), len(values)), strict=True):
-        axis.axvline(0, color="0.4", lw=0.8, ls=":")
+    beside = table.assign(weight=table.weight + table[hue].map(apart))
+    figure = _rows_of_panels(beside, values, "task", "weight", labels, hue)
+    panels = [(task, column) for task in labels for column in values]
+    for axis, (task, column) in zip(figure.axes, panels, strict=True):
+        own = table[table.task == task]
+        for i, name in enumerate(names):
+            look = {"color": COLOURS[i % len(COLOURS)]}
+            start = own[(own[hue] == name) & (own.weight == 0)][column].mean()
+            found = differences[column].dropna(subset="difference")
+            found = found[(found.task == task) & (found[hue] == name)]
+            reach = np.abs(found[["low", "high"]].sub(found.difference, axis=0)).T
+            axis.errorbar(found.weight + apart[name], start + found.difference, reach, ls="", capsize=3, **look)
+            axis.axhline(start, lw=0.8, ls="--", **look)
+        low, high = own[column].min(), own[column].max()
+        span = max(high - low, 0.02)
+        axis.set_ylim(max(low - span, axis.get_ylim()[0]), min(high + span, axis.get_ylim()[1]))
         axis.set_title(str(task))
     return figure
 
@@ -104,8 +129,9 @@ def _rows_of_panels(
             axis = axes[r * len(values) + v]
             for i, (name, rows) in enumerate(table[table[row] == key].groupby(hue, sort=False)):
                 mean = rows.groupby(x)[column].mean()
-                axis.plot(mean.index, mean, color=COLOURS[i], label=name)
-                axis.plot(rows[x], rows[column], ls="", marker=MARKERS[i], color=COLOURS[i], ms=4)
+                look = {"color": COLOURS[i % len(COLOURS)]}
+                axis.plot(mean.index, mean, ls=LINES[i // len(COLOURS)], label=name, **look)
+                axis.plot(rows[x], rows[column], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, **look)
             axis.set(xlabel=label, ylabel=ylabel)
     legend_above(figure, axes[0])
     return figure

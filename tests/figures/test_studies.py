@@ -1,0 +1,43 @@
+"""The figure of doses and responses: its bars are the intervals of the table, and its panels stay readable."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.container import ErrorbarContainer
+
+from vilbert_lib import figures
+from vilbert_lib.analysis.contrasts import contrasts
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Ten architectures: more than there are colours."""
+    draws = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"task": "t", "architecture": f"a{i}", "seed": seed, "weight": weight}
+        | {"accuracy": 0.5 + 0.1 * weight + 0.05 * draws.random()}
+        for i in range(10)
+        for seed in (0, 1)
+        for weight in (-1.0, 0.0, 1.0)
+    )
+
+
+def test_bars_are_the_intervals_of_the_differences(table):
+    found = contrasts(table, "accuracy", of="weight", against=0.0)
+    figure = figures.dose_response(table, {"accuracy": "test accuracy"}, {"accuracy": found})
+    bars = [c for c in figure.axes[0].containers if isinstance(c, ErrorbarContainer)]
+    assert len(bars) == 10
+    for i, bar in enumerate(bars):
+        own = table[table.architecture == f"a{i}"]
+        start = own[own.weight == 0].accuracy.mean()
+        rows = found[(found.architecture == f"a{i}") & found.difference.notna()]
+        drawn = np.array([segment[:, 1] for segment in bar[2][0].get_segments()])
+        assert drawn == pytest.approx(start + rows[["low", "high"]].to_numpy())
+
+
+def test_a_panel_reaches_no_further_beyond_its_points_than_they_reach_from_each_other(table):
+    found = contrasts(table, "accuracy", of="weight", against=0.0)
+    [axis] = figures.dose_response(table, {"accuracy": "test accuracy"}, {"accuracy": found}).axes
+    low, high = axis.get_ylim()
+    assert (table.accuracy.min() - low) <= np.ptp(table.accuracy) + 1e-9
+    assert (high - table.accuracy.max()) <= np.ptp(table.accuracy) + 1e-9
