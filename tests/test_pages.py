@@ -6,17 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from vilbert_lib import studies
+from vilbert_lib import pages, studies
 from vilbert_lib.paths import REPOSITORY
 
 RESULTS = sorted((REPOSITORY / "book" / "results").glob("*/*.ipynb"))
 LOG = sorted((REPOSITORY / "book" / "log").glob("*.ipynb"))
 
 
-def names(pages):
-    return [f"{page.parent.name}/{page.stem}" for page in pages]
+def names(paths):
+    return [f"{page.parent.name}/{page.stem}" for page in paths]
 
 
 def outputs(page):
@@ -33,6 +34,16 @@ def test_every_study_has_a_page():
 def test_a_page_was_made_by_the_code_that_its_source_holds_now(page):
     source = REPOSITORY / "notebooks" / page.name
     assert studies.same_code(source, page), f"run: python -m vilbert_lib page {page.stem}"
+
+
+OTHERS = [page for page in RESULTS if page.parent.name != "quick"]
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=names(OTHERS))
+def test_a_page_of_another_profile_was_given_what_that_profile_gives_now(page):
+    profile = page.parent.name
+    given = pages.injected(nbformat.read(page, as_version=4))
+    assert given == {"profile": profile} | studies.parameters_of(page.stem, profile)
 
 
 @pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))
