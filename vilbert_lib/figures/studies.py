@@ -96,7 +96,7 @@ def dose_response(
     as they reach from each other, and longer bars are cut at its edge.
     """
     names = list(dict.fromkeys(table[hue]))
-    step = 0.12 * np.diff(np.unique(table.weight)).min()
+    step = min(0.12, 0.8 / len(names)) * np.diff(np.unique(table.weight)).min()
     apart = {name: step * (i - (len(names) - 1) / 2) for i, name in enumerate(names)}
     labels = dict.fromkeys(dict.fromkeys(table.task), "weight of the alignment term")
     beside = table.assign(weight=table.weight + table[hue].map(apart))
