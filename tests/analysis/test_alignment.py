@@ -79,3 +79,10 @@ def test_unknown_names_are_refused(frame):
         alignment.per_run(frame, "median")
     with pytest.raises(ValueError, match=r"unknown epoch 'last'.*best, untrained"):
         alignment.per_run(frame, epoch="last")
+
+
+@pytest.mark.parametrize(("measure", "words"), [("wasserstein", "is a distance"), ("kca", "unknown primary")])
+def test_what_is_declared_must_be_a_known_similarity(measure, words):
+    alignment.declare("primary", "cka")
+    with pytest.raises(ValueError, match=words):
+        alignment.declare("primary", measure)

@@ -107,8 +107,8 @@ def test_sentences_say_what_the_numbers_say(table):
     layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
     together = statistics.together(table, "cka", "test_accuracy")
 
-    def said(declared=declared, together=together, layers=layers) -> list[str]:
-        return findings.of_performance(declared, together, explored, layers, "cka", "test_accuracy")
+    def said(declared=declared, together=together, layers=layers, target="test_accuracy") -> list[str]:
+        return findings.of_performance(declared, together, explored, layers, "cka", target)
 
     first, second, both, family, h2 = said()
     assert both.startswith(f"The 2 tasks together: between architectures r = {together['r']:+.2f} in the mean")
@@ -116,7 +116,10 @@ def test_sentences_say_what_the_numbers_say(table):
     assert "better architectures are more alike" in first and "not to be told from chance" in second
     assert "cka on first" in family and "noise" not in family
     assert h2.startswith("H2: on first the most alike layer goes with test_accuracy more than the last")
-    assert "less alike" in said(declared=declared.assign(between=-declared.between))[0]
+    assert "better architectures are less alike" in said(declared=declared.assign(between=-declared.between))[0]
+    of_loss = said(target="test_loss", together=together | {"p": 0.01})
+    assert "better architectures are less alike" in of_loss[0] and "less alike" in of_loss[2]
+    assert "goes with test_loss less than the last" in of_loss[-1]
     assert "more alike" in said(together=together | {"p": 0.01})[2]
     assert "not to be told from chance" in said(together=together | {"p": 0.06})[2]
     assert "on no task" in said(layers=layers.assign(p=0.5))[-1]

@@ -56,6 +56,14 @@ def test_a_jump_is_told_from_what_happens_without_blocks():
     assert found[found.moment == "untrained"].excess.abs().max() < 1e-12
 
 
+def test_of_a_distance_it_is_the_fall_that_is_a_rise():
+    plain = alignments()
+    distance = plain.assign(measure="wasserstein", value=1 - plain.value)
+    columns = ["jump", "control_jump", "excess"]
+    found, turned = (placement.jumps(table, PLACEMENTS)[columns] for table in (plain, distance))
+    assert turned.to_numpy() == pytest.approx(found.to_numpy()) and (found.jump > 0).any()
+
+
 @pytest.fixture(scope="module")
 def rises() -> pd.DataFrame:
     """Seven architectures with blocks at different layers; before training they add nothing."""

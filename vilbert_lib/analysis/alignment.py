@@ -8,6 +8,14 @@ from vilbert_lib.metrics import MEASURES
 AGGREGATES = {"mean": "mean", "last": "last", "max": "max"}
 
 
+def declare(field: str, measure: str) -> None:
+    """Raise a ValueError that names ``field`` unless ``measure`` is known and larger where more alike."""
+    similarities = [name for name, known in MEASURES.items() if known.sign > 0]
+    if measure in MEASURES and measure not in similarities:
+        raise ValueError(f"{field} {measure!r} is a distance: declare a similarity, of {', '.join(similarities)}")
+    choose(field, measure, similarities)
+
+
 def same_layer(alignments: pd.DataFrame) -> pd.DataFrame:
     """The rows that compare a text layer with the vision layer of the same number."""
     return alignments[(alignments.kind == "tv") & (alignments.text_layer == alignments.vision_layer)]

@@ -11,11 +11,15 @@ def of_performance(
     measure: str,
     target: str,
 ) -> list[str]:
-    """Alignment against performance: the declared comparison, the family, the choice of layers."""
+    """Alignment against performance: the declared comparison, the family, the choice of layers.
+
+    ``measure`` is a similarity. Of a loss, as the target's name ends, the smaller is the better.
+    """
     several = len(declared) > 1
+    better = -1 if target.endswith("loss") else 1
     found = []
     for row in declared.itertuples():
-        verdict = _verdict(row.between, row.between_holm, "better architectures are more alike", "less alike")
+        verdict = _verdict(better * row.between, row.between_holm)
         corrected = f" (after Holm over tasks {in_words(row.between_holm)})" if several else ""
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f},"
@@ -25,7 +29,7 @@ def of_performance(
             f" {row.n} runs would give {row.pooled:+.2f}; they are worth {row.effective_n:.0f}."
         )
     if several:
-        verdict = _verdict(together["r"], together["p"], "better architectures are more alike", "less alike")
+        verdict = _verdict(better * together["r"], together["p"])
         found.append(
             f"The {together['tasks']} tasks together: between architectures r = {together['r']:+.2f} in the mean,"
             f" {in_words(together['p'])}, architectures permuted alike on all: {verdict}."
@@ -44,7 +48,7 @@ def of_performance(
         + (
             "; ".join(
                 f"on {row.task} the most alike layer goes with {target}"
-                f" {'more' if row.difference > 0 else 'less'} than the last"
+                f" {'more' if better * row.difference > 0 else 'less'} than the last"
                 f" ({row.max:+.2f} against {row.last:+.2f}, {in_words(row.p)})"
                 for row in apart.itertuples()
             )
@@ -62,8 +66,10 @@ def in_words(p: float) -> str:
     return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
 
 
-def _verdict(r: float, p: float, up: str, down: str) -> str:
-    return "not to be told from chance" if p >= 0.05 else up if r > 0 else down
+def _verdict(r: float, p: float) -> str:
+    if p >= 0.05:
+        return "not to be told from chance"
+    return f"better architectures are {'more' if r > 0 else 'less'} alike"
 
 
 def _estimate(row: pd.Series) -> str:
@@ -79,7 +85,8 @@ def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
     few = " (of few architectures single runs' signs are turned, which finds too much)" * (own.flipped == "pair")
     return [
         f"H3 {verdict} for {measure}: over a block alignment rises by {_estimate(own)} more than between the"
-        f" same layers without blocks, {in_words(own.p)}{few}. {len(agreeing)} of {len(trained)} measures rise.",
+        f" same layers without blocks, {in_words(own.p)}{few}. By {len(agreeing)} of {len(trained)} measures"
+        " the streams become more alike there.",
         f"Before training it rises there by {_estimate(was)}: blocks mix the streams before anything is learned."
         f" Training adds {_estimate(more)}, {in_words(more.p)}.",
     ]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from vilbert_lib.analysis import statistics
 from vilbert_lib.analysis.alignment import at_epoch
+from vilbert_lib.metrics import MEASURES
 
 #: Co-attention placements by name, as (text ids, vision ids).
 Placements = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -58,7 +59,8 @@ def jumps(alignments: pd.DataFrame, placements: Placements, *, control: str = "b
 
     One row a run, moment, measure and block (numbered from 0) that has a layer before it on both
     sides: ``jump``, the same as ``control_jump`` between the same layers without blocks, and
-    ``excess``, what is left of the jump without it. Errors as :func:`around_first_block`.
+    ``excess``, what is left of the jump without it. Of a distance it is the fall that counts, so that
+    larger is always more alike. Errors as :func:`around_first_block`.
     """
     pairs = _pairs(alignments)
     wanted = pd.DataFrame(
@@ -78,10 +80,11 @@ def jumps(alignments: pd.DataFrame, placements: Placements, *, control: str = "b
     )
     rows = _beside_control(pairs.merge(wanted, on=["architecture", "text_layer", "vision_layer"]), pairs, control)
     wide = rows.pivot(index=[*_RUN, "moment", "measure", "block"], columns="side", values=["value", "control"])
+    towards = wide.index.get_level_values("measure").map(lambda name: MEASURES[name].sign)
     found = pd.DataFrame(
         {
-            "jump": wide["value", "after"] - wide["value", "before"],
-            "control_jump": wide["control", "after"] - wide["control", "before"],
+            "jump": towards * (wide["value", "after"] - wide["value", "before"]),
+            "control_jump": towards * (wide["control", "after"] - wide["control", "before"]),
         }
     ).reset_index()
     return found.assign(excess=found.jump - found.control_jump)

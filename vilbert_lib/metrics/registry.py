@@ -46,6 +46,11 @@ class Measure:
         return self.range[1] if self.identical is None else self.identical
 
     @property
+    def sign(self) -> int:
+        """1 where larger is more alike, -1 of a distance."""
+        return -1 if self.direction == "distance" else 1
+
+    @property
     def uses_k(self) -> bool:
         """Whether the number of neighbours matters."""
         return "k" in self.uses
