@@ -7,6 +7,12 @@ import pytest
 from vilbert_lib.analysis import findings, performance, statistics
 
 ARCHITECTURES, SEEDS = [f"a{i}" for i in range(8)], range(3)
+MIXED = {name: 8 - i for i, name in enumerate(ARCHITECTURES)}
+
+
+def untrained(table: pd.DataFrame) -> pd.DataFrame:
+    """Alignment before training that has nothing to do with that after it."""
+    return table[["run"]].assign(cka=0.01 * np.random.default_rng(1).standard_normal(len(table)))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +51,37 @@ def test_the_declared_comparison_is_that_of_the_statistics(table):
     assert found.between_holm["first"] == min(1, 2 * found.between_p["first"])
     most = statistics.between_without(first, "cka", "test_accuracy").iloc[0]
     assert (found.left_out["first"], found.between_without["first"]) == (most.left_out, most.r)
+    rest = first[first.architecture != most.left_out]
+    assert found.without_p["first"] == statistics.between(rest, "cka", "test_accuracy")["p"]
+    assert found.between_low["first"] < found.between["first"] < found.between_high["first"]
+    assert 0.9 < found.kept["first"] < 1
+
+
+def test_what_was_there_before_training_is_told_from_what_was_learned(table):
+    before = untrained(table)
+    found = performance.beside(table, before, MIXED, "cka", "test_accuracy").set_index(["task", "source"])
+    assert list(found.index.levels[0]) == ["all tasks", "first", "second"]
+    first = table[table.task == "first"]
+    means = first.assign(
+        learned=first.cka - first.run.map(before.set_index("run").cka), mixed=first.architecture.map(MIXED)
+    )
+    means = means.groupby("architecture").mean(numeric_only=True)
+    expected = {
+        source: means[name].corr(means.test_accuracy)
+        for source, name in (
+            ("at the best epoch", "cka"),
+            ("what training adds", "learned"),
+            ("layers after the first block", "mixed"),
+        )
+    }
+    for source, r in expected.items():
+        assert found.r["first", source] == pytest.approx(r)
+    assert found.p["first", "what training adds"] < 0.01 < 0.05 < found.p["first", "before training"]
+    assert found.r["all tasks", "before training"] == pytest.approx(
+        (found.r["first", "before training"] + found.r["second", "before training"]) / 2
+    )
+    alone = performance.beside(first, before, MIXED, "cka", "test_accuracy")
+    assert set(alone.task) == {"first"}
 
 
 def test_columns_of_all_aggregates_stand_side_by_side(table):
@@ -104,24 +141,36 @@ def test_sentences_say_what_the_numbers_say(table):
     wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
     declared = performance.declared(table, "cka", "test_accuracy")
     explored = performance.explored(table, ["cka", "noise"], "test_accuracy")
-    layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
+    layers = performance.last_against_most(wide, ["cka"], "test_accuracy").assign(p=[0.02, 0.5])
     together = statistics.together(table, "cka", "test_accuracy")
 
-    def said(declared=declared, together=together, layers=layers, target="test_accuracy") -> list[str]:
-        return findings.of_performance(declared, together, explored, layers, "cka", target)
+    beside = performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy")
 
-    first, second, both, family, h2 = said()
-    assert both.startswith(f"The 2 tasks together: between architectures r = {together['r']:+.2f} in the mean")
+    def said(declared=declared, together=together, layers=layers, target="test_accuracy", beside=beside):
+        return findings.of_performance(declared, together, beside, explored, layers, "cka", target)
+
+    both, first, second, family, h2 = said()
+    assert both.startswith("cka against test_accuracy, the 2 tasks together: between architectures r = ")
+    assert "The same before training: r = " in both and "of what training adds: r = " in both
     assert f"Without {declared.left_out[0]}, on which most hangs" in first and "after Holm" in first
-    assert "better architectures are more alike" in first and "not to be told from chance" in second
-    assert "cka on first" in family and "noise" not in family
-    assert h2.startswith("H2: on first the most alike layer goes with test_accuracy more than the last")
-    assert "better architectures are less alike" in said(declared=declared.assign(between=-declared.between))[0]
+    assert "better architectures are more alike, not shown to be so before training already" in first
+    assert "what training adds goes along" in first and "hardly could have been" not in first
+    assert "not to be told from chance" in second
+    assert "1 on first, most of all cka (" in family and "noise" not in family
+    assert "on first goes with test_accuracy more than the last" in h2 and "on second not shown to go" in h2
+    assert "better architectures are less alike" in said(declared=declared.assign(between=-declared.between))[1]
+    assert "hardly could have been" in said(declared=declared.assign(between_holm=0.2, kept=0.3))[1]
+    assert "hardly could have been" not in said(declared=declared.assign(between_holm=0.2, kept=0.99))[1]
     of_loss = said(target="test_loss", together=together | {"p": 0.01})
-    assert "better architectures are less alike" in of_loss[0] and "less alike" in of_loss[2]
-    assert "goes with test_loss less than the last" in of_loss[-1]
-    assert "more alike" in said(together=together | {"p": 0.01})[2]
-    assert "not to be told from chance" in said(together=together | {"p": 0.06})[2]
-    assert "on no task" in said(layers=layers.assign(p=0.5))[-1]
+    assert "better architectures are less alike" in of_loss[0] and "less alike" in of_loss[1]
+    assert "on first goes with test_loss less than the last" in of_loss[-1]
+    assert "more alike" in said(together=together | {"p": 0.01})[0]
+    assert "not to be told from chance" in said(together=together | {"p": 0.06})[0]
+    assert "goes with" not in said(layers=layers.assign(p=0.5))[-1]
+    before = performance.beside(
+        table, table[["run", "cka"]].assign(cka=2 * table.cka), MIXED, "cka", "test_accuracy"
+    )
+    already = said(beside=before)[1]
+    assert "more alike, before training already" in already and "what training adds does not go along" in already
     alone = said(declared=declared[:1])
     assert "Holm" not in alone[0] and "together" not in " ".join(alone)

@@ -85,6 +85,9 @@ def test_lines_are_means_over_runs_with_an_interval():
     at = drawn.set_index(["line", "offset"])
     assert at["mean"]["trained", 0] - at["mean"]["trained, without blocks", 0] == pytest.approx(STEP)
     assert at["mean"]["untrained", 0] == pytest.approx(at["mean"]["trained, without blocks", 0])
+    assert list(at["mean"]["chance"]) == pytest.approx([0.01] * 3)
+    unknown = placement.around_first_block(alignments().assign(chance=float("nan")), PLACEMENTS, reach=2)
+    assert "chance" not in set(placement.lines(unknown).line)
     assert (drawn.low <= drawn["mean"] + 1e-12).all() and (drawn["mean"] <= drawn.high + 1e-12).all()
 
 
@@ -98,6 +101,11 @@ def test_sentences_say_what_the_numbers_say(rises):
     unsure = rises.assign(low=-1.0, high=1.0, p=0.4, flipped="pair")
     assert findings.of_placement(unsure, "cka")[0].startswith("H3 cannot be told")
     assert "of few architectures" in findings.of_placement(unsure, "cka")[0]
+
+
+def test_layers_after_the_first_block_are_those_that_both_streams_run_after_it():
+    assert placement.layers_after(PLACEMENTS | {"late": ((2, 3), (1, 3))}, 4)["late"] == 2
+    assert placement.layers_after({"none": ((), ()), "first": ((0,), (0,))}, 4) == {"none": 0, "first": 4}
 
 
 def test_a_block_before_the_first_layer_has_no_before():

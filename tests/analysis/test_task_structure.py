@@ -90,6 +90,19 @@ def test_a_trend_that_differs_between_architectures_is_told_from_one_that_does_n
     assert abs(found["mean"]["unique"]) < 0.005 and found.icc["unique"] < 0.9
 
 
+def test_an_order_that_changes_with_the_level_is_told_from_one_that_does_not(table):
+    found = task_structure.by_level(table, "reached").set_index("direction")
+    assert found.p_both["synergy"] < 0.001 < 0.05 < found.p_both["unique"]
+    unique = table[table.direction == "unique"]
+    cells = unique.groupby(["architecture", "level"]).reached
+    within = ((unique.reached - cells.transform("mean")) ** 2).sum() / 20
+    means = cells.mean().unstack()
+    rest = means.sub(means.mean(axis=1), axis=0).sub(means.mean(), axis=1) + means.to_numpy().mean()
+    assert found.both["unique"] == pytest.approx(2 * (rest**2).to_numpy().sum() / 12 / within)
+    with pytest.raises(ValueError, match="unique: each architecture and level needs at least two runs"):
+        task_structure.by_level(table[table.seed == 0], "reached")
+
+
 def test_within_a_level_correlation_is_over_its_runs(table):
     found = task_structure.within_levels(table, "cka", "reached").set_index(["direction", "level"])
     last = table[(table.direction == "synergy") & (table.level == 1)]
@@ -121,7 +134,12 @@ def test_sentences_say_what_the_numbers_say(table):
     beyond = task_structure.beyond_one_side(
         table.assign(best=0.9, one_side=floor, test_accuracy=0.9 * table.reached, n_test=100)
     )
-    found = findings.of_structure(trends, beyond, inside, "cka")
+    factors = task_structure.by_level(table, "reached")
+    found = findings.of_structure(trends, factors, beyond, inside, "cka")
+    [unique] = [s for s in found if "how much is unique" in s]
+    [synergy] = [s for s in found if "how much is synergy" in s]
+    assert "is not shown to depend" in unique and "reaches most depends on" in synergy
+    assert "d at 0.5, d at 0.75, d at 1." in synergy and "F(12, 20)" in synergy
     assert any(
         "all synergy, by a straight line through the levels, what is reached of the best possible accuracy falls"
         in s
@@ -129,6 +147,6 @@ def test_sentences_say_what_the_numbers_say(table):
     )
     [told] = [s for s in found if "either side alone" in s]
     assert told.startswith("Towards synergy") and "of 8 at level 1 (0.5" in told and "against 0.45" in told
-    assert findings.of_structure(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), "cka") == [
+    assert findings.of_structure(*(pd.DataFrame() for _ in range(4)), "cka") == [
         "H1 at known redundancy, uniqueness and synergy: not run at these parameters."
     ]

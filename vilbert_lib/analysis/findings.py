@@ -2,10 +2,14 @@
 
 import pandas as pd
 
+from vilbert_lib.analysis.performance import LEARNED, MIXED, UNTRAINED
+from vilbert_lib.analysis.statistics import adjust, smallest_detectable
+
 
 def of_performance(
     declared: pd.DataFrame,
     together: dict[str, float],
+    beside: pd.DataFrame,
     explored: pd.DataFrame,
     layers: pd.DataFrame,
     measure: str,
@@ -15,61 +19,86 @@ def of_performance(
 
     ``measure`` is a similarity. Of a loss, as the target's name ends, the smaller is the better.
     """
-    several = len(declared) > 1
     better = -1 if target.endswith("loss") else 1
+    where = beside.set_index(["task", "source"])
     found = []
-    for row in declared.itertuples():
-        verdict = _verdict(better * row.between, row.between_holm)
-        corrected = f" (after Holm over tasks {in_words(row.between_holm)})" if several else ""
+    if len(declared) > 1:
+        everywhere = where.loc["all tasks"]
+        verdict = _verdict(better, together["r"], together["p"], everywhere)
         found.append(
-            f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f},"
-            f" {in_words(row.between_p)}{corrected}: {verdict}. Without {row.left_out}, on which most hangs,"
-            f" r = {row.between_without:+.2f}. Within architectures"
+            f"{measure} against {target}, the {together['tasks']} tasks together: between architectures"
+            f" {_r(together)} in the mean, {in_words(together['p'])}, architectures permuted alike on all:"
+            f" {verdict}. The same before training: {_r(everywhere.loc[UNTRAINED])},"
+            f" {in_words(everywhere.p[UNTRAINED])}; of what training adds: {_r(everywhere.loc[LEARNED])},"
+            f" {in_words(everywhere.p[LEARNED])}."
+        )
+    for row in declared.itertuples():
+        verdict = _verdict(better, row.between, row.between_holm, where.loc[row.task])
+        if row.between_holm >= 0.05 and smallest_detectable(int(together["clusters"])) >= row.kept:
+            verdict += (
+                ", and hardly could have been: architectures differ so little beside their seeds that of a perfect"
+                f" correlation about {row.kept:.2f} would be left"
+            )
+        corrected = f" (after Holm over tasks {in_words(row.between_holm)})" if len(declared) > 1 else ""
+        found.append(
+            f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f}"
+            f" [{row.between_low:+.2f}, {row.between_high:+.2f}], {in_words(row.between_p)}{corrected}: {verdict}."
+            f" Without {row.left_out}, on which most hangs, r = {row.between_without:+.2f},"
+            f" {in_words(row.without_p)}. Within architectures"
             f" r = {row.within:+.2f} [{row.within_low:+.2f}, {row.within_high:+.2f}]. Taken as independent,"
             f" {row.n} runs would give {row.pooled:+.2f}; they are worth {row.effective_n:.0f}."
         )
-    if several:
-        verdict = _verdict(better * together["r"], together["p"])
-        found.append(
-            f"The {together['tasks']} tasks together: between architectures r = {together['r']:+.2f} in the mean,"
-            f" {in_words(together['p'])}, architectures permuted alike on all: {verdict}."
-        )
-    kept = explored[explored.p_family < 0.05]
-    names = [f"{row.x} on {row.task} ({row.r:+.2f})" for row in kept.sort_values("p_family").head(4).itertuples()]
-    found.append(
+    return [*found, _of_family(explored), _of_layers(layers, measure, target, better)]
+
+
+def _r(row) -> str:
+    return f"r = {row['r']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+
+
+def _verdict(better: int, r: float, p: float, where: pd.DataFrame) -> str:
+    """Whether the better are more alike, and whether that is learned: ``where`` is one task of ``beside``."""
+    if p >= 0.05:
+        return "not to be told from chance"
+    verdict = f"better architectures are {'more' if better * r > 0 else 'less'} alike"
+    untrained, learned, mixed = (where.loc[name] for name in (UNTRAINED, LEARNED, MIXED))
+    already = "" if untrained.p < 0.05 and untrained.r * r > 0 else "not shown to be so "
+    alone = learned.p < 0.05 and learned.r * r > 0
+    return (
+        f"{verdict}, {already}before training already ({_r(untrained)}); what training adds"
+        f" {'goes' if alone else 'does not go'} along ({_r(learned)}); for the number of layers after the first"
+        f" block {_r(mixed)}"
+    )
+
+
+def _of_family(explored: pd.DataFrame) -> str:
+    kept = explored[explored.p_family < 0.05].sort_values("p_family")
+    strongest = "; ".join(
+        f"{len(rows)} on {task}, most of all {rows.x.iloc[0]} ({rows.r.iloc[0]:+.2f})"
+        for task, rows in kept.groupby("task", sort=False)
+    )
+    return (
         f"Exploratory, {len(explored)} correlations between architectures: {(explored.p < 0.05).sum()}"
-        f" have p < .05 by themselves, {len(kept)} within their family"
-        + (f" ({'; '.join(names)}{'; ...' if len(kept) > 4 else ''})" if names else "")
-        + f", {(explored.p_by < 0.05).sum()} after Benjamini and Yekutieli over all."
+        f" have p < .05 by themselves, of which chance gives {0.05 * len(explored):.0f}; {len(kept)} within their"
+        f" family{f' ({strongest})' if strongest else ''};"
+        f" {(explored.p_by < 0.05).sum()} after Benjamini and Yekutieli over all."
     )
-    apart = layers[layers.p < 0.05]
-    found.append(
-        "H2: "
-        + (
-            "; ".join(
-                f"on {row.task} the most alike layer goes with {target}"
-                f" {'more' if better * row.difference > 0 else 'less'} than the last"
-                f" ({row.max:+.2f} against {row.last:+.2f}, {in_words(row.p)})"
-                for row in apart.itertuples()
-            )
-            if len(apart)
-            else f"on no task do the most alike layer and the last differ in how {measure} goes with {target}"
-            f" (smallest p {layers.p.min():.2f})"
-        )
-        + "."
-    )
-    return found
+
+
+def _of_layers(layers: pd.DataFrame, measure: str, target: str, better: int) -> str:
+    corrected = layers.assign(holm=adjust(layers.p, "holm"))
+    said = [
+        f"on {row.task} {'not shown to go' if row.holm >= 0.05 else 'goes'} with {target}"
+        f"{' other' if row.holm >= 0.05 else ' more' if better * row.difference > 0 else ' less'} than the last"
+        f" (r = {row.max:+.2f} and {row.last:+.2f}, difference {row.difference:+.2f}"
+        f" [{row.low:+.2f}, {row.high:+.2f}])"
+        for row in corrected.itertuples()
+    ]
+    return f"H2, between architectures, the most alike layer by {measure}: {'; '.join(said)}."
 
 
 def in_words(p: float) -> str:
     """A p-value in a sentence, to three decimals: none is zero."""
     return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
-
-
-def _verdict(r: float, p: float) -> str:
-    if p >= 0.05:
-        return "not to be told from chance"
-    return f"better architectures are {'more' if r > 0 else 'less'} alike"
 
 
 def _estimate(row: pd.Series) -> str:
@@ -83,12 +112,14 @@ def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
     verdict = "holds" if own.low > 0 and own.p < 0.05 else "fails" if own.high < 0 else "cannot be told"
     agreeing = trained[(trained.low > 0) & (trained.p < 0.05)]
     few = " (of few architectures single runs' signs are turned, which finds too much)" * (own.flipped == "pair")
+    taught = learned[(learned.low > 0) & (learned.p < 0.05)]
     return [
         f"H3 {verdict} for {measure}: over a block alignment rises by {_estimate(own)} more than between the"
         f" same layers without blocks, {in_words(own.p)}{few}. By {len(agreeing)} of {len(trained)} measures"
         " the streams become more alike there.",
         f"Before training it rises there by {_estimate(was)}: blocks mix the streams before anything is learned."
-        f" Training adds {_estimate(more)}, {in_words(more.p)}.",
+        f" Training adds {_estimate(more)}, {in_words(more.p)}, and by {len(taught)} of {len(learned)} measures"
+        " something.",
     ]
 
 
@@ -118,7 +149,9 @@ def of_tasks(orders: pd.DataFrame) -> list[str]:
     ]
 
 
-def of_structure(trends: pd.DataFrame, beyond: pd.DataFrame, inside: pd.DataFrame, measure: str) -> list[str]:
+def of_structure(
+    trends: pd.DataFrame, factors: pd.DataFrame, beyond: pd.DataFrame, inside: pd.DataFrame, measure: str
+) -> list[str]:
     """H1 on one task at known levels of uniqueness and synergy."""
     if trends.empty:
         return ["H1 at known redundancy, uniqueness and synergy: not run at these parameters."]
@@ -126,11 +159,16 @@ def of_structure(trends: pd.DataFrame, beyond: pd.DataFrame, inside: pd.DataFram
     for _, row in trends.iterrows():
         reached = row["value"] == "reached"
         what = "what is reached of the best possible accuracy" if reached else f"alignment ({row['value']})"
-        verdict = "rises" if row.low > 0 else "falls" if row.high < 0 else "is not shown to change"
+        verdict = "rises" if row.low > 0 else "falls" if row.high < 0 else "has no trend that is shown"
         found.append(
             f"From all redundant to all {row['direction']}, by a straight line through the levels, {what}"
-            f" {verdict}: {_estimate(row)};"
-            f" of the slopes' variance {max(row.icc, 0):.0%} lies between architectures."
+            f" {verdict}: {_estimate(row)}."
+        )
+    for row in factors.itertuples():
+        depends = "depends" if row.p_both < 0.05 else "is not shown to depend"
+        found.append(
+            f"Which placement reaches most {depends} on how much is {row.direction}: placements by levels"
+            f" F({row.dof}, {row.residual}) = {row.both:.2f}, {in_words(row.p_both)}. The best: {row.best}."
         )
     for direction, rows in beyond.groupby("direction", sort=False):
         listed = "; ".join(

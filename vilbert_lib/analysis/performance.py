@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from vilbert_lib.analysis import statistics
@@ -21,14 +22,17 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """x against y for every task: pooled, between architectures, within them, and what n is worth.
 
     One row a task: ``pooled`` r with the two-stage bootstrap's ``low`` and ``high``; ``icc_x``, ``icc_y`` and
-    ``effective_n`` of ``n`` runs; ``between`` with its permutation ``between_p``, and ``between_holm``, corrected
-    for the tasks; ``left_out``, the architecture on which most hangs, and ``between_without`` it; ``within`` with
-    ``within_low``, ``within_high``, ``within_p`` (permutation) and ``dof``.
+    ``effective_n`` of ``n`` runs; ``between`` with ``between_low``, ``between_high``, its permutation
+    ``between_p``, and ``between_holm``, corrected for the tasks; ``left_out``, on which most hangs, and
+    ``between_without`` it with its own ``without_p``; ``kept``, how much smaller r between means of so many seeds
+    is than between what they stand for, by the reliability of both; ``within`` with ``within_low``,
+    ``within_high``, ``within_p`` (permutation) and ``dof``.
     """
     rows = []
     for task, of_task in table.groupby("task", sort=False):
         pooled, across, inside = (f(of_task, x, y) for f in TESTS)
         most = statistics.between_without(of_task, x, y).iloc[0]
+        without = statistics.between(of_task[of_task.architecture != most.left_out], x, y)
         rows.append(
             {
                 "task": task,
@@ -40,9 +44,13 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
                 "low": pooled["low"],
                 "high": pooled["high"],
                 "between": across["r"],
+                "between_low": across["low"],
+                "between_high": across["high"],
                 "between_p": across["p"],
                 "left_out": most.left_out,
                 "between_without": most.r,
+                "without_p": without["p"],
+                "kept": np.sqrt(statistics.reliability(of_task, x) * statistics.reliability(of_task, y)),
                 "within": inside["r"],
                 "within_low": inside["low"],
                 "within_high": inside["high"],
@@ -53,6 +61,38 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     found = pd.DataFrame(rows)
     found.insert(found.columns.get_loc("left_out"), "between_holm", statistics.adjust(found.between_p, "holm"))
     return found
+
+
+TRAINED, UNTRAINED, LEARNED, MIXED = (
+    "at the best epoch",
+    "before training",
+    "what training adds",
+    "layers after the first block",
+)
+
+
+def beside(table: pd.DataFrame, before: pd.DataFrame, mixed: dict[str, int], x: str, y: str) -> pd.DataFrame:
+    """What y goes with between architectures: x, x before training, what training adds, and where blocks are.
+
+    Co-attention makes streams alike before anything is learned, the more so the more layers it has mixed: a
+    correlation with the trained x need not speak of what was learned. ``before`` has x of the same ``run`` before
+    training, ``mixed`` the number of layers after an architecture's first block. One row a ``task`` (of several,
+    also ``all tasks``) and ``source``: ``r``, ``low``, ``high``, ``p``.
+    """
+    untrained = table.run.map(before.set_index("run")[x])
+    wide = table.assign(
+        **{TRAINED: table[x], UNTRAINED: untrained, LEARNED: table[x] - untrained},
+        **{MIXED: table.architecture.map(mixed)},
+    )
+    parts = {task: (statistics.between, of_task) for task, of_task in wide.groupby("task", sort=False)}
+    if len(parts) > 1:
+        parts["all tasks"] = (statistics.together, wide)
+    rows = [
+        {"task": task, "source": source} | test(rows, source, y)
+        for task, (test, rows) in parts.items()
+        for source in (TRAINED, UNTRAINED, LEARNED, MIXED)
+    ]
+    return pd.DataFrame(rows)[["task", "source", "r", "low", "high", "p"]]
 
 
 TESTS = (statistics.correlation, statistics.between, statistics.within)
@@ -93,11 +133,13 @@ def _family(table: pd.DataFrame, xs: list[str], y: str, level: str) -> pd.DataFr
 def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.DataFrame:
     """Does the most alike layer go with y better than the last does? One row a task and measure.
 
-    ``last`` and ``max`` are r over runs, ``difference`` = max - last with its interval (``low``, ``high``) and p;
-    ``p_by`` is over all rows. For measures of similarity: of a distance the sign would be the other.
+    ``last`` and ``max`` are r between architectures, ``difference`` = max - last with its interval (``low``,
+    ``high``) and p, which of fewer than six architectures cannot reach .05; ``p_by`` is over all rows. For
+    measures of similarity: of a distance the sign would be the other.
     """
     rows = []
-    for task, of_task in wide.groupby("task", sort=False):
+    for task, runs_of_task in wide.groupby("task", sort=False):
+        of_task = runs_of_task.groupby("architecture", sort=False).mean(numeric_only=True).reset_index()
         for name in measures:
             x1, x2 = f"max {name}", f"last {name}"
             rows.append(

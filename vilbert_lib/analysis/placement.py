@@ -97,18 +97,24 @@ def _known(pairs: pd.DataFrame, placements: Placements) -> Placements:
     return {name: placements[name] for name in there}
 
 
+def layers_after(placements: Placements, layers: int) -> dict[str, int]:
+    """How many of the ``layers`` of equal number run after the first meeting of the streams; without blocks 0."""
+    return {name: layers - max(t[0], v[0]) if t else 0 for name, (t, v) in placements.items()}
+
+
 def lines(around: pd.DataFrame) -> pd.DataFrame:
     """Means of :func:`around_first_block`, for a figure.
 
     Columns ``measure``, ``line``, ``offset``, ``mean``, ``low``, ``high``. Lines are the trained and the
-    untrained model, and the trained model without blocks. The interval is that of the two-stage bootstrap
-    over architectures.
+    untrained model, the trained model without blocks, and chance, where the pairs have such a level: some measures
+    have it for pairs of equal number alone. The interval is that of the two-stage bootstrap over architectures.
     """
     trained, untrained = (around[around.moment == moment] for moment in ("best", "untrained"))
     drawn = {
         "trained": trained,
         "untrained": untrained,
         "trained, without blocks": trained.assign(value=trained.control),
+        "chance": trained.assign(value=trained.chance).dropna(subset="value"),
     }
     rows = []
     for line, table in drawn.items():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
 
 from vilbert_lib import runs
 from vilbert_lib.analysis import alignment, statistics
@@ -127,6 +129,30 @@ def trends(table: pd.DataFrame, values: list[str]) -> pd.DataFrame:
                 {"direction": direction, "value": value, "mean": found[value].mean(), "low": low, "high": high}
                 | {"icc": statistics.icc(found, value), "runs": len(found)}
             )
+    return pd.DataFrame(rows)
+
+
+def by_level(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Does the order of the placements depend on the level? Two-way analysis of variance, one row a direction.
+
+    Placements and levels are factors, seeds repeat: ``both`` is F of their interaction with ``dof`` and
+    ``residual`` degrees of freedom and ``p_both``, ``level`` that of the levels with ``p_level``; ``best`` names
+    the placement with the largest mean at every level. F takes runs to scatter alike everywhere, normally. A
+    ValueError for fewer than two runs of a placement and level.
+    """
+    rows = []
+    for direction, found in table.groupby("direction", sort=False):
+        if found.groupby(["architecture", "level"]).size().min() < 2:
+            raise ValueError(f"{direction}: each architecture and level needs at least two runs")
+        plain = found.rename(columns={value: "value"})[["value", "architecture", "level"]]
+        tests = anova_lm(ols("value ~ C(architecture) * C(level)", plain).fit())
+        both, level = tests.loc["C(architecture):C(level)"], tests.loc["C(level)"]
+        means = plain.groupby(["level", "architecture"]).value.mean().unstack()
+        rows.append(
+            {"direction": direction, "both": both.F, "dof": int(both.df), "residual": int(tests.df["Residual"])}
+            | {"p_both": both["PR(>F)"], "level": level.F, "p_level": level["PR(>F)"]}
+            | {"best": ", ".join(f"{name} at {at:g}" for at, name in means.idxmax(axis=1).items())}
+        )
     return pd.DataFrame(rows)
 
 

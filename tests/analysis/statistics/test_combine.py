@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import runs_of
+from scipy import stats
 from scipy.optimize import brentq
 
 from vilbert_lib.analysis.statistics import between, combine, together, within
@@ -120,7 +121,11 @@ def on_tasks(count: int, rng: np.random.Generator, shared: float = 0.9) -> pd.Da
 def test_of_one_task_it_is_the_correlation_between():
     table = on_tasks(1, np.random.default_rng(0))
     found = between(table, "x", "y")
-    assert together(table, "x", "y") == pytest.approx(found | {"tasks": 1})
+    one = together(table, "x", "y")
+    assert {k: one[k] for k in ("r", "p", "clusters", "exact")} == {
+        k: found[k] for k in ("r", "p", "clusters", "exact")
+    }
+    assert one["low"] < one["r"] < one["high"] and one["tasks"] == 1
 
 
 def test_of_several_it_is_their_mean_and_rows_may_come_in_any_order():
@@ -129,6 +134,21 @@ def test_of_several_it_is_their_mean_and_rows_may_come_in_any_order():
     each = [between(of_task, "x", "y")["r"] for _, of_task in table.groupby("task")]
     assert found["r"] == pytest.approx(np.mean(each)) and found["tasks"] == 3
     assert together(table.sample(frac=1, random_state=0), "x", "y") == pytest.approx(found)
+
+
+def test_the_interval_is_the_jackknife_over_architectures():
+    table = on_tasks(3, np.random.default_rng(0))
+
+    def z(rows: pd.DataFrame) -> float:
+        return np.mean([np.arctanh(between(of_task, "x", "y")["r"]) for _, of_task in rows.groupby("task")])
+
+    parts = np.array([z(table[table.architecture != name]) for name in table.architecture.unique()])
+    error = np.sqrt(5 / 6 * ((parts - parts.mean()) ** 2).sum())
+    found = together(table, "x", "y")
+    reach = stats.t.ppf(0.975, 5) * error
+    assert (found["low"], found["high"]) == pytest.approx(tuple(np.tanh([z(table) - reach, z(table) + reach])))
+    three = table[table.architecture.isin(["a0", "a1", "a2"])]
+    assert np.isnan(together(three, "x", "y")["low"])
 
 
 def test_architectures_that_are_alike_on_all_tasks_count_once():

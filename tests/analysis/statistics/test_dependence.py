@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_runs import runs_of, uneven
 from statsmodels.stats.anova import anova_lm
 
-from vilbert_lib.analysis.statistics import effective_n, effective_number, icc
+from vilbert_lib.analysis.statistics import effective_n, effective_number, icc, reliability
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -29,6 +29,15 @@ def test_unequal_clusters_count_by_their_usual_mean_size():
 def test_icc_finds_the_share_that_was_put_in():
     rng = np.random.default_rng(0)
     assert np.mean([icc(runs_of(40, 3, 0.6, rng), "x") for _ in range(50)]) == pytest.approx(0.6, abs=0.03)
+
+
+def test_reliability_is_the_share_of_the_means_that_is_not_of_single_rows():
+    rng = np.random.default_rng(0)
+    table = runs_of(6, 4, 0.6, rng)
+    between, within = anova_lm(smf.ols("x ~ C(architecture)", table).fit()).mean_sq
+    assert reliability(table, "x") == pytest.approx(1 - within / between)
+    mirrored = pd.DataFrame({"architecture": list("aabb"), "x": [1.0, -1.0, 2.0, -2.0]})
+    assert reliability(mirrored, "x") == 0
 
 
 @given(st.integers(0, 1000), st.floats(-1e3, 1e3), st.floats(0.01, 100))

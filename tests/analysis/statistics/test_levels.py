@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from made_runs import runs_of, uneven
+from scipy import stats
 
 from vilbert_lib.analysis.statistics import between, between_without, within
 
@@ -29,7 +30,20 @@ def test_an_exact_p_equals_brute_force(seed):
 def test_a_perfect_line_over_five_architectures():
     table = pd.DataFrame({"architecture": list("abcde") * 2, "x": [1.0, 2, 3, 4, 5] * 2})
     found = between(table.assign(y=7 - 2 * table.x), "x", "y")
-    assert found == {"r": pytest.approx(-1), "p": pytest.approx(2 / 120), "clusters": 5, "exact": True}
+    assert found == {
+        **{"r": pytest.approx(-1), "p": pytest.approx(2 / 120), "clusters": 5, "exact": True},
+        **{"low": pytest.approx(-1), "high": pytest.approx(-1)},
+    }
+
+
+def test_the_interval_between_is_that_of_as_many_pairs_as_there_are_architectures():
+    table = runs_of(5, 3, 0.6, np.random.default_rng(0), slope=0.5)
+    means = table.groupby("architecture")[["x", "y"]].mean()
+    expected = stats.pearsonr(means.x, means.y).confidence_interval()
+    found = between(table, "x", "y")
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    few = between(table[table.architecture < "a3"], "x", "y")
+    assert np.isnan(few["low"]) and np.isnan(few["high"])
 
 
 def test_architectures_count_once_however_many_their_seeds():

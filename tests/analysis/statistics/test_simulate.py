@@ -22,9 +22,11 @@ HOLD = [
     "max-T between, 8 measures",
     "max-T within, 8 measures",
     "Mantel, architectures permuted",
+    "interval of r between: Fisher's z",
+    "tasks together, permutation",
     "interval of r within: Fisher's z",
 ]
-HOLD_WITH_12 = ["paired, sign flips", "difference of r, swaps"]
+HOLD_WITH_12 = ["interval of r, tasks together: jackknife", "paired, sign flips", "difference of r, swaps"]
 TOO_SURE = ["Pearson over all runs", "Mantel, models permuted", "interval of r: bootstrap of runs"]
 
 
@@ -124,10 +126,17 @@ def test_its_intervals_are_those_of_the_public_functions():
     s = studies(rho=0.5)
     kinds = s.columns(np.eye(1))[:, 0]
     options = {"draws": made.RESAMPLES, "seed": s.chance}
-    found = {made.bootstrap_two_stage: [], made.within_fisher: [], made.paired_two_stage: []}
+    found = {
+        made.bootstrap_two_stage: [],
+        made.between_fisher: [],
+        made.within_fisher: [],
+        made.paired_two_stage: [],
+    }
     flips = []
     for t in tables(np.moveaxis(s.pair(), 0, 1), ["x", "y"]):
         interval, inner = statistics.correlation(t, "x", "y", **options), statistics.within(t, "x", "y")
+        outer = statistics.between(t, "x", "y")
+        found[made.between_fisher].append(not outer["low"] <= 0.5 <= outer["high"])
         found[made.bootstrap_two_stage].append(not interval["low"] <= 0.5 <= interval["high"])
         found[made.within_fisher].append(not inner["low"] <= 0.5 <= inner["high"])
     for t in tables(kinds[:, None], ["value"]):
@@ -139,6 +148,20 @@ def test_its_intervals_are_those_of_the_public_functions():
     for verdict, missed in found.items():
         assert verdict(s).tolist() == missed, verdict.__name__
         assert any(missed) or verdict is not made.paired_two_stage
+
+
+def test_its_verdicts_on_tasks_together_are_those_of_the_public_function():
+    s = studies(rho=0.5)
+    names = np.tile(np.arange(5), made.TASKS)
+    tasks = np.repeat(np.arange(made.TASKS), 5)
+    found = [
+        statistics.together(
+            pd.DataFrame({"task": tasks, "architecture": names, "x": x.ravel(), "y": y.ravel()}), "x", "y"
+        )
+        for x, y in zip(*s.tasks(), strict=True)
+    ]
+    assert made.together_permutation(s).tolist() == [one["p"] <= 0.05 for one in found]
+    assert made.together_jackknife(s).tolist() == [not one["low"] <= 0.5 <= one["high"] for one in found]
 
 
 def test_made_studies_have_the_shares_and_correlations_that_were_asked_for():

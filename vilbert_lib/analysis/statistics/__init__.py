@@ -3,7 +3,7 @@
 from vilbert_lib.analysis.statistics.bootstrap import mean_interval
 from vilbert_lib.analysis.statistics.coefficients import p_of_r, pearson_interval, spearman_interval
 from vilbert_lib.analysis.statistics.correlations import correlation, difference_of_correlations
-from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc
+from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc, reliability
 from vilbert_lib.analysis.statistics.families import adjust, max_t
 from vilbert_lib.analysis.statistics.intervals import (
     over_seeds,
@@ -41,6 +41,7 @@ __all__ = [
     "paired",
     "pearson_interval",
     "proportion_interval",
+    "reliability",
     "seed_interval",
     "share_difference",
     "smallest_detectable",

@@ -27,6 +27,18 @@ def _icc(clusters: Clusters, values) -> float:
     return float((between - within) / (between + (size - 1) * within))
 
 
+def reliability(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> float:
+    """How much of the variance of the clusters' means is the clusters' own, in [0, 1]; the rest is single rows'.
+
+    S ICC / (1 + (S - 1) ICC) for S rows a cluster (Spearman and Brown 1910), 0 for a negative ICC. A correlation
+    of means comes out smaller than that of what they stand for by the root of both sides' reliabilities.
+    """
+    clusters, _ = read(table, [value], cluster)
+    share = max(icc(table, value, cluster=cluster), 0.0)
+    size = clusters.n / clusters.count
+    return size * share / (1 + (size - 1) * share)
+
+
 def effective_number(n: int, size: float, icc_x: float, icc_y: float) -> float:
     """Independent pairs that ``n`` pairs in clusters of ``size`` are worth to a correlation, at most ``n``.
 

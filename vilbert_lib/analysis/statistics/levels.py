@@ -14,14 +14,19 @@ def between(
     """Pearson's r over the architectures' means, tested by permuting the architectures.
 
     All permutations up to seven architectures (``exact``), ``draws`` random ones beyond. ``p`` is
-    two-sided. Returns ``r``, ``p``, ``clusters``, ``exact``; fewer than three architectures, or means that are
-    all alike, raise ValueError.
+    two-sided. ``low`` and ``high`` are Fisher's 95 % interval of as many independent pairs as there are
+    architectures, NaN for fewer than four. It is of the correlation of *means of so many seeds*: noise of single
+    runs, of which means keep a part, draws it towards 0. Returns also ``r``, ``clusters``, ``exact``; fewer than
+    three architectures, or means that are all alike, raise ValueError.
     """
     clusters, values = read(table, [x, y], cluster, at_least=3)
     refuse_alike(clusters, values, [x, y], cluster)
     every, exact = orders(clusters.count, draws, seed)
     null = correlations(clusters.means(values[:1]), clusters.means(values[1:]), every)[0, :, 0]
-    return {"r": float(null[0]), "p": float(p_values(null)), "clusters": clusters.count, "exact": exact}
+    r = float(np.clip(null[0], -1, 1))
+    low, high = around(r, 1 / (clusters.count - 3)) if clusters.count > 3 else (np.nan, np.nan)
+    tests = {"p": float(p_values(null)), "low": low, "high": high}
+    return {"r": r, **tests, "clusters": clusters.count, "exact": exact}
 
 
 def between_without(table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture") -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Studies without an effect, made in large numbers, and each procedure's verdict on them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,7 @@ from vilbert_lib.analysis.statistics.levels import correlations
 from vilbert_lib.analysis.statistics.matrices import correlations_of_pairs
 from vilbert_lib.analysis.statistics.paired import flip_p
 from vilbert_lib.analysis.statistics.permutations import of_blocks, orders, orders_within, p_values, signs
+from vilbert_lib.analysis.statistics.tasks import jackknifed
 
 # Shape legend: D data sets; others as in clusters.py.
 
@@ -22,6 +23,7 @@ ALPHA = 0.05
 PERMUTATIONS = 199  # where not all are taken: enough for a level of .05 to be exact
 RESAMPLES = 1000
 MEASURES = 8  # of a family, half of whose variance is common to all
+TASKS = 4  # that are put together
 FEATURES = 3  # of a model whose distances to others make a matrix
 
 
@@ -66,6 +68,13 @@ class Studies:
         every[:-1, :-1] += 0.5 * (1 - np.eye(MEASURES))
         columns = self.columns(every)
         return columns[:, :-1], columns[:, -1:]
+
+    def tasks(self) -> np.ndarray:
+        """Means of the clusters on TASKS tasks, (2, D, TASKS, A): half of what each is, it is on all of them."""
+        common, *own = (
+            self.clusters.means(replace(self, seed=(*self.seed, 2 + i)).pair()) for i in range(TASKS + 1)
+        )
+        return np.sqrt(0.5) * (common[:, :, None] + np.stack(own, axis=2))
 
     def distances(self) -> tuple[np.ndarray, np.ndarray]:
         """Two tables of distances between the models, (D, N, N), that have nothing to do with each other."""
@@ -158,6 +167,21 @@ def bootstrap_two_stage(s: Studies) -> np.ndarray:
     return _misses(middle(weighted_r(two_stage(s.clusters, RESAMPLES, s.chance), *s.pair())), s.rho)
 
 
+def between_fisher(s: Studies) -> np.ndarray:
+    x, y = unit(s.clusters.means(s.pair()))
+    return _misses(around((x * y).sum(-1), 1 / (s.clusters.count - 3)), s.rho)
+
+
+def together_permutation(s: Studies) -> np.ndarray:
+    every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
+    x, y = s.tasks()[..., None, :]
+    return _rejects(p_values(correlations(x, y, every)[..., 0, :, 0].mean(1)))
+
+
+def together_jackknife(s: Studies) -> np.ndarray:
+    return _misses(jackknifed(*s.tasks()), s.rho)
+
+
 def within_fisher(s: Studies) -> np.ndarray:
     return _misses(around(_within_r(s), 1 / (s.clusters.n - s.clusters.count - 2)), s.rho)
 
@@ -195,6 +219,9 @@ PROCEDURES = (
     Procedure(name="interval of r: bootstrap of runs", verdict=bootstrap_runs, rhos=ANY_RHO),
     Procedure(name="interval of r: bootstrap of architectures", verdict=bootstrap_clusters, rhos=ANY_RHO),
     Procedure(name="interval of r: two-stage bootstrap", verdict=bootstrap_two_stage, rhos=ANY_RHO),
+    Procedure(name="interval of r between: Fisher's z", verdict=between_fisher, rhos=ANY_RHO),
+    Procedure(name="tasks together, permutation", verdict=together_permutation),
+    Procedure(name="interval of r, tasks together: jackknife", verdict=together_jackknife, rhos=ANY_RHO),
     Procedure(name="interval of r within: Fisher's z", verdict=within_fisher, rhos=ANY_RHO),
     Procedure(name="interval of a paired mean: two-stage bootstrap", verdict=paired_two_stage),
     Procedure(

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
-from vilbert_lib.analysis.statistics.clusters import numbers, read
+from vilbert_lib.analysis.statistics.clusters import numbers, read, unit
 from vilbert_lib.analysis.statistics.coefficients import around
 from vilbert_lib.analysis.statistics.levels import correlations, refuse_alike
 from vilbert_lib.analysis.statistics.permutations import orders, p_values
@@ -73,9 +74,10 @@ def together(
 
     What an architecture brings along to every task stays together so, and p is right however few tasks there
     are: it speaks of these tasks, and not, as :func:`combine` does, of tasks like them. Permutations are those of
-    :func:`vilbert_lib.analysis.statistics.levels.between`. Returns ``r``, ``p``, ``tasks``, ``clusters``,
-    ``exact``. A ValueError where tasks have other architectures, fewer than three of them, or means that are all
-    alike.
+    :func:`vilbert_lib.analysis.statistics.levels.between`. ``low`` and ``high`` are an approximate 95 % interval:
+    the jackknife over architectures of Fisher's z, averaged over tasks, with Student's t; NaN for fewer than four
+    architectures. Returns also ``r``, ``p``, ``tasks``, ``clusters``, ``exact``. A ValueError where tasks have
+    other architectures, fewer than three of them, or means that are all alike.
     """
     means = []
     for name, of_task in table.groupby(task, sort=False):
@@ -90,8 +92,26 @@ def together(
     xs, ys = np.moveaxis(np.array(means), 1, 0)[..., None, :]
     every, exact = orders(clusters.count, draws, seed)
     null = correlations(xs, ys, every)[:, 0, :, 0].mean(0)
-    tests = {"p": float(p_values(null)), "tasks": len(means)}
+    low, high = jackknifed(xs[:, 0], ys[:, 0])
+    tests = {"p": float(p_values(null)), "low": float(low), "high": float(high), "tasks": len(means)}
     return {"r": float(null[0]), **tests, "clusters": clusters.count, "exact": exact}
+
+
+def jackknifed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interval (...), low and high, of the correlation of ``x`` and ``y`` (..., T, A) in the mean over T tasks.
+
+    The same architecture is left out on all tasks at a time: what it shares between them is not counted twice.
+    """
+    count = x.shape[-1]
+    if count < 4:
+        return np.full(x.shape[:-2], np.nan), np.full(x.shape[:-2], np.nan)
+    without = np.array([[j for j in range(count) if j != i] for i in range(count)])
+    with np.errstate(divide="ignore", invalid="ignore"):  # where r is 1, z is infinite, and the interval NaN
+        whole = np.arctanh((unit(x) * unit(y)).sum(-1)).mean(-1)
+        parts = np.arctanh((unit(x[..., without]) * unit(y[..., without])).sum(-1)).mean(-2)
+        error = (count - 1) / np.sqrt(count) * parts.std(-1, ddof=1)
+        reach = stats.t.ppf(0.975, count - 1) * error
+        return np.tanh(whole - reach), np.tanh(whole + reach)
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
