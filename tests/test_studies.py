@@ -42,7 +42,9 @@ def notebook(tmp_path, monkeypatch):
         new_markdown_cell("# Example\n\nA question."),
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
         new_code_cell(check),
-        new_code_cell("studies.findings(f'{len(p.seeds)} seeds were looked at.', 'More was not.')"),
+        new_code_cell(
+            "studies.findings(f'{len(p.seeds)} seeds were looked at.', 'More was not: synthetic data (seed 3).')"
+        ),
     ]
     nbformat.write(
         new_notebook(
@@ -114,6 +116,7 @@ def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook
     assert page.name.endswith("-09_example.ipynb") and page.name[:4].isdigit()
     cells = nbformat.read(page, as_version=4).cells
     assert cells[0].source.startswith(f"# {page.name[:10]}: Example\n") and "default parameters" in cells[0].source
+    assert "the default parameters, on synthetic data (seed 3); it took" in cells[0].source
     assert "**Found.** 2 seeds were looked at.\n" in cells[0].source and "More" not in cells[0].source
     assert not list((paths.book() / "_partial").glob("*"))
 
@@ -121,8 +124,10 @@ def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook
 def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
     for _ in range(2):
         assert papermill(notebook, "-p", "profile", "small", stdin=subprocess.DEVNULL).returncode == 0
-    pages = sorted(page.stem for page in (paths.book() / "log").glob("*.ipynb"))
-    assert len(pages) == 2 and pages[1] == pages[0] + "-2"
+    first, again = sorted((paths.book() / "log").glob("*.ipynb"), key=lambda page: len(page.stem))
+    assert again.stem == first.stem + "-2"
+    title = nbformat.read(again, as_version=4).cells[0].source.partition("\n")[0]
+    assert title.endswith("Example, profile small")
 
 
 def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(notebook, tmp_path):

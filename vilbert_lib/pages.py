@@ -3,6 +3,7 @@
 import ast
 import base64
 import io
+import re
 from pathlib import Path
 
 import nbformat
@@ -61,6 +62,24 @@ def with_light_pictures(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def declared(notebook: NotebookNode) -> dict:
+    """The parameters of a notebook with their defaults."""
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            tree = ast.parse(cell.source)
+            return {n.target.id: ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.AnnAssign)}
+    return {}
+
+
+def data_of(notebook: NotebookNode) -> str:
+    """What an executed notebook says of its data, as :func:`vilbert_lib.data.synthetic.describe` words it."""
+    for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
+        text = output.get("text", "") + output.get("data", {}).get("text/markdown", "")
+        if named := re.search(r"synthetic data \([^)]*\)|real data", text, re.IGNORECASE):
+            return named[0][0].lower() + named[0][1:]
+    return ""
+
+
 def injected(notebook: NotebookNode) -> dict:
     """The parameters that papermill put into an executed notebook."""
     for cell in notebook.cells:
@@ -97,9 +116,10 @@ def _machine_paths(values: dict) -> dict[str, str]:
 def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", runs: str = "") -> Path:
     """Write an executed notebook as a page of the book, whole or not at all.
 
-    ``entry`` makes it an entry of the results log: it stands before the title, and below it what
-    the run was and the first of its findings. ``scale`` makes it a page of another profile than the
-    source's, which stands behind the title. ``runs`` says in either what the trained runs took.
+    ``entry`` makes it an entry of the results log: it stands before the title, behind it the single values that
+    were given and are no defaults, and below it what the run was, on which data, and the first of its findings.
+    ``scale`` makes it a page of another profile than the source's, which stands behind the title. ``runs`` says in
+    either what the trained runs took.
     """
     notebook = nbformat.read(executed, as_version=4)
     took = notebook.metadata.get("papermill", {}).get("duration")
@@ -109,14 +129,20 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     if entry:
         title, _, rest = notebook.cells[0].source.partition("\n")
         listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
+        data, usual = data_of(notebook), declared(notebook)
+        own = [
+            f", {name} {_replace(value, hidden)}"
+            for name, value in values.items()
+            if not isinstance(value, list) and name != "data_root" and value != usual.get(name)
+        ]
         about = (
-            f"*Run of {entry} with {listed or 'the default parameters'}; it took {took / 60:.1f} minutes on"
-            f" {device_name()}. {runs}".rstrip()
+            f"*Run of {entry} with {listed or 'the default parameters'}{f', on {data}' if data else ''};"
+            f" it took {took / 60:.1f} minutes on {device_name()}. {runs}".rstrip()
             + "*"
         )
         if sentences := found(notebook):
             about += f"\n\n**Found.** {_replace(sentences[0], hidden)}"
-        notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}\n\n{about}\n{rest}"
+        notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}{''.join(own)}\n\n{about}\n{rest}"
     elif scale:
         title, _, rest = notebook.cells[0].source.partition("\n")
         about = f"*This page was run at the profile `{scale}`. {runs}".rstrip() + "*"
