@@ -188,3 +188,14 @@ def test_frames_to_be_drawn_hold_every_point_once(frame, points, panels):
     table = frame()
     assert len(table) == points and table.panel.nunique() == panels
     assert not table.duplicated().any()
+
+
+def test_what_rests_on_four_trainings_cannot_be_told_at_the_usual_level():
+    """No choice of four signs is rarer than one in eight."""
+    for alpha, expected in ((0.05, "cannot be told"), (0.13, "holds")):
+        verdict = thesis_claims.claims(alpha).set_index(thesis_log.read("conclusions").key).verdict
+        assert verdict["pretraining_helps"] == expected
+    told = thesis_claims.claims().set_index(thesis_log.read("conclusions").key)
+    assert "by signs 0.125" in told.figures["pretraining_helps"]
+    assert "8 trainings 0.008" in told.figures["h3_neighbours"] and told.verdict["h3_neighbours"] == "holds"
+    assert told.verdict["h1_accuracy"] == "cannot be told"
