@@ -11,12 +11,13 @@ from vilbert_lib.metrics import MEASURES
 def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks: dict | None = None) -> Figure:
     """Alignment of the text and vision layers of equal number against the layer.
 
-    One panel a measure, one line a value of ``hue``: mean over seeds with their range. ``marks``
-    gives for each value of ``hue`` the layers before which the streams meet.
+    One panel a measure, one line a value of ``hue``: mean over seeds, of up to six lines with their range, since
+    more would hide each other. ``marks`` gives for each value of ``hue`` the layers before which streams meet.
     """
     rows = alignment[(alignment.kind == "tv") & (alignment.text_layer == alignment.vision_layer)]
     measures = list(dict.fromkeys(rows.measure))
     figure, axes = panel_axes(len(measures))
+    band = rows[hue].nunique() <= 6
     for axis, measure in zip(axes, measures, strict=True):
         of_measure = rows[rows.measure == measure]
         for i, (name, group) in enumerate(of_measure.groupby(hue, sort=False)):
@@ -27,7 +28,8 @@ def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks:
             marker = (
                 {"marker": MARKERS[(i + again) % len(MARKERS)], "markevery": meets, "ms": 4.5} if meets else {}
             )
-            line_with_range(axis, by_layer, COLOURS[kind], label=str(name), lw=1.4, ls=LINES[again % 3], **marker)
+            look = {"label": str(name), "lw": 1.4, "ls": LINES[again % 3]} | marker
+            line_with_range(axis, by_layer, COLOURS[kind], band=band, **look)
         axis.set(xlabel="layer", ylabel=MEASURES[measure].title)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(figure, axes[0])

@@ -58,8 +58,9 @@ def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: st
         axis.plot(column, row, ls="", marker="o", color="black", ms=4)
         axis.set_xticks(range(values.shape[1]), values.columns, rotation=90, fontsize=8)
         axis.set_yticks(range(values.shape[0]), values.index, fontsize=8)
-        axis.set(title=str(name))
+        axis.set(title=str(name), xlabel=x)
         axis.grid(False)
+    axes[0].set_ylabel(y)
     figure.colorbar(image, ax=axes, label=label, shrink=0.8)
     return figure
 

@@ -50,11 +50,12 @@ def panel_axes(
     return figure, list(axes.flat[:count])
 
 
-def line_with_range(axis: Axes, by_x: SeriesGroupBy, colour: str, **line) -> pd.Series:
-    """Draw the mean at each x with a band from the smallest to the largest value; returns the means."""
+def line_with_range(axis: Axes, by_x: SeriesGroupBy, colour: str, *, band: bool = True, **line) -> pd.Series:
+    """Draw the mean at each x, with a ``band`` from the smallest to the largest value; returns the means."""
     mean = by_x.mean()
     axis.plot(mean.index, mean, color=colour, **line)
-    axis.fill_between(mean.index, by_x.min(), by_x.max(), color=colour, alpha=0.15, lw=0)
+    if band:
+        axis.fill_between(mean.index, by_x.min(), by_x.max(), color=colour, alpha=0.15, lw=0)
     return mean
 
 
