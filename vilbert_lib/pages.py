@@ -54,7 +54,7 @@ def with_light_pictures(notebook: NotebookNode) -> NotebookNode:
             light, whole = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(picture)))
             if whole.mode == "RGBA" and whole.getextrema()[3][0] < 255:
                 continue  # what shines through would be lost
-            whole.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            whole.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
                 light, "PNG", optimize=True
             )
             found = base64.b64encode(light.getvalue()).decode() + "\n"
