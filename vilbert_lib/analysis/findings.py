@@ -164,11 +164,12 @@ def of_structure(
             f"From all redundant to all {row['direction']}, by a straight line through the levels, {what}"
             f" {verdict}: {_estimate(row)}."
         )
-    for row in factors.itertuples():
-        depends = "depends" if row.p_both < 0.05 else "is not shown to depend"
+    for row in factors.assign(holm=adjust(factors.p_both, "holm")).itertuples():
+        depends = "depends" if row.holm < 0.05 else "is not shown to depend"
         found.append(
             f"Which placement reaches most {depends} on how much is {row.direction}: placements by levels"
-            f" F({row.dof}, {row.residual}) = {row.both:.2f}, {in_words(row.p_both)}. The best: {row.best}."
+            f" F({row.dof}, {row.residual}) = {row.both:.2f}, {in_words(row.p_both)} (after Holm over directions"
+            f" {in_words(row.holm)}). The best: {row.best}."
         )
     for direction, rows in beyond.groupby("direction", sort=False):
         listed = "; ".join(
