@@ -97,6 +97,11 @@ def findings(*sentences: str) -> Markdown:
     return Markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
+def note(text: str) -> Markdown:
+    """What stands below a table, as a caption does below a figure."""
+    return Markdown(f"*{text}*")
+
+
 # Commands --------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,20 @@ def test_sentences_say_what_the_numbers_say(results):
     assert contrasts.sentences(few, "fusion", "hadamard", "accuracy")[0].startswith("memes, a: sum")
 
 
+def test_measures_are_counted_by_whether_streams_come_nearer():
+    measured = ["cka", "mknn", "wasserstein", "procrustes_distance"]
+    ends = {"low": [0.1, -0.1, -0.3, 0.1], "high": [0.2, 0.1, -0.1, 0.2], "difference": [0.15, 0.0, -0.2, 0.15]}
+    said = contrasts.of_measures(pd.DataFrame({"architecture": "a", "measure": measured} | ends))
+    assert "4 measures, of which chance alone has 0" in said
+    assert said.endswith("more alike by 2 (cka, wasserstein), less by 1 (procrustes_distance).")
+
+
+def test_what_could_have_been_shown_is_half_the_widest_interval(results):
+    table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
+    shown = table[table.architecture == contrasts.EVERYWHERE].dropna(subset="difference")
+    assert contrasts.reach(table, table[table.task == "food"]) == pytest.approx((shown.high - shown.low).max() / 2)
+
+
 def test_a_seed_without_a_kind_is_an_error(results):
     with pytest.raises(ValueError, match="not there for every seed"):
         contrasts.contrasts(results.drop(index=0), "accuracy", of="fusion", against="hadamard")

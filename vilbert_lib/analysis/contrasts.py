@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vilbert_lib.analysis import statistics
+from vilbert_lib.metrics import MEASURES
 
 EVERYWHERE = "all architectures"
 
@@ -49,11 +50,34 @@ def sentences(table: pd.DataFrame, of: str, against: str, what: str) -> list[str
     """What each kind changed, on every task: over all architectures where there is such a row, else one by one."""
     found = []
     for task, of_task in table.dropna(subset="difference").groupby("task", sort=False):
-        everywhere = of_task[of_task.architecture == EVERYWHERE]
-        for _, row in (everywhere if len(everywhere) else of_task).iterrows():
+        for _, row in _shown(of_task).iterrows():
             verdict = "raises" if row.low > 0 else "lowers" if row.high < 0 else "is not shown to change"
             found.append(
                 f"{task}, {row.architecture}: {row[of]} against {against} {verdict} {what}:"
                 f" {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]."
             )
     return found
+
+
+def of_measures(table: pd.DataFrame) -> str:
+    """By how many measures streams come nearer, or part: exploratory, of contrasts with a column ``measure``."""
+    rows = _shown(table.dropna(subset="difference"))
+    sign = rows.measure.map(lambda name: MEASURES[name].sign)
+    ends = (sign * rows.low, sign * rows.high)
+    nearer, apart = (pd.concat(ends, axis=1).min(axis=1) > 0, pd.concat(ends, axis=1).max(axis=1) < 0)
+    more, less = (", ".join(rows.measure[which]) or "none" for which in (nearer, apart))
+    return (
+        f"Exploratory, {len(rows)} measures, of which chance alone has {0.05 * len(rows):.0f} leave out zero: the"
+        f" streams are more alike by {nearer.sum()} ({more}), less by {apart.sum()} ({less})."
+    )
+
+
+def reach(*tables: pd.DataFrame) -> float:
+    """The difference that these seeds could have shown: the largest half width of an interval."""
+    rows = pd.concat([_shown(table.dropna(subset="difference")) for table in tables])
+    return float((rows.high - rows.low).max() / 2)
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    everywhere = table[table.architecture == EVERYWHERE]
+    return everywhere if len(everywhere) else table
