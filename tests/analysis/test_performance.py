@@ -151,7 +151,9 @@ def test_sentences_say_what_the_numbers_say(table):
 
     both, first, second, family, h2 = said()
     assert both.startswith("cka against test_accuracy, the 2 tasks together: between architectures r = ")
-    assert "The same before training: r = " in both and "of what training adds: r = " in both
+    apart, known = (said(together=together | {"p": p})[0] for p in (0.06, 0.01))
+    assert "The same before training: r = " in apart and "of what training adds: r = " in apart
+    assert known.count("before training") == 1 and known.count("what training adds") == 1
     assert f"Without {declared.left_out[0]}, on which most hangs" in first and "after Holm" in first
     assert "better architectures are more alike, not shown to be so before training already" in first
     assert "what training adds goes along" in first and "hardly could have been" not in first

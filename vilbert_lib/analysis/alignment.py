@@ -41,10 +41,8 @@ def per_run(
     if above_chance:
         level = rows.chance_best if aggregate == "max" else rows.chance
         rows = rows.assign(value=rows.value - level.fillna(0))
-    distances = {name for name in rows.measure.unique() if MEASURES[name].direction == "distance"}
-    if aggregate == "max":
-        rows = rows.assign(value=rows.value.where(~rows.measure.isin(distances), -rows.value))
+    signs = {name: MEASURES[name].sign for name in rows.measure.unique()}
+    rows = rows.assign(value=rows.value * rows.measure.map(signs))  # of a distance the most alike is the smallest
     table = rows.pivot_table(index="run", columns="measure", values="value", aggfunc=AGGREGATES[aggregate])
-    if aggregate == "max":
-        table[[name for name in table if name in distances]] *= -1
+    table *= [signs[name] for name in table]
     return table.rename_axis(columns=None).reset_index()

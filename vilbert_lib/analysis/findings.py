@@ -25,12 +25,16 @@ def of_performance(
     if len(declared) > 1:
         everywhere = where.loc["all tasks"]
         verdict = _verdict(better, together["r"], together["p"], everywhere)
+        if together["p"] >= 0.05:
+            verdict += (
+                f". The same before training: {_r(everywhere.loc[UNTRAINED])},"
+                f" {in_words(everywhere.p[UNTRAINED])}; of what training adds: {_r(everywhere.loc[LEARNED])},"
+                f" {in_words(everywhere.p[LEARNED])}"
+            )
         found.append(
             f"{measure} against {target}, the {together['tasks']} tasks together: between architectures"
             f" {_r(together)} in the mean, {in_words(together['p'])}, architectures permuted alike on all:"
-            f" {verdict}. The same before training: {_r(everywhere.loc[UNTRAINED])},"
-            f" {in_words(everywhere.p[UNTRAINED])}; of what training adds: {_r(everywhere.loc[LEARNED])},"
-            f" {in_words(everywhere.p[LEARNED])}."
+            f" {verdict}."
         )
     for row in declared.itertuples():
         verdict = _verdict(better, row.between, row.between_holm, where.loc[row.task])

@@ -122,7 +122,7 @@ def test_a_trial_ends_early_where_its_best_is_worse_than_the_median():
         ({"sampler": "grid"}, "unknown sampler 'grid'; known: random, tpe"),
         ({"batch": 0}, "batch 0 must be at least 1"),
         ({"name": "a/b"}, "name 'a/b' must be made of letters"),
-        ({"measure": "procrustes_distance"}, "is a distance: name a similarity"),
+        ({"measure": "procrustes_distance"}, "measure 'procrustes_distance' is a distance: declare a similarity"),
         ({"prune": True, "objectives": ("a.alignment",)}, "prune: only a search of one validation figure"),
         ({"prune": True, "run_seeds": (0, 1)}, "prune: only a search of one validation figure"),
         ({"objectives": "a.val_loss"}, "objectives 'a.val_loss' must be a list"),

@@ -11,7 +11,6 @@ from vilbert_lib.analysis import alignment
 from vilbert_lib.analysis.search.space import Part, settings_of
 from vilbert_lib.config import Profile, RunConfig, choose
 from vilbert_lib.config.fields import at_least, distinct, settle
-from vilbert_lib.metrics import MEASURES
 from vilbert_lib.runs import Run
 
 #: What a trial can be judged by, and which way is better. None is a figure of the test labels.
@@ -64,8 +63,7 @@ class Search:
             choose("figure", figure, FIGURES)
         at_least(self, 0, "seed")
         at_least(self, 1, "batch", "startup")
-        if choose("measure", self.measure, MEASURES).direction != "similarity":
-            raise ValueError(f"measure {self.measure!r} is a distance: name a similarity")
+        alignment.declare("measure", self.measure)
         self._refuse_pruning_of_many()
 
     def _refuse_pruning_of_many(self) -> None:
