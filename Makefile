@@ -30,8 +30,11 @@ $(SET_UP): requirements.lock pyproject.toml
 
 studies: $(STAMPS)  ## run the quick profile of every study into book/results/quick
 
+# Trained from noise, though the figures of these runs are kept: `make book KEPT=data/results` takes those.
+KEPT ?= data/none
+
 data/stamps/%: notebooks/%.ipynb $(LIBRARY) $(SET_UP)
-	$(BIN)/python -m vilbert_lib page $*
+	VILBERT_ARCHIVE=$(KEPT) $(BIN)/python -m vilbert_lib page $*
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
@@ -41,8 +44,8 @@ book: studies html  ## everything: environment, data, quick studies, the book
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
 	@echo "Open it with: $(PYTHON) -m webbrowser file://$(CURDIR)/book/_build/html/index.html"
 
-test: $(SET_UP)  ## unit tests and notebooks
-	$(BIN)/python -m pytest --nbval
+test: $(SET_UP)  ## unit tests and notebooks, two files at once
+	$(BIN)/python -m pytest --nbval -n 2 --dist loadfile
 
 lint: $(SET_UP)  ## check style and imports
 	$(BIN)/ruff check .

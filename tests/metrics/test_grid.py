@@ -13,6 +13,7 @@ from vilbert_lib.metrics import MEASURES, alignment_grid, grid, layers
 ALL = list(MEASURES)
 ANY_WIDTH = [name for name in ALL if name not in NEED_EQUAL_WIDTHS]
 PAIRED = [name for name in ALL if MEASURES[name].paired]
+NEIGHBOURS = ["mknn", "cycle_knn", "lcs_knn", "edit_knn", "jaccard", "rank"]
 SETTINGS = {"k": 4, "q": 3, "variance": 0.9, "threshold": 0.7, "penalty": 0.5}
 
 
@@ -216,15 +217,23 @@ def test_gram_matrices_that_are_not_kept_are_made_again(equal, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_same_bits_twice_and_on_any_number_of_threads(dtype):
+def test_the_same_bits_twice_and_on_more_threads_the_same_but_for_rounding(dtype):
     given = {name: x.astype(dtype) for name, x in made(dict.fromkeys("abcdefg", 40), n=64).items()}
     threads = torch.get_num_threads()
-    frames = []
+    frames = {}
     try:
-        for count in (1, 1, 2, 3):
+        for count in (1, 2, 3):
             torch.set_num_threads(count)
-            frames.append(alignment_grid(given, PAIRED, null="permutation", permutations=2))
+            frames[count], again = (
+                alignment_grid(given, PAIRED, null="permutation", permutations=2) for _ in range(2)
+            )
+            assert again.equals(frames[count])
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
-    assert all(frame.equals(frames[0]) for frame in frames[1:])
+    # How a product is cut among threads is up to the linear algebra of the machine.
+    tolerance = 1e-13 if dtype == np.float64 else 1e-6
+    neighbours = frames[1].measure.isin(NEIGHBOURS)
+    for count in (2, 3):
+        assert frames[count][neighbours].equals(frames[1][neighbours])
+        pd.testing.assert_frame_equal(frames[count], frames[1], rtol=tolerance, atol=tolerance)

@@ -1,9 +1,12 @@
-"""The figures that are kept with the code are found by the studies that ask for them."""
+"""The figures that are kept with the code are found by the studies that ask for them, and are those of its runs."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from vilbert_lib import studies
-from vilbert_lib.config import RunConfig, from_dict
+from vilbert_lib import runs, studies
+from vilbert_lib.config import RunConfig, from_dict, profile
+from vilbert_lib.data import synthetic
 from vilbert_lib.runs import archive
 
 
@@ -13,11 +16,43 @@ def kept(monkeypatch):
     monkeypatch.delenv("VILBERT_ARCHIVE")
 
 
-def test_runs_are_kept_by_the_names_that_their_configurations_have_now():
-    found = {run_id: from_dict(RunConfig, archive.find(run_id)["config"]).id for run_id in archive.ids("small")}
+@pytest.mark.parametrize("name", ["quick", "small"])
+def test_runs_are_kept_by_the_names_that_their_configurations_have_now(name):
+    found = {run_id: from_dict(RunConfig, archive.find(run_id)["config"]).id for run_id in archive.ids(name)}
     assert found and all(name == run_id for run_id, name in found.items())
 
 
-def test_a_study_whose_runs_are_kept_trains_none():
+@pytest.mark.parametrize(("study", "name"), [("07_attribution", "small"), ("01_finetuning", "quick")])
+def test_a_study_whose_runs_are_kept_trains_none(study, name):
     """Its data are drawn anew: other bits than those of the kept runs would ask for other runs."""
-    assert studies.plan("07_attribution", "small") == []
+    assert studies.plan(study, name) == []
+
+
+class EnoughError(Exception):
+    """The first epoch is over."""
+
+
+def test_trained_again_a_kept_run_begins_as_it_did():
+    """Later epochs are left out: what one machine rounds in another way grows with every step."""
+    scale = profile("quick")
+    root = synthetic.root_of(scale, "")
+    config = runs.configure(scale, root, "hateful_memes", "middle_fusion", 0)
+    kept = runs.Run(config)
+    assert kept.finished and not kept.trained
+    figures, alignment = kept.metrics[:2], kept.alignment[kept.alignment.epoch == 0]
+    done = 0.0
+
+    def stop_after_an_epoch(share: float, loss: float) -> None:
+        nonlocal done
+        done += share
+        if done > 1.01:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        runs.train(config, root, stop_after_an_epoch)
+    again = pd.read_json(kept.folder / "metrics.jsonl", lines=True)
+    assert len(again) == 2
+    pd.testing.assert_frame_equal(again, figures[again.columns], check_dtype=False, rtol=0.02, atol=0.01)
+    untrained = pd.read_parquet(kept.folder / "alignment.parquet").query("epoch == 0")
+    assert len(untrained) == len(alignment) > 100
+    np.testing.assert_allclose(untrained.value, alignment.value, atol=2e-3)

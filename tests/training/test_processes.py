@@ -88,10 +88,12 @@ def test_two_processes_give_the_curve_of_one(tiny_root, tmp_path, together, monk
     assert one.config.id == two.config.id
     assert {"train_mlm_loss", "train_ap_accuracy", "train_mim_loss", "train_contrastive_accuracy"} <= set(figures)
     pd.testing.assert_frame_equal(one.metrics, figures, rtol=1e-4, atol=1e-5)
-    # Adam divides by a gradient's size: where that is rounding alone, one number may go another way.
-    ones = torch.cat([tensor.flatten().float() for tensor in one.model(tiny_root).state_dict().values()])
-    twos = torch.cat([tensor.flatten().float() for tensor in weights.values()])
-    assert (ones - twos).norm() < 1e-5 * ones.norm()
+    # What is added to all keys of a head changes no softmax: the gradient of their bias is rounding alone, and
+    # Adam, which divides by a gradient's size, makes steps of it.
+    ones = {name: x for name, x in one.model(tiny_root).state_dict().items() if not name.endswith("key.bias")}
+    assert len(weights) > len(ones) > 0.9 * len(weights)
+    apart = torch.cat([(ones[name] - weights[name]).flatten().float() for name in ones])
+    assert apart.norm() < 1e-6 * torch.cat([x.flatten().float() for x in ones.values()]).norm()
 
 
 def test_fine_tuned_together_the_streams_are_pushed_over_the_whole_batch(tiny_root, tmp_path):
