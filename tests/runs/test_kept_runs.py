@@ -1,4 +1,4 @@
-"""The figures that are kept with the code are found by the studies that ask for them, and are those of its runs."""
+"""The figures that are kept with the code are found by the studies that ask for them, and are their runs'."""
 
 import numpy as np
 import pandas as pd
