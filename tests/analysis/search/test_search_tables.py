@@ -1,6 +1,7 @@
 """Tables of a search say what its trials say."""
 
 import ast
+import dataclasses
 import sys
 
 import matplotlib
@@ -124,10 +125,17 @@ def test_the_best_configurations_can_be_taken_over(one, two, scale):
 
 
 def test_what_was_found_is_said_in_the_numbers_of_the_trials(one, two, scale, tiny_root):
-    random = played("random", scale, tiny_root, ("hateful_memes.val_loss",), loss, 24, sampler="random")
+    random = played("random", scale, tiny_root, ("hateful_memes.val_loss",), loss, 3, sampler="random")
     searched, best, lead = search.found([one, random], 24)
     ends = [search.best_so_far(record).best.iloc[-1] for record in (one, random)]
-    assert f"{min(ends):.4f}" in best and f"TPE ends {ends[1] - ends[0]:+.4f} better" in lead
+    assert ends[0] != ends[1] and f"{min(ends):.4f}" in best
+    told = ["better", "worse"] if ends[0] < ends[1] else ["worse", "better"]
+    assert f"TPE ends {abs(ends[1] - ends[0]):.4f} {told[0]} than random" in lead
+    swapped = [
+        dataclasses.replace(record, search=dataclasses.replace(record.search, sampler=other))
+        for record, other in ((one, "random"), (random, "tpe"))
+    ]
+    assert f"TPE ends {abs(ends[1] - ends[0]):.4f} {told[1]} than random" in search.found(swapped, 24)[-1]
     assert "24 trials each" in searched and "One pair tells nothing" in lead
     [front] = search.found_fronts([two])
     assert f"{search.pareto(two).best.sum()} of 24 trials are on the front" in front

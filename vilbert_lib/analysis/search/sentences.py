@@ -30,9 +30,10 @@ def found(records: list[Record], n_trials: int) -> list[str]:
         if sampler == "tpe" and ("random", seed) in ends
     ]
     if leads:
+        lead = sum(leads) / len(leads)
         said.append(
-            f"TPE ends {sum(leads) / len(leads):+.4f} better than random search with as many trials (mean;"
-            f" pairs of searches: {len(leads)}, TPE ahead in {sum(lead > 0 for lead in leads)}, equal in"
+            f"TPE ends {abs(lead):.4f} {'better' if lead >= 0 else 'worse'} than random search with as many trials"
+            f" (mean; pairs of searches: {len(leads)}, TPE ahead in {sum(lead > 0 for lead in leads)}, equal in"
             f" {sum(lead == 0 for lead in leads)})."
             + (" One pair tells nothing of the next." if len(leads) == 1 else "")
         )
