@@ -51,8 +51,9 @@ def test_trained_again_a_kept_run_begins_as_it_did():
     with pytest.raises(EnoughError):
         runs.train(config, root, stop_after_an_epoch)
     again = pd.read_json(kept.folder / "metrics.jsonl", lines=True)
-    assert len(again) == 2
-    pd.testing.assert_frame_equal(again, figures[again.columns], check_dtype=False, rtol=0.02, atol=0.01)
+    losses = [name for name in again if name.endswith("loss")]  # of answers near the threshold some would change
+    assert len(again) == 2 and {"train_loss", "train_plain_loss", "val_loss"} <= set(losses)
+    pd.testing.assert_frame_equal(again[losses], figures[losses], rtol=0.01)
     untrained = pd.read_parquet(kept.folder / "alignment.parquet").query("epoch == 0")
     assert len(untrained) == len(alignment) > 100
     np.testing.assert_allclose(untrained.value, alignment.value, atol=2e-3)
