@@ -31,8 +31,9 @@ def found(records: list[Record], n_trials: int) -> list[str]:
     ]
     if leads:
         lead = sum(leads) / len(leads)
+        told = f"{abs(lead):.4f} {'better' if lead > 0 else 'worse'} than" if lead else "at the value of"
         said.append(
-            f"TPE ends {abs(lead):.4f} {'better' if lead >= 0 else 'worse'} than random search with as many trials"
+            f"TPE ends {told} random search with as many trials"
             f" (mean; pairs of searches: {len(leads)}, TPE ahead in {sum(lead > 0 for lead in leads)}, equal in"
             f" {sum(lead == 0 for lead in leads)})."
             + (" One pair tells nothing of the next." if len(leads) == 1 else "")
