@@ -34,7 +34,7 @@ studies: $(STAMPS)  ## run the quick profile of every study into book/results/qu
 KEPT ?= data/none
 
 data/stamps/%: notebooks/%.ipynb $(LIBRARY) $(SET_UP)
-	VILBERT_ARCHIVE=$(KEPT) $(BIN)/python -m vilbert_lib page $*
+	VILBERT_ARCHIVE=$(abspath $(KEPT)) $(BIN)/python -m vilbert_lib page $*
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
