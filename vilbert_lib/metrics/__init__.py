@@ -1,6 +1,12 @@
-"""Measures of representational alignment: arrays in, numbers out; knows neither models nor files."""
+"""Measures of representational alignment: arrays in, numbers out; knows neither models nor files.
+
+Each measure is importable by its name (``from vilbert_lib.metrics import rsa``), so that no module
+of this package may have the name of a measure.
+"""
 
 from vilbert_lib.metrics.grid import alignment_grid
 from vilbert_lib.metrics.registry import MEASURES, Measure
 
-__all__ = ["MEASURES", "Measure", "alignment_grid"]
+globals().update(MEASURES)
+
+__all__ = ["MEASURES", "Measure", "alignment_grid", *MEASURES]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics import cca, cknna, kernels, neighbours, procrustes, regression, rowwise, rsa
+from vilbert_lib.metrics import canonical, distances, kernels, neighbours, regression, rowwise, shape
 from vilbert_lib.metrics.layers import Layers, Settings
 
 
@@ -122,8 +122,8 @@ MEASURES: dict[str, Measure] = {
         Measure(
             name="svcca",
             title="SVCCA",
-            prepare=cca.top_directions,
-            compare=cca.svcca,
+            prepare=canonical.top_directions,
+            compare=canonical.svcca,
             uses=("q",),
             invariances=_RIGID,
             source="Raghu et al. 2017",
@@ -131,8 +131,8 @@ MEASURES: dict[str, Measure] = {
         Measure(
             name="cca",
             title="CCA, 99 % variance",
-            prepare=cca.variance_directions,
-            compare=cca.cca,
+            prepare=canonical.variance_directions,
+            compare=canonical.cca,
             uses=("variance",),
             invariances=_RIGID,
             source="Raghu et al. 2017",
@@ -141,7 +141,7 @@ MEASURES: dict[str, Measure] = {
         _nearest(
             "cknna",
             "CKNNA",
-            cknna.cknna,
+            neighbours.cknna,
             "Huh et al. 2024",
             range=(float("-inf"), float("inf")),
             symmetric=False,
@@ -168,16 +168,16 @@ MEASURES: dict[str, Measure] = {
         Measure(
             name="procrustes",
             title="Procrustes",
-            prepare=procrustes.gram_factors,
-            compare=procrustes.procrustes,
+            prepare=shape.gram_factors,
+            compare=shape.procrustes,
             invariances=_RIGID,
             source="Williams et al. 2021",
         ),
         Measure(
             name="procrustes_distance",
             title="Procrustes distance",
-            prepare=procrustes.gram_factors,
-            compare=procrustes.procrustes_distance,
+            prepare=shape.gram_factors,
+            compare=shape.procrustes_distance,
             direction="distance",
             range=(0.0, 2**0.5),
             identical=0.0,
@@ -187,9 +187,9 @@ MEASURES: dict[str, Measure] = {
         Measure(
             name="rsa",
             title="RSA",
-            prepare=rsa.distance_ranks,
-            compare=rsa.rsa,
-            moments=rsa.rsa_moments,
+            prepare=distances.distance_ranks,
+            compare=distances.rsa,
+            moments=distances.rsa_moments,
             range=(-1.0, 1.0),
             invariances=_BASIS,
             source="Kriegeskorte et al. 2008",

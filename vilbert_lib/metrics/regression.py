@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.cca import singular_vectors
+from vilbert_lib.metrics.canonical import singular_vectors
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 

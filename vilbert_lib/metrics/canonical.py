@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
-from vilbert_lib.metrics.procrustes import nuclear_norm
+from vilbert_lib.metrics.shape import nuclear_norm
 
 
 @dataclass(frozen=True)
