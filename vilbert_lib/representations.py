@@ -1,5 +1,9 @@
 """Features of every layer of both streams, and how alike they are."""
 
+import warnings
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import torch
@@ -27,6 +31,7 @@ COLUMNS = [
     *CHANCE,
 ]
 PERMUTATIONS = 50  # of the samples of one side, for chance levels that have no closed form
+CONSTANT = 1e-6  # share of a layer's root mean square below which what differs between samples is rounding
 
 
 def sample_rows(data: PairDataset, n: int) -> np.ndarray:
@@ -83,23 +88,139 @@ def _in_places(state: Tensor, content: Tensor | None, max_tokens: int) -> Tensor
     return state.flatten(1)
 
 
+def paired_layers(text_layers: int, vision_layers: int) -> list[tuple[int, int]]:
+    """Pairs of a text and a vision layer at the same relative depth, first to last.
+
+    Every layer of the deeper stream, of N layers, is in one pair: its layer i with layer
+    ``max(round((i + 1) * M / N) - 1, 0)`` of the other stream, of M layers, where halves are rounded up. The
+    first layers are a pair, and so are the last; streams of equal depth are paired layer by layer.
+
+    Parameters
+    ----------
+    text_layers, vision_layers : int
+        Number of layers of each stream, at least 1.
+
+    Returns
+    -------
+    list of (text layer, vision layer)
+        Layer numbers from 0, one pair for each layer of the deeper stream.
+
+    Examples
+    --------
+    >>> paired_layers(2, 4)
+    [(0, 0), (0, 1), (1, 2), (1, 3)]
+    """
+    depth = max(text_layers, vision_layers)
+
+    def nearest(layer: int, layers: int) -> int:
+        return max((2 * (layer + 1) * layers + depth) // (2 * depth) - 1, 0)
+
+    return [(nearest(i, text_layers), nearest(i, vision_layers)) for i in range(depth)]
+
+
+def paired_names(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The :func:`paired_layers` among ``names`` such as ``t0`` and ``v0``, those of :func:`layer_features`."""
+    names = list(names)
+    depths = (1 + max(int(name[1:]) for name in names if name[0] == stream) for stream in "tv")
+    return [(f"t{text}", f"v{vision}") for text, vision in paired_layers(*depths)]
+
+
+def is_paired(alignment: pd.DataFrame) -> np.ndarray:
+    """Whether each row of one run's ``alignment`` compares :func:`paired_layers`."""
+    across = alignment[["text_layer", "vision_layer"]]  # -1 in comparisons within a stream
+    return pd.MultiIndex.from_frame(across).isin(paired_layers(*(across.max() + 1)))
+
+
+def is_constant(features: Tensor) -> bool:
+    """Whether features (n, d) are equal in all samples, up to rounding in float32."""
+    x = features.double()
+    spread = (x - x.mean(0)).square().mean().sqrt()
+    return bool(spread <= CONSTANT * x.square().mean().sqrt())
+
+
+def measure_pairs(
+    features: Mapping[str, Tensor], measures: Iterable[str], k: int, pairs: Iterable[tuple[str, str]]
+) -> pd.DataFrame:
+    """Alignment of ``pairs`` of layers, NaN where one of the two is constant.
+
+    Parameters
+    ----------
+    features : mapping of str to Tensor
+        Features (n, d) of each layer; rows are the same samples in all.
+    measures : iterable of str
+        Names of :data:`vilbert_lib.metrics.MEASURES`.
+    k : int
+        Neighbours, for the measures that use them.
+    pairs : iterable of (str, str)
+        Names of the layers to compare.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``x``, ``y``, ``measure`` and ``value``, a row a measure and pair.
+
+    Raises
+    ------
+    ValueError
+        Where features are not finite; the layer is named.
+    """
+    measures, pairs = list(measures), list(pairs)
+    varying = {name: x for name, x in features.items() if not is_constant(x)}
+    defined = [(x, y) for x, y in pairs if x in varying and y in varying]
+    values = {}
+    if defined:
+        found = alignment_grid(varying, measures, k=k, pairs=defined)
+        values = dict(zip(zip(found.measure, found.x, found.y, strict=True), found.value, strict=True))
+    rows = [(x, y, name, values.get((name, x, y), np.nan)) for name in measures for x, y in pairs]
+    return pd.DataFrame(rows, columns=["x", "y", "measure", "value"])
+
+
 def measure_alignment(
     model: Streams, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str, whole_grid: bool
 ) -> pd.DataFrame:
-    """Alignment between the layers of ``model`` on ``data``, a row a pair and measure.
+    """Alignment between the layers of ``model`` on ``data``.
 
-    With ``whole_grid`` every pair of layers: ``kind`` is ``tt``, ``vv`` or ``tv``; otherwise the
-    text and vision layers of equal number. ``text_layer`` and ``vision_layer`` are given for
-    ``tv`` pairs and are -1 elsewhere. With ``whole_grid`` chance stands beside, as in
-    :func:`chance_levels`.
+    Parameters
+    ----------
+    model : Streams
+        Its features are taken by :func:`layer_features`, without dropout.
+    data : PairDataset
+        Up to ``config.n_samples`` of its samples are used, those of :func:`sample_rows`.
+    config : AlignmentConfig
+        Measures, number of samples, k and pooling.
+    epoch, split : int, str
+        Written into the columns of these names.
+    whole_grid : bool
+        Whether to compare every pair of layers, and add the levels of :func:`chance_levels`; otherwise only
+        the text and vision layers of the same relative depth (:func:`paired_layers`) are compared.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns ``COLUMNS``, a row a pair of layers and measure. ``kind`` is ``tv`` for a text and a vision
+        layer, ``tt`` or ``vv`` within a stream; ``text_layer`` and ``vision_layer`` are -1 within a stream.
+        A layer that is constant over the samples has ``value`` NaN in all its pairs, and a warning names it.
+
+    Raises
+    ------
+    ValueError
+        Where a layer has features that are not finite, as those of a model that diverged.
     """
     rows = sample_rows(data, config.n_samples)
     features = layer_features(model, data, rows, config.pooling)
-    same = [(f"t{i}", f"v{i}") for i in range(len(features)) if f"t{i}" in features and f"v{i}" in features]
+    same = paired_names(features)
     k = min(config.k, len(rows) - 1)
-    frame = alignment_grid(features, config.measures, k=k, pairs=None if whole_grid else same)
+    frame = measure_pairs(features, config.measures, k, combinations(features, 2) if whole_grid else same)
+    if constant := [name for name, x in features.items() if is_constant(x)]:
+        warnings.warn(
+            f"epoch {epoch}: the features of {', '.join(constant)} (t: text layer, v: vision layer) are the same"
+            f" for all {len(rows)} {split} samples; their alignment is recorded as NaN",
+            stacklevel=2,
+        )
     if whole_grid:
-        frame = frame.merge(chance_levels(features, config.measures, k, same), "left", ["x", "y", "measure"])
+        varying = {name: x for name, x in features.items() if name not in constant}
+        same = [pair for pair in same if not set(pair) & set(constant)]
+        frame = frame.merge(chance_levels(varying, config.measures, k, same), "left", ["x", "y", "measure"])
     frame["kind"] = frame.x.str[0] + frame.y.str[0]
     across = frame.kind == "tv"
     frame["text_layer"] = np.where(across, frame.x.str[1:].astype(int), -1)
@@ -110,21 +231,35 @@ def measure_alignment(
 
 
 def chance_levels(
-    features: dict[str, Tensor], measures: tuple[str, ...], k: int, same: list[tuple[str, str]]
+    features: Mapping[str, Tensor], measures: tuple[str, ...], k: int, same: list[tuple[str, str]]
 ) -> pd.DataFrame:
     """What the measures give where samples are paired by chance, a row a pair and measure.
 
-    ``chance`` and ``chance_sd`` are mean and standard deviation: in closed form for every pair where
-    the measure has one, else by permutation for the pairs ``same`` alone. For these pairs ``p`` is the
-    permutation p-value; ``chance_best`` is the mean of the best among them, permuted alike, and ``p_best``
-    the p-value against that best. Measures that do not depend on which samples belong together
-    have no rows.
+    Parameters
+    ----------
+    features : mapping of str to Tensor
+        Features (n, d) of each layer, none of them constant.
+    measures : tuple of str
+        Names of :data:`vilbert_lib.metrics.MEASURES`. Those that do not depend on which samples belong
+        together have no rows.
+    k : int
+        Neighbours, for the measures that use them.
+    same : list of (str, str)
+        The pairs of the same relative depth, for which samples are permuted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``x``, ``y``, ``measure`` and: ``chance`` and ``chance_sd``, mean and standard deviation, in closed form
+        for every pair where the measure has one, else by permutation for the pairs ``same``. For these pairs
+        ``p`` is the permutation p-value, ``chance_best`` the mean of the best of them in each permutation, and
+        ``p_best`` the p-value against that best.
     """
     paired = [name for name in measures if MEASURES[name].paired]
     closed = [name for name in paired if MEASURES[name].moments is not None]
     names = ["x", "y", "measure"]
     parts = [pd.DataFrame(columns=[*names, *CHANCE])]
-    if closed:
+    if closed and len(features) > 1:
         parts.append(alignment_grid(features, closed, k=k, null="exact")[[*names, "chance", "chance_sd"]])
     if paired and same:
         drawn = alignment_grid(features, paired, k=k, pairs=same, null="permutation", permutations=PERMUTATIONS)

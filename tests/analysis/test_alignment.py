@@ -27,14 +27,35 @@ ROWS = [
 
 @pytest.fixture
 def frame():
-    return pd.DataFrame(ROWS, columns=COLUMNS)
+    table = pd.DataFrame(ROWS, columns=COLUMNS)
+    return table.assign(paired=(table.kind == "tv") & (table.text_layer == table.vision_layer))
 
 
-def test_same_layer_leaves_only_text_against_vision_of_equal_number(frame):
-    rows = alignment.same_layer(frame)
-    assert set(rows.kind) == {"tv"}
-    assert (rows.text_layer == rows.vision_layer).all()
-    assert len(rows) == len(frame) - 3
+def test_paired_rows_are_numbered_by_the_deeper_stream():
+    pairs = [(0, 0, True), (0, 1, True), (1, 0, False), (1, 2, True), (0, 3, False), (1, 3, True), (-1, -1, False)]
+    rows = alignment.paired_rows(pd.DataFrame(pairs, columns=["text_layer", "vision_layer", "paired"]))
+    assert rows.pair.tolist() == [0, 1, 2, 3] and rows.text_layer.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("aggregate", "last"), [("mean", 3.0), ("last", 5.0), ("max", 5.0)])
+def test_streams_of_unequal_depth_end_at_the_last_layer_of_both(aggregate, last):
+    """Three text and six vision layers, the deeper last layers written first."""
+    rows = [("a", 1, 1, "tv", v // 2, v, "cka", float(v), v > 0) for v in (5, 4, 3, 2, 1, 0)]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "paired"])
+    assert alignment.per_run(table, aggregate).cka.tolist() == [last]
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_constant_layer_leaves_no_aggregate_that_it_belongs_to(frame, layer):
+    """A mean of the other layers is another quantity, and the last but one layer is not the last."""
+    of_layer = (frame.run == "a") & (frame.measure == "cka") & (frame.text_layer == layer) & frame.paired
+    frame = frame.assign(value=frame.value.mask(of_layer))
+    found = {name: alignment.per_run(frame, name).set_index("run").cka for name in alignment.AGGREGATES}
+    assert pd.isna(found["mean"]["a"]) and pd.isna(found["max"]["a"])
+    assert pd.isna(found["last"]["a"]) if layer == 2 else found["last"]["a"] == 0.3
+    assert found["mean"]["b"] == pytest.approx(0.6)
+    frame["value"] = frame.value.mask(frame.run == "a")
+    assert alignment.per_run(frame).run.tolist() == ["a", "b"]  # a run without any value is not lost
 
 
 def test_at_epoch_takes_each_runs_own_best(frame):

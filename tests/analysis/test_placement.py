@@ -104,8 +104,24 @@ def test_sentences_say_what_the_numbers_say(rises):
 
 
 def test_layers_after_the_first_block_are_those_that_both_streams_run_after_it():
-    assert placement.layers_after(PLACEMENTS | {"late": ((2, 3), (1, 3))}, 4)["late"] == 2
-    assert placement.layers_after({"none": ((), ()), "first": ((0,), (0,))}, 4) == {"none": 0, "first": 4}
+    assert placement.layers_after(PLACEMENTS | {"late": ((2, 3), (1, 3))}, 4, 4)["late"] == 2
+    assert placement.layers_after({"none": ((), ()), "first": ((0,), (0,))}, 4, 4) == {"none": 0, "first": 4}
+    # Pairs of 2 and 4 layers: (0, 0), (0, 1), (1, 2), (1, 3).
+    assert placement.layers_after({"a": ((1,), (0,)), "b": ((0,), (3,))}, 2, 4) == {"a": 2, "b": 1}
+
+
+def test_a_constant_layer_of_the_control_is_missing_and_a_missing_control_is_an_error():
+    table = alignments()
+    constant = (table.architecture == "baseline") & (table.vision_layer == 0) & (table.epoch == 2)
+    found = placement.jumps(table.assign(value=table.value.mask(constant)), PLACEMENTS)
+    best = found[found.moment == "best"]
+    assert best.excess[best.block == 0].isna().all() and best.excess[best.block == 1].tolist() == pytest.approx(
+        [STEP] * 2
+    )
+    with pytest.raises(
+        ValueError, match=r"baseline has no run, or no such layers, for \[\{'task': 'memes', 'seed': 1"
+    ):
+        placement.jumps(table[(table.architecture != "baseline") | (table.seed == 0)], PLACEMENTS)
 
 
 def test_a_block_before_the_first_layer_has_no_before():

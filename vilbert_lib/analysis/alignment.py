@@ -16,9 +16,13 @@ def declare(field: str, measure: str) -> None:
     choose(field, measure, similarities)
 
 
-def same_layer(alignments: pd.DataFrame) -> pd.DataFrame:
-    """The rows that compare a text layer with the vision layer of the same number."""
-    return alignments[(alignments.kind == "tv") & (alignments.text_layer == alignments.vision_layer)]
+def paired_rows(alignments: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a text and a vision layer at the same relative depth, see :func:`vilbert_lib.runs.alignments`.
+
+    They gain a column ``pair``, the number of the pair from 0, that is the layer of the deeper stream.
+    """
+    rows = alignments[alignments.paired]
+    return rows.assign(pair=rows[["text_layer", "vision_layer"]].max(axis=1))
 
 
 def at_epoch(alignments: pd.DataFrame, epoch: str) -> pd.DataFrame:
@@ -30,19 +34,36 @@ def at_epoch(alignments: pd.DataFrame, epoch: str) -> pd.DataFrame:
 def per_run(
     alignments: pd.DataFrame, aggregate: str = "mean", epoch: str = "best", *, above_chance: bool = False
 ) -> pd.DataFrame:
-    """One row a run, one column a measure: ``mean``, ``last`` or ``max`` over the same-number layers.
+    """One number for each run and measure, over the pairs of layers at the same relative depth.
 
-    ``max`` is the layer that is most alike, of a distance the smallest. With ``above_chance`` what chance
-    gives is taken off, for ``max`` what it gives for the best layer; a measure without a chance level
-    keeps its values.
+    Parameters
+    ----------
+    alignments : pandas.DataFrame
+        A table of :func:`vilbert_lib.runs.alignments`.
+    aggregate : {"mean", "last", "max"}
+        How the pairs are combined. ``max`` is the pair with the highest alignment, of a distance the smallest.
+    epoch : {"best", "untrained"}
+        The epoch of each run.
+    above_chance : bool
+        Whether to subtract the chance level, for ``max`` that of the best pair. A measure without a chance
+        level keeps its values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run, with ``run`` and a column a measure. NaN where a pair that enters has no value (a
+        constant layer): no pair is left out of a mean or a maximum, and the last pair is the last layer's.
     """
     choose("aggregate", aggregate, AGGREGATES)
-    rows = at_epoch(same_layer(alignments), epoch).sort_values("text_layer")
+    rows = at_epoch(paired_rows(alignments), epoch).sort_values("pair")
     if above_chance:
         level = rows.chance_best if aggregate == "max" else rows.chance
         rows = rows.assign(value=rows.value - level.fillna(0))
     signs = {name: MEASURES[name].sign for name in rows.measure.unique()}
     rows = rows.assign(value=rows.value * rows.measure.map(signs))  # of a distance the most alike is the smallest
-    table = rows.pivot_table(index="run", columns="measure", values="value", aggfunc=AGGREGATES[aggregate])
+    entering = rows.groupby(["run", "measure"]).tail(1) if aggregate == "last" else rows
+    undefined = pd.MultiIndex.from_frame(entering.loc[entering.value.isna(), ["run", "measure"]])
+    values = rows.groupby(["run", "measure"]).value.agg(AGGREGATES[aggregate])
+    table = values.mask(values.index.isin(undefined)).unstack("measure")
     table *= [signs[name] for name in table]
     return table.rename_axis(columns=None).reset_index()

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.analysis import statistics
-from vilbert_lib.metrics import alignment_grid
+from vilbert_lib.representations import measure_pairs, paired_names
 
 Features = Mapping[str, Tensor]
 
 STREAMS = {"t": "text", "v": "vision"}
-CONSTANT = 1e-6  # share of a layer's size below which what differs between samples is rounding
 
 
 def tokens_of(full: Features, widths: tuple[int, int]) -> pd.DataFrame:
@@ -80,17 +79,19 @@ def within_streams(pooled: Mapping[str, Features], measure: str, k: int = 10) ->
 
 
 def across_streams(pooled: Mapping[str, Features], measure: str, k: int = 10) -> pd.DataFrame:
-    """Alignment of the text and vision states of equal number, for every pair of poolings.
+    """Alignment of the text and vision states at the same relative depth, for every pair of poolings.
 
-    Columns ``text_pooling``, ``vision_pooling``, ``layer``, ``value``.
+    Columns ``text_pooling``, ``vision_pooling``, ``layer`` (of the deeper stream, -1: embeddings), ``value``.
     """
     features = {f"{how} {name}": x for how, layers in pooled.items() for name, x in layers.items()}
-    numbers = [_place(name)["layer"] for name in next(iter(pooled.values())) if name[0] == "t"]
+    names = list(next(iter(pooled.values())))
+    pairs = list(enumerate(paired_names(names)))
+    if "t-1" in names:
+        pairs = [(-1, ("t-1", "v-1")), *pairs]
     asked = [
-        ({"text_pooling": a, "vision_pooling": b, "layer": layer}, f"{a} t{layer}", f"{b} v{layer}")
+        ({"text_pooling": a, "vision_pooling": b, "layer": layer}, f"{a} {text}", f"{b} {vision}")
         for a, b in product(pooled, repeat=2)
-        for layer in numbers
-        if f"{b} v{layer}" in features
+        for layer, (text, vision) in pairs
     ]
     return _alike(features, asked, measure, k)
 
@@ -138,7 +139,7 @@ def best_poolings(across: pd.DataFrame, first_layer: int = 0) -> pd.DataFrame:
     by_seed = layers.groupby([*pair, "seed"], sort=False).value.mean().reset_index()
     by_layer = layers.groupby(["layer", *pair], sort=False).value.mean().unstack("layer")
     table = statistics.over_seeds(by_seed, pair, "value").drop(columns="seeds").set_index(pair)
-    counts = by_layer.idxmax().value_counts()
+    counts = by_layer.dropna(axis=1, how="all").idxmax().value_counts()
     return table.assign(**{"best in layers": counts.reindex(table.index, fill_value=0)})
 
 
@@ -176,8 +177,5 @@ def _spread(x: Tensor) -> float:
 
 def _alike(features: Features, asked: list[tuple[dict, str, str]], measure: str, k: int = 10) -> pd.DataFrame:
     """``measure`` of the pairs in ``asked``, (columns, x, y): one row each; NaN where a side is constant."""
-    varied = {name: x for name, x in features.items() if _spread(x) > CONSTANT}
-    pairs = [(x, y) for _, x, y in asked if x in varied and y in varied]
-    found = alignment_grid(varied, [measure], k=k, pairs=pairs).value if pairs else []
-    values = dict(zip(pairs, found, strict=True))
-    return pd.DataFrame([columns | {"value": values.get((x, y), np.nan)} for columns, x, y in asked])
+    values = measure_pairs(features, [measure], k, [(x, y) for _, x, y in asked]).value
+    return pd.DataFrame([columns | {"value": value} for (columns, _, _), value in zip(asked, values, strict=True)])

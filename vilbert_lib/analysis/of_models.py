@@ -58,8 +58,9 @@ def poolings(run: runs.Run, data_root: Path, measure: str) -> dict[str, pd.DataF
 
 
 def batches(run: runs.Run, data_root: Path, layers: list[int], sizes: list[int]) -> pd.DataFrame:
-    """:func:`minibatch.bias` of a run's text and vision ``layers`` of equal number, on its test samples.
+    """:func:`minibatch.bias` of pairs of a run's text and vision layers, on its test samples.
 
+    ``layers`` are those of the deeper stream, each with the layer of the other at the same relative depth.
     Column ``pair`` names the layers.
     """
 
@@ -67,13 +68,12 @@ def batches(run: runs.Run, data_root: Path, layers: list[int], sizes: list[int])
         data = runs.dataset(run.config, data_root, "test")
         rows = representations.sample_rows(data, len(data))
         features = representations.layer_features(run.model(data_root).vilbert, data, rows)
-        return pd.concat(
-            [
-                minibatch.bias(features[f"t{i}"], features[f"v{i}"], sizes).assign(pair=f"layers {i}")
-                for i in layers
-            ],
-            ignore_index=True,
-        )
+        frames = []
+        for i in layers:
+            text, vision = representations.paired_names(features)[i]
+            name = f"layers {i}" if text[1:] == vision[1:] else f"text layer {text[1:]}, vision layer {vision[1:]}"
+            frames.append(minibatch.bias(features[text], features[vision], sizes).assign(pair=name))
+        return pd.concat(frames, ignore_index=True)
 
     return run.table("batches", make, layers=list(layers), sizes=list(sizes))
 
