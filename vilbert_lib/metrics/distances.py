@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers, unit
 from vilbert_lib.metrics.parallel import each
-from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, upper_triangle
+from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, empty_triangles, upper_triangle
 
 
 def distance_ranks(layers: Layers) -> SymmetricStack:
@@ -17,7 +17,7 @@ def distance_ranks(layers: Layers) -> SymmetricStack:
     A layer whose distances are all equal has no order: its ranks are all 0.
     """
     n, m = layers.n, layers.n * (layers.n - 1) // 2
-    upper = torch.empty(len(layers), m, dtype=layers.dtype, device=layers.device)
+    upper = empty_triangles("distance matrices", layers)
 
     def rank(i: int) -> None:
         raw = unit(layers.raw(i))
@@ -75,7 +75,7 @@ def rsa_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tenso
     (a, a_adjacent), (b, b_adjacent) = ((p[0][i], p[1][i]) for p, i in zip(patterns, (x, y), strict=True))
     # The entries of either side sum to zero: what is left for pairs without a common sample.
     a_apart, b_apart = -a - a_adjacent, -b - b_adjacent
-    shared, apart = n * (n - 1) * (n - 2), m * (n - 2) * (n - 3) / 2
+    shared, apart = float(n * (n - 1) * (n - 2)), m * (n - 2) * (n - 3) / 2  # int64 would overflow
     variance = a * b / m + a_adjacent * b_adjacent / shared + a_apart * b_apart / apart
     return torch.zeros_like(variance), variance.clamp_min(0).sqrt()
 

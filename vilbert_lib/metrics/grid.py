@@ -1,5 +1,6 @@
 """A whole grid of layers against layers, each layer's own work done once."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 
@@ -17,7 +18,7 @@ STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond 
 
 
 def alignment_grid(
-    features: Mapping[str, object],
+    features,
     measures: Iterable[str] = ("cka", "unbiased_cka", "mknn"),
     *,
     pairs: Iterable[tuple[str, str]] | None = None,
@@ -27,34 +28,67 @@ def alignment_grid(
     alpha: float = 0.05,
     seed: int = 0,
     masks: Mapping[str, object] | None = None,
+    ids=None,
+    align: bool = False,
     device: str | torch.device | None = None,
     **settings,
 ) -> pd.DataFrame:
     """Measure the alignment between layers.
 
-    ``features`` maps the name of each layer to its (n, d) array or tensor; rows are the same
-    samples in all, widths may differ. ``pairs`` names the layer pairs to measure, in order; by
-    default every unordered pair. ``masks`` says which tokens of (n, tokens, d) features count.
-    ``settings`` are those of :class:`vilbert_lib.metrics.layers.Settings`: ``k``, ``q`` and so on.
-    The work is done on ``device``, by default that of the first layer.
+    Parameters
+    ----------
+    features : mapping, list of arrays, or array
+        The (n, d) array, tensor or DataFrame of each layer by its name. Rows are the same samples in
+        all; widths may differ. Layers of a list, or of a stacked (n, layers, d) array or tensor, are
+        named ``"0"``, ``"1"``, ...
+    measures : iterable of str
+        Names of :data:`vilbert_lib.metrics.MEASURES`, each once.
+    pairs : iterable of (str, str), optional
+        The layer pairs to measure, in order; by default every unordered pair.
+    null : {"exact", "permutation"}, optional
+        Adds the chance level of each value. ``"exact"``: from moments in closed form
+        (:func:`vilbert_lib.metrics.calibration.by_moments`). ``"permutation"``: from random orders of the
+        samples of one side, shared by all pairs (:func:`vilbert_lib.metrics.calibration.by_permutation`).
+    permutations, seed : int
+        How many orders are drawn, and with which seed.
+    blocks : array (n,), optional
+        Labels of samples that change places together in a permutation.
+    alpha : float
+        Level of ``calibrated``.
+    masks : mapping, optional
+        Which tokens of (n, tokens, d) features count, (n, tokens) by layer.
+    ids : array (n,) or mapping of layer names to such, optional
+        Sample ids, of all layers or of each; by default the index of a layer that is a DataFrame. Layers
+        with ids must have the same ones row by row.
+    align : bool
+        Match the rows by id instead: samples that all layers have, in the order of the first layer. A
+        warning says how many are left out.
+    device : str or torch.device, optional
+        Where to compute, by default where the first layer is.
+    **settings
+        Those of :class:`vilbert_lib.metrics.layers.Settings`: ``k``, ``q`` and so on.
 
-    Returns one row a pair and measure, with columns ``x``, ``y``, ``measure`` and ``value``. With a
-    ``null`` the chance level stands beside each value:
+    Returns
+    -------
+    DataFrame
+        A row a pair and measure: ``x``, ``y``, ``measure``, ``value``. With a ``null`` also ``chance``,
+        ``chance_sd``, ``p`` and ``calibrated``; with permutations the same ending in ``_max``, for the best
+        of all pairs. ``largest_sample`` and ``largest_feature`` are the largest share of one sample and of
+        one feature in the centred sum of squares of either layer (NaN for token states); a warning names
+        those above a half. For neighbour measures with tied neighbours in both layers the exact chance
+        level is NaN, with a warning.
 
-    ``"exact"``
-        ``chance``, ``chance_sd``, ``p`` and ``calibrated`` from moments in closed form
-        (:func:`vilbert_lib.metrics.calibration.by_moments`).
-    ``"permutation"``
-        the same from ``permutations`` orders of the samples of one side, drawn with ``seed`` and shared
-        by all pairs, whole ``blocks`` at a time where given; and the same once more, ending in
-        ``_max``, for the best of all pairs (:func:`vilbert_lib.metrics.calibration.by_permutation`).
+        Features that all are float32 give values within 1e-5 of the float64 definition, neighbour
+        measures exactly; float64 features give the definition.
 
-    Features that all are float32 give values within 1e-5 of the float64 definition, neighbour
-    measures exactly; float64 features give the definition.
-
-    Raises ValueError for an unknown measure, layer or null, k outside 1..n-1 where a measure uses
-    k, widths that differ where a measure needs equal ones, and features that no measure can take
-    (:func:`vilbert_lib.metrics.layers.checked`).
+    Raises
+    ------
+    ValueError
+        For an unknown or repeated measure, an unknown layer or null, k outside 1..n-1 where a measure
+        uses k, widths that differ where a measure needs equal ones, ids that differ between layers, and
+        features that no measure can take (:func:`vilbert_lib.metrics.layers.checked`).
+    MemoryError
+        Before matrices are made that do not fit into memory.
     """
     chosen = _known(measures, null)
     if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 2):
@@ -63,7 +97,9 @@ def alignment_grid(
         raise ValueError(f"blocks are kept together by null='permutation', not by null={null!r}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha} must lie in (0, 1)")
-    layers = Layers(features, Settings(**settings), masks=masks, device=device)
+    if blocks is not None and align:
+        raise ValueError("blocks are labels of rows by position: put the rows in one order instead of align=True")
+    layers = Layers(features, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
     if not pairs:
         raise ValueError("pairs is empty: nothing to measure")
@@ -84,12 +120,30 @@ def alignment_grid(
             for name, column in columns.items():
                 whole = values[measure.name].setdefault(name, np.empty((*column.shape[:-1], len(places))))
                 whole[..., rows] = column
+    if null == "exact":
+        _warn_of_ties(pairs, {name: np.isnan(columns["mean"]) for name, columns in values.items()})
     x, y = ([pair[side] for pair in pairs] for side in (0, 1))
+    shares = layers.influence(places.unique().tolist())[places.cpu().numpy()]
+    sample, feature = np.fmax(*shares.swapaxes(0, 1)).T
+    influence = {"largest_sample": sample, "largest_feature": feature}
     frames = []
     for measure in chosen:
         columns = _calibrated(measure, values[measure.name], alpha)
-        frames.append(pd.DataFrame({"x": x, "y": y, "measure": measure.name} | columns))
+        frames.append(pd.DataFrame({"x": x, "y": y, "measure": measure.name} | columns | influence))
     return pd.concat(frames, ignore_index=True)
+
+
+def _warn_of_ties(pairs: list[tuple[str, str]], unknown: dict[str, np.ndarray]) -> None:
+    """Warn once of the pairs whose exact chance level is ``unknown`` (P,), by measure."""
+    names = [name for name, rows in unknown.items() if rows.any()]
+    if names:
+        rows = np.flatnonzero(unknown[names[0]])
+        a, b = pairs[rows[0]]
+        warnings.warn(
+            f"{', '.join(names)}: no exact chance level for {len(rows)} of {len(pairs)} pairs, the first {a} and"
+            f" {b}: both layers have tied neighbours (equal rows, codes or counts); use null='permutation'",
+            stacklevel=3,
+        )
 
 
 def _known(measures: Iterable[str], null: str | None) -> list[Measure]:
@@ -101,6 +155,8 @@ def _known(measures: Iterable[str], null: str | None) -> list[Measure]:
     for name in measures:
         if name not in MEASURES:
             raise ValueError(f"unknown measure {name!r}; known: {', '.join(MEASURES)}")
+        if measures.count(name) > 1:
+            raise ValueError(f"measures names {name!r} {measures.count(name)} times: once is enough")
         if null == "exact" and MEASURES[name].moments is None:
             known = ", ".join(m.name for m in MEASURES.values() if m.moments)
             raise ValueError(f"null='exact': {name} has no closed form; those that have one: {known}")

@@ -1,18 +1,25 @@
 """Checked features of many layers, and what several measures need of one layer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
+
+from vilbert_lib.metrics.parallel import each
 
 # Shape legend: L layers, n samples, d features (may differ between layers), k neighbours.
 
 SPREAD = 1e-30  # rows that differ by less beside the largest entry are equal: powers of it would be 0
 CACHED_BYTES = 2**28  # Gram matrices are kept as long as all of them together take less than this
+DOMINANT = 0.5  # a sample or feature with a larger share of a layer's sum of squares is warned of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +50,66 @@ class Settings:
             raise ValueError(f"penalty={self.penalty!r} must be positive")
 
 
+def available_bytes(device: torch.device) -> float:
+    """Free memory of ``device``; infinite where the system does not tell."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def require_memory(what: str, n: int, device: torch.device, *, per_entry: float = 8) -> None:
+    """Raise a MemoryError where n x n entries of ``per_entry`` bytes, needed for ``what``, do not fit."""
+    needed, free = per_entry * n**2, available_bytes(device)
+    if needed > free:
+        raise MemoryError(
+            f"{what} of n={n} samples need about {needed / 1e9:.1f} GB (n x n matrices), {free / 1e9:.1f} GB are"
+            " available: measure a random subset of the samples, or use svcca, cca or procrustes, which need"
+            " no such matrix where a layer has fewer features than samples"
+        )
+
+
+def named_layers(features) -> dict[str, object]:
+    """Layers by name: those of a mapping; ``"0"``, ``"1"``, ... for a list or a stacked (n, layers, d) array.
+
+    Raises ValueError for anything else, and for a stack with at least as many layers as samples,
+    which is more likely (layers, n, d).
+    """
+    if isinstance(features, Mapping):
+        return dict(features)
+    if isinstance(features, (list, tuple)):
+        for i, x in enumerate(features):
+            if getattr(x, "ndim", None) not in (2, 3):
+                found = f"of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"a {type(x).__name__}"
+                raise ValueError(f"item {i} of features is {found}: an array or tensor (n, d) a layer is needed")
+        return {str(i): x for i, x in enumerate(features)}
+    needed = "a mapping of names to (n, d) arrays, a list of them, or a stacked (n, layers, d) array is needed"
+    shape = getattr(features, "shape", None)
+    if shape is None:
+        raise ValueError(f"features is a {type(features).__name__}: {needed}")
+    if len(shape) != 3:
+        raise ValueError(f"features has shape {tuple(shape)}: {needed}")
+    if shape[1] >= shape[0]:
+        raise ValueError(
+            f"features has shape {tuple(shape)}: as (n, layers, d) these are {shape[1]} layers of {shape[0]}"
+            " samples; if it is (layers, n, d), give features.swapaxes(0, 1) or list(features)"
+        )
+    return {str(i): features[:, i] for i in range(shape[1])}
+
+
 def checked(name: str, features) -> Tensor:
     """``features`` (n, d), or (n, tokens, d), as a float tensor; a ValueError names what cannot be measured."""
+    if isinstance(features, np.ma.MaskedArray) and np.ma.is_masked(features):
+        row = np.argwhere(np.ma.getmaskarray(features))[0].tolist()
+        raise ValueError(f"{name} has a masked entry at {row}: leave such rows out of all layers, or fill them in")
     x = features.detach() if isinstance(features, Tensor) else _as_tensor(name, features)
     if x.ndim not in (2, 3):
         raise ValueError(f"{name} has {x.ndim} dimension(s), shape {tuple(x.shape)}: (n, d) is needed")
@@ -75,6 +140,56 @@ def _as_tensor(name: str, features) -> Tensor:
         raise ValueError(f"{name} is no array of numbers: {error}") from error
 
 
+def _row_ids(features: Mapping[str, object], ids, sizes: Mapping[str, int]) -> dict[str, pd.Index]:
+    """Sample ids of the layers that have some: from ``ids``, for one layer each or for all, else a DataFrame's."""
+    found = {name: x.index for name, x in features.items() if isinstance(x, pd.DataFrame)}
+    if isinstance(ids, Mapping):
+        for name in ids:
+            if name not in features:
+                raise ValueError(f"ids names the layer {name!r}; known: {', '.join(features)}")
+        found |= {name: pd.Index(np.asarray(of_layer)) for name, of_layer in ids.items()}
+    elif ids is not None:
+        found = dict.fromkeys(features, pd.Index(np.asarray(ids))) | found
+    for name, index in found.items():
+        if len(index) != sizes[name]:
+            raise ValueError(f"ids of {name} has {len(index)} entries: it has n={sizes[name]} samples")
+    return found
+
+
+def _check_order(ids: Mapping[str, pd.Index]) -> None:
+    """Raise a ValueError that names the first row whose ids differ between two layers."""
+    for (name, index), (other, of_other) in pairwise(ids.items()):
+        if index.equals(of_other):
+            continue
+        for row, (a, b) in enumerate(zip(index.tolist(), of_other.tolist(), strict=False)):
+            if a != b:
+                raise ValueError(
+                    f"row {row} is {a!r} in {name} but {b!r} in {other}: rows must be the same samples in the same"
+                    " order; align=True (--align) matches them by id, arrays without ids are compared by position"
+                )
+
+
+def _common_rows(names: Sequence[str], ids: Mapping[str, pd.Index]) -> list[Tensor] | None:
+    """Rows of every layer with the ids that all have, in the order of the first; None where all are equal."""
+    for name in names:
+        if name not in ids:
+            raise ValueError(f"align=True: {name} has no ids; give ids={{{name!r}: ...}} or a DataFrame")
+    first, *others = (ids[name] for name in names)
+    if all(first.equals(index) for index in others):
+        return None
+    for name in names:
+        if ids[name].has_duplicates:
+            twice = ids[name][ids[name].duplicated()].tolist()[0]
+            raise ValueError(f"align=True: the id {twice!r} comes twice in {name}: it must be unique")
+    common = first[np.logical_and.reduce([first.isin(index) for index in others])]
+    if common.empty:
+        raise ValueError(f"align=True: no id is in all layers; {names[0]} starts with {first.tolist()[0]!r}")
+    left_out = [f"{len(ids[name]) - len(common)} of {name}" for name in names if len(ids[name]) > len(common)]
+    if left_out:
+        warnings.warn(f"{len(common)} samples are in all layers; left out: {', '.join(left_out)}", stacklevel=4)
+    return [torch.from_numpy(ids[name].get_indexer(common)) for name in names]
+
+
 def unit(rows: Tensor) -> Tensor:
     """``rows`` (..., d) divided by their norms; a row of zeros stays one."""
     tiny = torch.finfo(rows.dtype).tiny
@@ -97,21 +212,39 @@ class Layers:
 
     What belongs to one layer is computed in float64. ``dtype`` is that of what is kept for all
     layers at once: float32 where all features came in float32, else float64.
+
+    Rows are matched by position. Where layers have ids (``ids``, or the index of a DataFrame), these
+    must agree row by row, or are matched with ``align``. :func:`named_layers` says what ``features`` may be.
     """
 
     def __init__(
         self,
-        features: Mapping[str, object],
+        features,
         settings: Settings | None = None,
         *,
         masks: Mapping[str, object] | None = None,
         device: str | torch.device | None = None,
+        ids=None,
+        align: bool = False,
     ):
+        features = named_layers(features)
         if not features:
             raise ValueError("features is empty: at least one layer is needed")
         self.settings = settings or Settings()
         self._features = [checked(name, x) for name, x in features.items()]
         self.names = list(features)
+        known = _row_ids(features, ids, dict(zip(self.names, map(len, self._features), strict=True)))
+        rows = _common_rows(self.names, known) if align else None
+        if rows is not None:
+            aligned = zip(self.names, self._features, rows, strict=True)
+            self._features = [checked(name, x[row.to(x.device)]) for name, x, row in aligned]
+            known = {self.names[0]: known[self.names[0]][rows[0].numpy()]}
+            masks = {
+                name: torch.as_tensor(mask)[rows[self.names.index(name)]] if name in self.names else mask
+                for name, mask in (masks or {}).items()
+            }
+        _check_order(known)
+        self._ids = next(iter(known.values()), None)
         for (name, x), (other, y) in pairwise(zip(self.names, self._features, strict=True)):
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
@@ -120,6 +253,11 @@ class Layers:
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
         self._grams: dict[int, Tensor] = {}
+
+    @property
+    def at_once(self) -> int:
+        """How many layers are prepared at the same time."""
+        return min(len(self), torch.get_num_threads() if self.device.type == "cpu" else 1)
 
     def some(self, indices: Sequence[int]) -> "Layers":
         """The layers ``indices``, in that order."""
@@ -173,11 +311,42 @@ class Layers:
         """Linear Gram matrix of the centred layer ``i``, (n, n)."""
         if i in self._grams:
             return self._grams[i]
+        require_memory(f"the Gram matrix of {self.names[i]}", self.n, self.device)
         x = self.centred(i)
         gram = x @ x.T
         if 8 * len(self) * self.n**2 <= CACHED_BYTES:
             self._grams[i] = gram
         return gram
+
+    def influence(self, chosen: Iterable[int]) -> np.ndarray:
+        """Largest shares of one sample and of one feature in each layer's centred sum of squares, (L, 2).
+
+        NaN for layers that are not ``chosen``, and for token states. One warning names the layers with a
+        share above ``DOMINANT``; layers of one or two features have such a feature by necessity.
+        """
+        chosen = [i for i in chosen if self._features[i].ndim == 2]
+        shares, dominant = np.full((len(self), 2), np.nan), []
+        for i, largest in zip(chosen, each(self._largest, chosen, self.device), strict=True):
+            for side, (place, share) in enumerate(largest):
+                shares[i, side] = share
+                if share > DOMINANT and (side == 0 or self.width(i) > 2):
+                    sample = "sample" if self._ids is None else f"sample {self._ids.tolist()[place]!r} in row"
+                    what = f"feature {place}" if side else f"{sample} {place}"
+                    dominant.append(f"{what} holds {share:.1%} of the variance of {self.names[i]}")
+        if dominant:
+            more = f", and {len(dominant) - 3} more" if len(dominant) > 3 else ""
+            warnings.warn(
+                f"{'; '.join(dominant[:3])}{more}: measures such as CKA mostly compare it; check it for an error,"
+                " leave it out or standardize the features",
+                stacklevel=3,
+            )
+        return shares
+
+    def _largest(self, i: int) -> list[tuple[int, float]]:
+        """Place and share of the largest sample and of the largest feature of layer ``i``."""
+        squares = self.centred(i).square()
+        sums = squares.sum(1), squares.sum(0)
+        return [(int(part.argmax()), float(part.max() / part.sum())) for part in sums]
 
     def _scaled(self, x: Tensor) -> Tensor:
         x = x.to(self.device, torch.float64)

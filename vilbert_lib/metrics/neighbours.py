@@ -10,7 +10,7 @@ from rapidfuzz.distance import LCSseq, Levenshtein
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers, unit
+from vilbert_lib.metrics.layers import Layers, require_memory, unit
 from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
@@ -21,12 +21,14 @@ class Neighbours:
     """The k nearest other samples of every sample, nearest first, and their cosines: (L, n, k) each.
 
     ``ties`` holds for every layer which rows have ties among their nearest, and their rounded
-    cosines with all samples.
+    cosines with all samples. ``ambiguous`` (L,) says in which layers the k-th and the next neighbour
+    of some sample are tied: there the order of the samples decides who is a neighbour.
     """
 
     indices: Tensor
     cosines: Tensor
     ties: tuple[tuple[Tensor, Tensor], ...]
+    ambiguous: Tensor
 
     @property
     def n(self) -> int:
@@ -46,7 +48,7 @@ class Neighbours:
         for layer, (rows, rounded) in enumerate(ties):
             if len(rows):  # another sample comes first now
                 indices[layer, rows] = _in_order(rounded)[:, : self.k]
-        return Neighbours(indices, self.cosines[:, order], ties)
+        return Neighbours(indices, self.cosines[:, order], ties, self.ambiguous)
 
     def ranks(self, layer: int) -> Tensor:
         """Rank, from 1, of sample j among the neighbours of sample i, 0 where it is none: (n, n)."""
@@ -59,28 +61,31 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
     """Neighbours by cosine similarity of the features as they come: neighbours are defined without centring.
 
     A row of zeros has no direction and cosine 0 with all. Ties go to the sample that comes first:
-    layers with many ties share neighbours by that alone. Permutations show how many; the closed
-    forms do not, they are those of lists without ties.
+    two layers with many ties share neighbours by that alone. Permutations show how many; the closed
+    forms do not, and are NaN for such pairs (:func:`_where_exact`).
     """
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
+    require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
     found = each(lambda i: _nearest(layers.raw(i), k), layers, layers.device)
-    indices, cosines, ties = zip(*found, strict=True)
-    return Neighbours(torch.stack(indices), torch.stack(cosines), ties)
+    indices, cosines, ties, ambiguous = zip(*found, strict=True)
+    return Neighbours(torch.stack(indices), torch.stack(cosines), ties, torch.stack(ambiguous))
 
 
-def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
     directions = unit(x)
     cosines = (directions @ directions.T).fill_diagonal_(-torch.inf)
     values, indices = cosines.topk(k + 1, dim=1)  # one more shows a tie at the edge
     rounded = values.round(decimals=TIE)
-    tied = torch.nonzero((rounded[:, 1:] == rounded[:, :-1]).any(1))[:, 0]
+    equal = rounded[:, 1:] == rounded[:, :-1]
+    tied = torch.nonzero(equal.any(1))[:, 0]
+    require_memory("tied neighbours", len(x), x.device, per_entry=2 * 8 * len(tied) / len(x))
     rounded = cosines[tied].round(decimals=TIE)
     if len(tied):
         order = _in_order(rounded)[:, : k + 1]
         indices[tied], values[tied] = order, cosines[tied].gather(1, order)
-    return indices[:, :k], values[:, :k], (tied, rounded)
+    return indices[:, :k], values[:, :k], (tied, rounded), equal[:, -1].any()
 
 
 def _in_order(cosines: Tensor) -> Tensor:
@@ -235,32 +240,44 @@ def _hsic(indices: Tensor, k_values: Tensor, l_values: Tensor, back: Tensor) -> 
 
 
 def mknn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Exact mean k/(n-1) and standard deviation of mutual kNN over permutations of one side.
+    """Exact mean k/(n-1) and standard deviation of mutual kNN over permutations; NaN as in :func:`_where_exact`.
 
     The overlap is the product <A, B> of two 0/1 matrices; its second moment is summed over the
     ways in which two of their entries can share rows and columns (Mantel 1967).
     """
     n, k = left.n, left.k
     a, b = (_patterns(side) for side in (left, right))
-    ways = torch.tensor([n * (n - 1)] * 2 + [n * (n - 1) * (n - 2)] * 3, dtype=torch.float64, device=a.device)
-    apart = n * (n - 1) * (n - 2) * (n - 3)
+    two, three = float(n * (n - 1)), float(n * (n - 1) * (n - 2))  # as integers they would overflow
+    ways = torch.tensor([two] * 2 + [three] * 3, dtype=torch.float64, device=a.device)
+    apart = float(n * (n - 1) * (n - 2) * (n - 3))
     # Pairs of entries: the same, mirrored, in one row, in one column, column of one row of the other (twice).
     count = torch.tensor([1, 1, 1, 1, 2], dtype=torch.float64, device=a.device)
     second = (a[x] * b[y] * count / ways).sum(1)
-    rest = [(n * k) ** 2 - (side * count).sum(1) for side in (a[x], b[y])]
+    rest = [float((n * k) ** 2) - (side * count).sum(1) for side in (a[x], b[y])]
     second = second + rest[0] * rest[1] / apart
     mean = n * k * k / (n - 1)
     deviation = (second - mean**2).clamp_min(0).sqrt()
-    return torch.full_like(deviation, mean / (n * k)), deviation / (n * k)
+    return _where_exact(left, right, x, y, torch.full_like(deviation, mean / (n * k)), deviation / (n * k))
+
+
+def _where_exact(
+    left: Neighbours, right: Neighbours, x: Tensor, y: Tensor, mean: Tensor, deviation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The moments; NaN for pairs of which both layers are ``ambiguous``.
+
+    The closed forms permute lists of neighbours. Where at most one layer is ambiguous, permuting the
+    samples of the other does just that. Where both are, permuted samples have other lists.
+    """
+    exact = ~(left.ambiguous[x] & right.ambiguous[y])
+    return torch.where(exact, mean, torch.nan), torch.where(exact, deviation, torch.nan)
 
 
 def _patterns(neighbours: Neighbours) -> Tensor:
     n, k = neighbours.n, neighbours.k
-    rows = []
-    for layer in range(len(neighbours.indices)):
-        listed = neighbours.ranks(layer) > 0
-        mutual = float((listed & listed.T).sum())
-        indegree = listed.sum(0).double()
+    rows, itself = [], torch.arange(n, device=neighbours.indices.device)[:, None]
+    for indices in neighbours.indices:
+        mutual = float(torch.isin(indices * n + itself, itself * n + indices).sum())
+        indegree = indices.flatten().bincount(minlength=n).double()
         in_row = n * k * (k - 1)
         in_column = float((indegree**2).sum()) - n * k
         chained = float(indegree.sum()) * k - mutual
@@ -269,21 +286,24 @@ def _patterns(neighbours: Neighbours) -> Tensor:
 
 
 def jaccard_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Exact mean: each sample's overlap is hypergeometric. The deviation has no closed form: NaN."""
+    """Exact mean: each sample's overlap is hypergeometric.
+
+    NaN as in :func:`_where_exact`. The deviation has no closed form: NaN.
+    """
     n, k = left.n, left.k
     common = np.arange(k + 1)
     mean = float((hypergeom(n - 1, k, k).pmf(common) * common / (2 * k - common)).sum())
     values = torch.full((len(x),), mean, dtype=torch.float64, device=left.indices.device)
-    return values, torch.full_like(values, torch.nan)
+    return _where_exact(left, right, x, y, values, torch.full_like(values, torch.nan))
 
 
 def cycle_knn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Exact mean 1 - mean_i C(n-1-m_i, k) / C(n-1, k), m_i how many left lists hold i.
 
-    The deviation has no closed form: NaN.
+    NaN as in :func:`_where_exact`. The deviation has no closed form: NaN.
     """
     n, k = left.n, left.k
     indegree = torch.stack([list_.flatten().bincount(minlength=n) for list_ in left.indices]).cpu().numpy()
     missed = hypergeom(n - 1, indegree, k).pmf(0).mean(1)
     values = torch.as_tensor(1 - missed, device=left.indices.device)[x]
-    return values, torch.full_like(values, torch.nan)
+    return _where_exact(left, right, x, y, values, torch.full_like(values, torch.nan))

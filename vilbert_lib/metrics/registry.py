@@ -55,15 +55,34 @@ class Measure:
         """Whether the number of neighbours matters."""
         return "k" in self.uses
 
-    def __call__(self, X, Y, *, x_mask=None, y_mask=None, device=None, **settings) -> float:
-        """The value for features ``X`` (n, d) and ``Y`` (n, e), numpy or torch, rows the same samples.
+    def __call__(self, X, Y, *, x_mask=None, y_mask=None, ids=None, align=False, device=None, **settings) -> float:
+        """Measure the alignment of two layers.
 
-        ``settings`` are those of :class:`vilbert_lib.metrics.layers.Settings`; the masks (n, tokens)
-        say which tokens of (n, tokens, d) features count. Raises ValueError as
-        :func:`vilbert_lib.metrics.grid.alignment_grid` does.
+        Parameters
+        ----------
+        X, Y : array, tensor or DataFrame
+            Features (n, d) and (n, e) of the same n samples.
+        x_mask, y_mask : array of bool, optional
+            Which tokens of (n, tokens, d) features count, (n, tokens).
+        ids, align
+            As of :func:`vilbert_lib.metrics.grid.alignment_grid`; the layers are named ``"X"`` and ``"Y"``.
+        device : str or torch.device, optional
+            Where to compute, by default where ``X`` is.
+        **settings
+            Those of :class:`vilbert_lib.metrics.layers.Settings`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As of :func:`vilbert_lib.metrics.grid.alignment_grid`.
         """
         masks = {name: mask for name, mask in (("X", x_mask), ("Y", y_mask)) if mask is not None}
-        layers = Layers({"X": X, "Y": Y}, Settings(**settings), masks=masks, device=device)
+        layers = Layers({"X": X, "Y": Y}, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
+        layers.influence(layers)
         state = self.prepare(layers)
         first, second = torch.tensor([[0], [1]], device=layers.device)
         return float(self.compare(state, state, first, second)[0])

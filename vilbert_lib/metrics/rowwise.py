@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers, unit
+from vilbert_lib.metrics.layers import Layers, require_memory, unit
 
 CHUNK = 64  # samples whose tokens are compared in one go
 
@@ -52,6 +52,7 @@ def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tup
     means, deviations = [], []
     for a, b in left.pairs(right, x, y):
         n = len(a)
+        require_memory("the exact moments of cosine", n, a.device)
         means.append(a.mean(0) @ b.mean(0))
         centred = (a - a.mean(0)) @ (b - b.mean(0)).T  # the doubly centred cosines, (n, n)
         deviations.append(centred.norm() / (n * (n - 1) ** 0.5))
@@ -66,6 +67,7 @@ def wasserstein(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor
     """
     costs = []
     for a, b in left.pairs(right, x, y):
+        require_memory("the costs of wasserstein", len(a), a.device)
         cost = (1 - a @ b.T).clamp_min(0)
         rows, columns = linear_sum_assignment(cost.cpu().numpy())
         costs.append(cost[rows, columns].mean())

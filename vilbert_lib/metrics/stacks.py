@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.layers import Layers, require_memory
 from vilbert_lib.metrics.parallel import each
 
 COLUMNS = 2**12  # terms that are summed in one go: longer sums in float32 would lose digits
@@ -30,6 +30,15 @@ def _places(n: int, device: torch.device) -> Tensor:
     return rows * n + columns
 
 
+def empty_triangles(what: str, layers: Layers) -> Tensor:
+    """Room for the entries above the diagonals of all layers, (L, n(n-1)/2); a MemoryError where there is none."""
+    n = layers.n
+    # The packed entries, their places as integers, and the float64 matrices of the layers in the making.
+    per_entry = len(layers) * layers.dtype.itemsize / 2 + 12 + 8 * layers.at_once
+    require_memory(f"the {what} of {len(layers)} layers", n, layers.device, per_entry=per_entry)
+    return torch.empty(len(layers), n * (n - 1) // 2, dtype=layers.dtype, device=layers.device)
+
+
 @dataclass(frozen=True)
 class SymmetricStack:
     """One symmetric matrix a layer: entries above the diagonal (L, n(n-1)/2), and diagonals (L, n).
@@ -46,7 +55,7 @@ class SymmetricStack:
     def of(cls, layers: Layers, matrix: Callable[[int], Tensor]) -> "SymmetricStack":
         """Pack the float64 ``matrix(i)`` (n, n) of every layer i; what is off the diagonal as ``layers.dtype``."""
         n, count = layers.n, len(layers)
-        upper = torch.empty(count, n * (n - 1) // 2, dtype=layers.dtype, device=layers.device)
+        upper = empty_triangles("similarity matrices", layers)
         diagonal = torch.empty(count, n, dtype=torch.float64, device=layers.device)
         squares = torch.empty(count, dtype=torch.float64, device=layers.device)
 
@@ -98,7 +107,7 @@ def permutation_moments(left: SymmetricStack, right: SymmetricStack) -> tuple[Te
     Exact, for matrices whose rows sum to zero (Kazi-Aoual et al. 1995; Josse, Pages and Husson
     2008, section 3).
     """
-    n = left.n
+    n = left.n  # products of its powers become floats before they meet a tensor: int64 would overflow
     parts = []
     for stack in (left, right):
         trace, square, spread = stack.traces(), stack.norms().square(), stack.diagonal.square().sum(1)
@@ -111,7 +120,7 @@ def permutation_moments(left: SymmetricStack, right: SymmetricStack) -> tuple[Te
         )
     (t, v, w), (t_, v_, w_) = parts
     mean = t[:, None] * t_ / (n - 1)
-    variance = 2 * v[:, None] * v_ / ((n - 1) ** 2 * (n + 1) * (n - 2))
+    variance = 2 * v[:, None] * v_ / float((n - 1) ** 2 * (n + 1) * (n - 2))
     if n > 3:
-        variance = variance + w[:, None] * w_ / ((n + 1) * n * (n - 1) * (n - 2) * (n - 3))
+        variance = variance + w[:, None] * w_ / float((n + 1) * n * (n - 1) * (n - 2) * (n - 3))
     return mean, variance.clamp_min(0).sqrt()
