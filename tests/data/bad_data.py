@@ -6,6 +6,8 @@
 import contextlib
 import csv
 import io
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +47,12 @@ def batches(root: Path, on_error: str) -> str:
     return "; ".join(f"1 skipped: {problem.cause}" for problem in pairs.problems)
 
 
-def checking(root: Path, on_error: str) -> str:
-    return "; ".join(check.check(formats.task("hateful_memes"), root).faults)
+def checking(task: str) -> Callable[[Path, str], str]:
+    return lambda root, on_error: "; ".join(check.check(formats.task(task, root), root).faults)
+
+
+def test_titles(root: Path, on_error: str) -> str:
+    return f"the title {formats.task('upmc_food').splits(root, on_error)['test'][0].text}"
 
 
 def registering(**description) -> Callable[[Path, str], str]:
@@ -94,6 +100,16 @@ def line(file: str, content: bytes, number: int = 2) -> Callable[[Path], object]
 def content(file: str, new) -> Callable[[Path], object]:
     """Put ``new`` in place of a file's content: bytes as they are, anything else as JSON."""
     return lambda folder: write(folder / file, new) if isinstance(new, bytes) else write_json(folder / file, new)
+
+
+def instead(file: str, make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Put what ``make`` makes in place of a file."""
+
+    def damage(folder: Path):
+        (folder / file).unlink()
+        make(folder / file)
+
+    return damage
 
 
 def gone(file: str) -> Callable[[Path], object]:
@@ -151,11 +167,34 @@ easy, vqa, captions, pets = (
 )
 
 LINE, IMAGE, LABEL = "1 skipped: broken line", "1 skipped: missing image", "1 skipped: unknown label"
+REPEATED = "1 skipped: repeated id"
 BROKEN, TEXT, FILE = "1 skipped: broken image", "1 skipped: no text", "1 skipped: missing file"
 
 
 def meme(fields: bytes) -> Callable[[Path], object]:
     return line("train.jsonl", b'{"id":1,"img":"img/42953.png","label":0,"text":"x",%s}' % fields)
+
+
+def latin_1_name(listed: bytes) -> Callable[[Path], object]:
+    """Give an image a name in Latin-1, and list it under ``listed``."""
+
+    def damage(folder: Path):
+        photos = os.fsencode(folder / "photos")
+        shutil.copy(photos + b"/e.png", photos + b"/caf\xe9.png")
+        write(folder / "test.csv", b"img,text,label\n%s.png,x,cat\n" % listed)
+
+    return damage
+
+
+def with_group(file: str, attempt: Callable[[Path, str], str]) -> Callable[[Path, str], str]:
+    """``attempt`` with a row of group g at the end of a list of pets."""
+
+    def grouped(root: Path, on_error: str) -> str:
+        with open(root / "pets" / file, "a") as lines:
+            lines.write('{"img": "a.png", "text": "y", "label": "cat", "group": "g"}\n')
+        return attempt(root, on_error)
+
+    return grouped
 
 
 def answered(entry) -> Callable[[Path], object]:
@@ -166,6 +205,8 @@ def answered(entry) -> Callable[[Path], object]:
 _JPEG = io.BytesIO()
 Image.effect_noise((256, 256), 50).save(_JPEG, "JPEG")
 JPEG = _JPEG.getvalue()
+
+DIM = np.full((8, 8, 3), 4095)  # white where 12 bits are used
 
 HERE, THERE = "hateful_memes/train.jsonl:2: ", "easy_vqa/data/test/questions.json: entry 1: "
 QUESTIONS, ANSWERS = "v2_OpenEnded_mscoco_val2014_questions.json", "v2_mscoco_val2014_annotations.json"
@@ -221,7 +262,32 @@ GROUPS = {
             HERE + "image hateful_memes/… is missing", IMAGE),
         Row(memes, "a list that is not there", gone("dev.jsonl"), "hateful_memes/dev.jsonl is missing"),
         Row(memes, "a training list without lines, checked", content("train.jsonl", b"\n"),
-            "train holds no samples", "—", checking),
+            "train holds no samples", "—", checking("hateful_memes")),
+        Row(memes, "an id that stands for two samples", line("train.jsonl",
+            b'{"id":42953,"img":"img/23058.png","label":0,"text":"x"}'),
+            HERE + "id '42953' is that of another sample in hateful_memes/train.jsonl:1: give each sample an id …",
+            REPEATED),
+        Row(memes, "one image and text with two labels, checked",
+            line("train.jsonl", b'{"id":1,"img":"img/42953.png","label":1,"text":"its their character not their '
+                 b'color that matters"}'),
+            "same image and text with different labels: 1, such as 42953.png, train 42953: 'benign' and train 1: "
+            "'hateful'", "—", checking("hateful_memes")),
+        Row(memes, "an image outside the data root", meme(b'"img":"../../x.png"'),
+            HERE + "broken line ('../../x.png' lies outside the data root … and the images' folder …)", LINE),
+        Row(memes, "an image's absolute path outside the data root", meme(b'"img":"/etc/hostname"'),
+            HERE + "broken line ('/etc/hostname' lies outside the data root … and the images' folder …)", LINE),
+        Row(memes, "an image that is a link to itself",
+            instead("img/23058.png", lambda path: path.symlink_to(path)),
+            HERE + "image hateful_memes/img/23058.png is missing", IMAGE),
+        Row(memes, "an image that is a pipe", instead("img/23058.png", os.mkfifo),
+            HERE + "image hateful_memes/img/23058.png is missing", IMAGE),
+        Row(memes, "a list in UTF-16", content("test.jsonl", "{}".encode("utf-16")),
+            "hateful_memes/test.jsonl:1: broken line (the encoding is UTF-16, not UTF-8: save the file as UTF-8)",
+            LINE),
+        Row(memes, "a damaged MANIFEST.json of the generator",
+            content("../MANIFEST.json", b'{"generator": "vilbert_lib.data.synthetic", '),
+            "data: MANIFEST.json: not readable as JSON: …; remove the root and make it anew", "—",
+            command("data", "check", "ROOT")),
     ],
     "images": [
         Row(memes, "an image file without content", content("img/23058.png", b""),
@@ -240,6 +306,9 @@ GROUPS = {
         Row(memes, "floating-point pixels",
             picture(Image.fromarray(np.zeros((4, 4), dtype=np.float32)), format="TIFF"),
             "hateful_memes/img/23058.png: broken image (32 bits a channel (mode F), …)", BROKEN, batches),
+        Row(memes, "colour with 12 bits in 16", content("img/23058.png", small_roots.deep_png(DIM)),
+            "hateful_memes/img/23058.png: broken image (16 bits a channel of which only 12 are used, …)", BROKEN,
+            batches),
     ],
     "MM-IMDb": [
         Row(imdb, "a split.json that is cut off", cut_in_half("split.json"),
@@ -267,14 +336,16 @@ GROUPS = {
             "upmc_food/texts/train_titles.csv:5: broken line (2 columns instead of image, title and class)", LINE),
         Row(food, "a quote that is never closed",
             line("texts/test_titles.csv", b'apple_pie_9.jpg,"Pie,apple_pie', 1),
-            "upmc_food/texts/test_titles.csv:1: broken line (unexpected end of data; the row ends in line 1)",
-            LINE),
+            'the title "Pie', "—", test_titles),
+        Row(food, "an image outside the data root",
+            line("texts/test_titles.csv", b"../../../../../x.jpg,Pie,apple_pie", 1),
+            "upmc_food/texts/test_titles.csv:1: broken line ('../../../../../x.jpg' lies outside …)", LINE),
         Row(food, "a class that training does not have",
             line("texts/test_titles.csv", b"apple_pie_9.jpg,Pie,pies", 1),
             "upmc_food/texts/test_titles.csv:1: class 'pies' is not in the training list", LABEL),
         Row(food, "a title that is not UTF-8",
             line("texts/train_titles.csv", b"apple_pie_0.jpg,caf\xe9,apple_pie", 1),
-            r"upmc_food/texts/train_titles.csv:1: text 'caf\udce9' is not UTF-8", LINE),
+            r"upmc_food/texts/train_titles.csv:1: text 'caf\udce9' is not UTF-8: save the list as UTF-8", LINE),
         Row(food, "a photograph that is not there", gone("images/test/apple_pie/apple_pie_9.jpg"),
             "upmc_food/texts/test_titles.csv:1: image upmc_food/images/test/apple_pie/apple_pie_9.jpg is missing",
             IMAGE),
@@ -296,6 +367,9 @@ GROUPS = {
             THERE + "answer 'maybe' is not in answers.txt", LABEL),
         Row(easy, "an image id without image", answered(["red?", "yes", 77]),
             THERE + "image easy_vqa/data/test/images/77.png is missing", IMAGE),
+        Row(easy, "an image that is a pipe",
+            lambda folder: [answered(["red?", "yes", 9])(folder), os.mkfifo(folder / "data/test/images/9.png")],
+            THERE + "image easy_vqa/data/test/images/9.png is missing", IMAGE),
         Row(easy, "answers.txt that is not UTF-8", content("data/answers.txt", b"caf\xe9\n"),
             "easy_vqa/data/answers.txt: not UTF-8 (…)"),
         Row(easy, "no answers.txt", gone("data/answers.txt"), "easy_vqa/data/answers.txt is missing"),
@@ -357,7 +431,52 @@ GROUPS = {
             "pets: 3 labels are not those of a binary task: bird, cat, dog"),
         Row(pets, "a list that is not there", gone("test.csv"), "pets/test.csv is missing"),
         Row(pets, "a CSV with other columns", content("test.csv", b"image,text\na.png,x\n"),
-            "pets/test.csv:1: the header ['image', 'text'] has no column img"),
+            "pets/test.csv:1: the header ['image', 'text'] has no column img; known are img, text, …"),
+        Row(pets, "a CSV with columns in other letters", content("test.csv", b"Img,Text,Label\na.png,x,cat\n"),
+            "pets/test.csv:1: the header ['Img', 'Text', 'Label'] has no column img and no column text; "
+            "'Img' is not 'img': names are in lower case and without blanks"),
+        Row(pets, "JSON lines with fields in other letters",
+            content("train.jsonl", b'{"img": "a.png", "text": "x", "Label": "cat"}\n'),
+            "pets: 0 labels are not those of a multiclass task: no row has a label; the first broken row is "
+            "pets/train.jsonl:1: broken line ('Label' is not 'label': names are in lower case …)"),
+        Row(pets, "a CSV in UTF-16", content("test.csv", "img,text,label\ne.png,x,cat\n".encode("utf-16")),
+            "pets/test.csv:1: the encoding is UTF-16, not UTF-8: save the file as UTF-8"),
+        Row(pets, "a label in Latin-1", content("test.csv", b"img,text,label\ne.png,x,caf\xe9\n"),
+            r"pets/test.csv:2: broken line (label 'caf\udce9' is not UTF-8: save the list as UTF-8)", LINE),
+        Row(pets, "an image whose file's name is Latin-1", latin_1_name("café".encode()),
+            r"pets/test.csv:2: image pets/photos/café.png is missing; there is 'caf\udce9.png', …: rename …",
+            IMAGE),
+        Row(pets, "a list and a file's name in Latin-1", latin_1_name(b"caf\xe9"),
+            "pets/test.csv:2: id 'test.csv:2', image …: a name is not UTF-8: save the list as UTF-8 and rename …",
+            LINE),
+        Row(pets, "a quote that is never closed", content("test.csv", b'img,text,label\ne.png,"x,dog\n'),
+            "pets/test.csv:2: broken line (unexpected end of data: put a text with quotes into quotes, …)", LINE),
+        Row(pets, "a quote that is closed in a later row",
+            content("test.csv", b'img,text,label\ne.png,"x,dog\nd.png,y",dog\n'),
+            "pets/test.csv:2: broken line (a field runs on to the row of 'd.png': a quote is opened and …)",
+            LINE),
+        Row(pets, "an id that stands for two samples",
+            content("test.csv", b"id,img,text,label\n1,e.png,x,dog\n1,e.png,y,dog\n"),
+            "pets/test.csv:3: id '1' is that of another sample in pets/test.csv:2: give each sample …",
+            REPEATED),
+        Row(pets, "an image outside the data root", content("test.csv", b"img,text,label\n/etc/hostname,x,dog\n"),
+            "pets/test.csv:2: broken line ('/etc/hostname' lies outside the data root …)", LINE),
+        Row(pets, "a group that is a list",
+            line("train.jsonl", b'{"img": "a.png", "text": "x", "label": "cat", "group": [1]}'),
+            "pets/train.jsonl:2: broken line (group [1] is neither a name nor a whole number)", LINE),
+        Row(pets, "a group in the lists of two splits, checked",
+            content("test.csv", b"img,text,label,group\ne.png,x,dog,g\n"),
+            "groups in the lists of train and test: 1, such as 'g'", "—",
+            with_group("train.jsonl", checking("pets"))),
+        Row(pets, "labels that differ in case, checked",
+            line("train.jsonl", b'{"img": "a.png", "text": "x", "label": "Cat"}'),
+            "labels 'Cat' and 'cat' differ in case, blanks or Unicode form only", "—", checking("pets")),
+        Row(pets, "a label that reads nan, checked",
+            line("train.jsonl", b'{"img": "a.png", "text": "x", "label": "nan"}'),
+            "label 'nan' reads like a missing value: leave the label empty", "—", checking("pets")),
+        Row(pets, "a split with one label, checked",
+            content("test.csv", b"img,text,label\ne.png,x,dog\ne.png,y,dog\n"),
+            "test has one label only, 'dog': nothing can be learned or measured", "—", checking("pets")),
         Row(pets, "a row with a column too many", content("test.csv", b"img,text,label\na.png,x,cat,y\n"),
             "pets/test.csv:2: broken line (4 columns, 3 in the header)", LINE),
         Row(pets, "a label that is a fraction",

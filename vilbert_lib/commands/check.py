@@ -69,6 +69,7 @@ def report(findings, root: Path, show: int) -> str:
         lines.append(f"same {row.what} in {row.split} and {row.other}: {row.count}, as the dataset is published")
     if findings.unused:
         lines.append(f"images that no sample uses: {len(findings.unused)}, such as {findings.unused[0].name}")
+    lines += [f"note: {note}" for note in findings.notes]
     lines += [f"WRONG: {fault}" for fault in findings.faults]
     causes = list(dict.fromkeys(problem.cause for problem in findings.problems))
     for cause in causes:

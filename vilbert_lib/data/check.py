@@ -10,8 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from vilbert_lib.data import images
-from vilbert_lib.data.formats import Problem, Record, Splits, Task
+from vilbert_lib.data.formats import TASKS, Problem, Record, Splits, Task, in_words
 from vilbert_lib.data.formats.files import IMAGE_ENDINGS
+from vilbert_lib.data.formats.records import doubtful_labels, is_below, settled
+
+MANY = 0.2  # share of a split's samples with a text of another split from which on groups are advised
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,10 @@ class Findings:
     ``words``       split, median, p95, longest: words of a text, split at blanks
     ``left_out``    split, cause, rows: what the dataset is known to hold without use
     ``duplicates``  what (image, or image and text), split, other, count, documented, example
+    ``shared_texts``  split, other, count and share of the samples of ``other`` whose text ``split`` has, example
 
     ``problems`` are the broken samples and images, ``unused`` the images that no sample uses.
+    ``label_faults`` and ``group_faults`` are sentences, as are ``notes``: what need not be a mistake.
     """
 
     task: Task
@@ -35,8 +40,12 @@ class Findings:
     words: pd.DataFrame
     left_out: pd.DataFrame
     duplicates: pd.DataFrame
+    shared_texts: pd.DataFrame
     problems: list[Problem]
     unused: list[Path]
+    label_faults: list[str]
+    group_faults: list[str]
+    notes: list[str]
 
     @property
     def faults(self) -> list[str]:
@@ -51,6 +60,8 @@ class Findings:
                 f"same {r.what} in {r.split} and {r.other}: {r.count}, such as {r.example}"
                 for r in leaks.itertuples()
             ),
+            *self.label_faults,
+            *self.group_faults,
         ]
 
 
@@ -68,16 +79,33 @@ def check(task: Task, data_root: Path) -> Findings:
     problems += [
         Problem(str(path), "broken image", found.cause) for path, found in inspected.items() if found.cause
     ]
+    labels = task.labels(folder)
+    balance = _balance(reading.splits, labels)
+    shared_texts = _shared_texts(reading.splits)
     left_out = [(s, cause, rows) for s, counts in reading.left_out.items() for cause, rows in counts.items()]
     return Findings(
         task=task,
         sizes=_sizes(reading.splits, digests),
-        balance=_balance(reading.splits, task.labels(folder)),
+        balance=balance,
         words=_words(reading.splits),
         left_out=pd.DataFrame(left_out, columns=["split", "cause", "rows"]),
         duplicates=_duplicates(reading.splits, digests, task.overlaps),
+        shared_texts=shared_texts,
         problems=problems,
         unused=_images_below(task.images(folder), files),
+        label_faults=[
+            *([] if task.labels_are_given else doubtful_labels(labels)),
+            *_contradictions(reading.splits, digests, labels),
+            *_single_classes(task, balance),
+        ],
+        group_faults=_split_groups(task.groups(folder)),
+        notes=[
+            *_unlabelled(task, reading.splits),
+            *_absent_labels(balance),
+            *_alike_texts(reading.splits),
+            *_notes_on_shared_texts(task, shared_texts),
+            *_links_outside(files, [Path(data_root), task.images(folder)]),
+        ],
     )
 
 
@@ -137,11 +165,110 @@ def _duplicates(
     return frame.astype({"documented": bool})
 
 
+def _contradictions(splits: Splits, digests: dict[Path, bytes], names: tuple[str, ...]) -> list[str]:
+    """Samples of the same image, byte for byte, and the same text that have different labels."""
+    first: dict[tuple[bytes, str], tuple[str, Record]] = {}
+    examples: dict[tuple[bytes, str], str] = {}
+    for split, records in splits.items():
+        for record in records:
+            if record.label is None:
+                continue
+            key = digests[record.img], record.text
+            at, other = first.setdefault(key, (split, record))
+            if record.label != other.label:
+                told = [f"{at} {other.id}: {in_words(other.label, names)!r}"]
+                told += [f"{split} {record.id}: {in_words(record.label, names)!r}"]
+                examples.setdefault(key, f"{record.img.name}, {' and '.join(told)}")
+    example = next(iter(examples.values()), "")
+    return [f"same image and text with different labels: {len(examples)}, such as {example}"] if examples else []
+
+
+def _single_classes(task: Task, balance: pd.DataFrame) -> list[str]:
+    """Splits of several samples that all have one label, where a sample has a single one."""
+    if task.kind not in ("binary", "multiclass"):
+        return []
+    sums = balance.groupby("split", sort=False)["count"].agg(["sum", "max"])
+    single = sums[(sums["sum"] > 1) & (sums["sum"] == sums["max"])].index
+    label = balance[balance["count"] > 0].groupby("split").label.first()
+    return [
+        f"{split} has one label only, {label[split]!r}: nothing can be learned or measured" for split in single
+    ]
+
+
+def _absent_labels(balance: pd.DataFrame) -> list[str]:
+    found = []
+    for split, rows in balance.groupby("split", sort=False):
+        absent = rows.label[rows["count"] == 0].tolist()
+        if rows["count"].any() and absent:
+            found.append(f"{split} lacks {len(absent)} of {len(rows)} labels, such as {absent[0]!r}")
+    return found
+
+
+def _unlabelled(task: Task, splits: Splits) -> list[str]:
+    """Samples for which fine-tuning ends in an error."""
+    if task.kind == "captions":
+        return []
+    counts = {split: sum(record.label is None for record in records) for split, records in splits.items()}
+    return [f"{split}: {n} samples have no label: fine-tuning refuses them" for split, n in counts.items() if n]
+
+
+def _alike_texts(splits: Splits) -> list[str]:
+    return [
+        f"all {len(records)} texts of {split} read the same: alignment prediction refuses them"
+        for split, records in splits.items()
+        if len(records) > 1 and len({record.text for record in records}) == 1
+    ]
+
+
+def _shared_texts(splits: Splits) -> pd.DataFrame:
+    rows = []
+    for one, other in combinations(splits, 2):
+        known = {record.text for record in splits[one]}
+        shared = [record.text for record in splits[other] if record.text in known]
+        if shared:
+            rows.append((one, other, len(shared), len(shared) / len(splits[other]), shared[0]))
+    return pd.DataFrame(rows, columns=["split", "other", "count", "share", "example"])
+
+
+def _notes_on_shared_texts(task: Task, shared: pd.DataFrame) -> list[str]:
+    found = [
+        f"texts of {row.split} in {row.other}: {row.count} samples ({row.share:.0%}), such as {row.example[:60]!r}"
+        for row in shared.itertuples(index=False)
+    ]
+    if task.name not in TASKS and (shared.share >= MANY).any():
+        found.append("many texts are shared: a column 'group' in the list keeps rows of one group in one split")
+    return found
+
+
+def _split_groups(groups: dict[str, set[str]]) -> list[str]:
+    """Groups that the lists of two splits have."""
+    return [
+        f"groups in the lists of {one} and {other}: {len(shared)}, such as {min(shared)!r}"
+        for one, other in combinations(groups, 2)
+        if (shared := groups[one] & groups[other])
+    ]
+
+
+def _links_outside(files: set[Path], folders: list[Path]) -> list[str]:
+    """Images that links lead to from outside the data root and the folder of the images."""
+    parents = {parent: any(is_below(parent, folder) for folder in folders) for parent in {f.parent for f in files}}
+    found = sorted(
+        path
+        for path in files
+        if (
+            not any(is_below(path, folder) for folder in folders)
+            if path.is_symlink()
+            else not parents[path.parent]
+        )
+    )
+    return [f"images outside the data root, by a link: {len(found)}, such as {found[0]}"] if found else []
+
+
 def _images_below(folder: Path, used: set[Path]) -> list[Path]:
     """The images below ``folder`` that are not in ``used``."""
     found = (
         Path(place, name)
-        for place, _, names in os.walk(os.path.normpath(folder))
+        for place, _, names in os.walk(settled(folder))
         for name in names
         if name.lower().endswith(IMAGE_ENDINGS)
     )

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _PROBE = 32  # pixels a side: enough to know whether a file decodes
+_DEPTHS = (8, 10, 12, 14, 16)  # bits that sensors have
 
 Result = TypeVar("Result")
 
@@ -34,10 +36,14 @@ def decode(path: Path, size: int, interpolation: str = "bicubic") -> np.ndarray:
 
     ``interpolation`` is ``bicubic``, ``bilinear`` or ``nearest``.
 
-    A ValueError names a file that is broken: cut off, no image, or of more pixels than Pillow's
-    limit against decompression bombs allows.
+    Grey of 16 bits is scaled by the smallest of 8, 10, 12, 14 and 16 bits that holds its brightest
+    pixel: cameras and scanners store 10, 12 or 14 bits in 16, which would be nearly black.
+
+    A ValueError names a file that is broken: cut off, no image, no regular file, or of more pixels
+    than Pillow's limit against decompression bombs allows.
     """
     try:
+        _refuse_other_than_files(path)
         return _pixels(path, size, interpolation)
     except MemoryError:
         raise
@@ -45,11 +51,20 @@ def decode(path: Path, size: int, interpolation: str = "bicubic") -> np.ndarray:
         raise ValueError(f"{path}: {_cause(error)}") from error
 
 
+def _refuse_other_than_files(path: Path) -> None:
+    """A pipe would be waited for without end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("not a regular file")
+
+
 def _pixels(source: Path | BinaryIO, size: int, interpolation: str = "bicubic") -> np.ndarray:
     with Image.open(source, formats=FORMATS) as image:
         # A JPEG is decoded at a fraction of its size where that leaves twice what is needed.
         drafted = image.draft(None, (2 * size, 2 * size))
+        deep = any(";16" in str(tile) for tile in image.tile)
         image.load()
+        if deep and image.mode in ("RGB", "RGBA", "LA"):
+            _refuse_unused_bits(image)
         small = _in_a_mode_to_scale(image)
         if small.size != (size, size):
             box = drafted[1] if drafted else None
@@ -70,18 +85,32 @@ def _pixels(source: Path | BinaryIO, size: int, interpolation: str = "bicubic") 
 def _in_a_mode_to_scale(image: Image.Image) -> Image.Image:
     """``image`` itself where its mode can be scaled as it is: a large one should not be in memory twice.
 
-    Grey of 16 bits keeps its upper 8.
+    Grey of 16 bits keeps the upper 8 of those it uses.
     """
-    if image.mode.startswith("I;16") or (image.mode, image.format) == (
-        "I",
-        "PPM",
-    ):  # Pillow would clip it to white
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
+        return upper_bits(image)
     if image.mode in ("I", "F"):
         raise ValueError(f"32 bits a channel (mode {image.mode}), whose range the file does not tell")
     if image.has_transparency_data:
         return image if image.mode == "RGBA" else image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def upper_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8, where Pillow would clip it to white: the upper 8 of the bits that it uses."""
+    values = np.asarray(image)
+    used = next(bits for bits in _DEPTHS if int(values.max()) < 1 << bits)
+    return Image.fromarray((values >> (used - 8)).astype(np.uint8))
+
+
+def _refuse_unused_bits(image: Image.Image) -> None:
+    """Of 16 bits a channel Pillow keeps the upper 8: next to nothing where 12 bits or fewer are used."""
+    colour = image.getextrema()[: 1 if image.mode == "LA" else 3]
+    if 0 < (brightest := max(high for _, high in colour)) < 16:
+        used = 8 + brightest.bit_length()
+        raise ValueError(
+            f"16 bits a channel of which only {used} are used, nearly black: scale the values to 16 bits"
+        )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -118,8 +147,9 @@ def inspect(files: Iterable[Path]) -> dict[Path, Inspection]:
 
 def _inspect(path: Path) -> Inspection:
     try:
+        _refuse_other_than_files(path)
         content = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return Inspection(b"", _cause(error))
     return Inspection(hashlib.blake2b(content, digest_size=16).digest(), _why_broken(io.BytesIO(content)))
 
@@ -131,6 +161,8 @@ def broken(files: Iterable[Path]) -> dict[Path, str]:
 
 def _why_broken(source: Path | BinaryIO) -> str:
     try:
+        if isinstance(source, Path):
+            _refuse_other_than_files(source)
         _pixels(source, _PROBE)
     except MemoryError:
         raise

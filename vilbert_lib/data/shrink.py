@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vilbert_lib.data.images import upper_bits
+
 #: What browsers show. Pillow's other readers are not let near foreign bytes.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 QUALITY = 90
@@ -78,7 +80,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):  # Pillow would clip it to white
-        image = image.point(lambda value: value / 256).convert("L")
+        image = upper_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")

@@ -1,6 +1,9 @@
 """Wordpieces: trained on a data root's own texts, or the ones that published weights expect."""
 
 import hashlib
+import json
+import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from vilbert_lib import paths, weights
 from vilbert_lib.config import OnError
 from vilbert_lib.data.formats import TASKS, Reading, tasks_in
 
+DIGESTS = "digests.json"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -93,7 +97,8 @@ def of_weights(name: str) -> Tokenizer:
 def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise") -> Tokenizer:
     """The tokenizer of a data root, trained once on the training texts of all its tasks.
 
-    With ``on_error`` ``skip`` broken samples are left out of it.
+    With ``on_error`` ``skip`` broken samples are left out of it. Files of it that were changed since
+    are made anew, with a warning.
     """
     present = tasks_in(data_root)
     if not present:
@@ -109,12 +114,34 @@ def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise"
     folder = paths.cache() / "tokenizers" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "tokenizer.json").is_file():
+        if damage := _damage(folder):
+            if (folder / DIGESTS).exists():  # tokenizers of earlier versions have none
+                warnings.warn(f"{folder}: the tokenizer is trained again: {damage}", stacklevel=2)
+            shutil.rmtree(folder, ignore_errors=True)
             texts = _texts([task.read(data_root, on_error) for task in present])
             unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
             train_wordpieces(texts, vocab_size).save_pretrained(unfinished)
+            digests = {"name": name, "sha256": _digests(unfinished)}
+            (unfinished / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
             unfinished.rename(folder)
     return Tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), name)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != DIGESTS)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _damage(folder: Path) -> str:
+    """Why the tokenizer in ``folder`` cannot be used; empty where it is as it was written."""
+    try:
+        known = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return f"{DIGESTS} is not readable ({error})"
+    if known == {"name": folder.name, "sha256": _digests(folder)}:
+        return ""
+    return "its files are not those that were written"
 
 
 def _texts(readings: list[Reading]) -> list[str]:

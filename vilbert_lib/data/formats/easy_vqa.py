@@ -22,9 +22,9 @@ def answers(folder: Path) -> tuple[str, ...]:
     """The classes, in the order of ``answers.txt``."""
     path = existing(folder / "data" / "answers.txt")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except ValueError as error:
-        raise ValueError(f"{path}: not UTF-8 ({error})") from error
+        raise ValueError(f"{path}: not UTF-8 ({error}; save the file as UTF-8)") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 

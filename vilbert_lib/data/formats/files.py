@@ -1,7 +1,9 @@
 """Files of annotations to rows: JSON, JSON lines and CSV, with file and line for what is broken."""
 
+import codecs
 import csv
 import functools
+import io
 import json
 import os
 import time
@@ -24,7 +26,8 @@ def read_json(path: Path, kind: type, object_hook: Callable[[dict], object] | No
     try:
         content = json.loads(existing(path).read_bytes(), object_hook=object_hook)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON: {error}") from error
+        fix = "; save the file as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise ValueError(f"{path}: not readable as JSON: {error}{fix}") from error
     if not isinstance(content, kind):
         raise ValueError(f"{path}: {_KINDS[kind]} is needed, not {json.dumps(content)[:40]}")
     return content
@@ -32,43 +35,80 @@ def read_json(path: Path, kind: type, object_hook: Callable[[dict], object] | No
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
     """File and line, and the object there or what is wrong with it, for every line that is not blank."""
-    for number, line in enumerate(existing(path).read_bytes().splitlines(), start=1):
+    content = existing(path).read_bytes()
+    wide = ValueError(_WIDE) if _is_utf_16(content) else None
+    for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
+            row = wide or json.loads(line)
+            if not isinstance(row, (dict, ValueError)):
                 row = ValueError(f"{_KINDS[dict]} is needed, not {json.dumps(row)[:40]}")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
+            row = error
+        except RecursionError as error:
             row = ValueError(str(error))
         yield f"{path}:{number}", row
+
+
+_WIDE = "the encoding is UTF-16, not UTF-8: save the file as UTF-8"
+
+
+def _is_utf_16(content: bytes) -> bool:
+    return content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1000]
+
+
+def read_text(path: Path) -> str:
+    """The content of a list in UTF-8, without a byte order mark and with the line ends that it has.
+
+    Bytes that are not UTF-8 become lone surrogates, which the check of a text finds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is in UTF-16.
+    """
+    content = existing(path).read_bytes()
+    if _is_utf_16(content):
+        raise ValueError(f"{path}:1: {_WIDE}")
+    return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, list[str] | ValueError]]:
     """File and line, and the fields there or what is wrong with them, for every row that is not blank.
 
-    A row that runs over several lines is at its first.
-    Bytes that are not UTF-8 become lone surrogates, which the check of a text finds.
+    A row that runs over several lines is at its first. After a broken row the next line is read as
+    a row of its own, so that a stray quote costs one line.
     """
-    with open(existing(path), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        while True:
-            where = f"{path}:{reader.line_num + 1}"
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                row = ValueError(f"{error}; the row ends in line {reader.line_num}")
-            if row:
-                yield where, row
+    lines = list(io.StringIO(read_text(path), newline=""))
+    number = 0
+
+    def following() -> Iterator[str]:
+        nonlocal number
+        while number < len(lines):
+            number += 1
+            yield lines[number - 1]
+
+    while number < len(lines):
+        first = number
+        try:
+            row = next(csv.reader(following(), strict=True))
+        except csv.Error as error:
+            number = first + 1
+            row = ValueError(f"{error}: put a text with quotes into quotes, and double its own")
+        if row:
+            yield f"{path}:{first + 1}", row
 
 
 def image_names(folder: Path) -> set[str]:
-    """Names of the images in ``folder``; none where there is no such folder."""
+    """Names of the images in ``folder``; none where there is no such folder. Pipes and folders are no images."""
     if not os.path.isdir(folder):
         return set()
-    return {entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(IMAGE_ENDINGS)}
+    named = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(IMAGE_ENDINGS)]
+    # A link may lead anywhere, also to itself: isfile gives False where DirEntry.is_file raises.
+    return {e.name for e in named if (os.path.isfile(e.path) if e.is_symlink() else e.is_file())}
 
 
 def value(row: dict, name: str, kind: type = object):

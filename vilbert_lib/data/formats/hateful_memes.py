@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vilbert_lib.data.formats.files import json_lines, value
-from vilbert_lib.data.formats.records import Problem, Record, Row, Task, broken_line, checked, unknown_label
+from vilbert_lib.data.formats.records import (
+    Problem,
+    Record,
+    Row,
+    Task,
+    broken_line,
+    checked,
+    distinct,
+    image_path,
+    unknown_label,
+)
 
 UNSEEN = ("dev_unseen", "test_unseen")
 
@@ -23,14 +33,18 @@ def parts(folder: Path) -> dict[str, Path]:
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
     for split, path in parts(folder).items():
+        seen = {}
         for where, row in json_lines(path):
-            yield split, broken_line(where, row) if isinstance(row, ValueError) else _meme(folder, where, row)
+            yield split, distinct(where, _meme(folder, where, row), seen)
 
 
-def _meme(folder: Path, where: str, row: dict) -> Record | Problem:
-    label = row.get("label")
+def _meme(folder: Path, where: str, row: dict | ValueError) -> Record | Problem:
     try:
-        record = Record(str(value(row, "id")), folder / value(row, "img", str), value(row, "text", str), label)
+        if isinstance(row, ValueError):
+            raise row
+        name, label = str(value(row, "id")), row.get("label")
+        image = image_path(folder, value(row, "img", str), folder.parent)
+        record = Record(name, image, value(row, "text", str), label)
     except ValueError as error:
         return broken_line(where, error)
     if label not in (0, 1, None) or isinstance(label, (bool, float)):

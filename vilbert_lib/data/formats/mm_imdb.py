@@ -16,6 +16,7 @@ from vilbert_lib.data.formats.records import (
     Task,
     broken_line,
     checked,
+    image_path,
     unknown_label,
 )
 
@@ -42,8 +43,8 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _movie(folder: Path, where: str, movie: str) -> Row:
-    path = folder / "dataset" / f"{movie}.json"
     try:
+        path = image_path(folder / "dataset", f"{movie}.json", folder.parent)
         row = read_json(path, dict)
     except FileNotFoundError:
         return Problem(where, "missing file", f"{path} is missing")

@@ -1,7 +1,8 @@
 """Data of one's own: lists of {"img", "text", "label"}, a folder of images, and a ``task.json`` about them.
 
 Lists are JSON lines, or CSV with a header. A label is a name or a whole number; in multi-label
-tasks a list of these, which in CSV are separated by ``|``.
+tasks a list of these, which in CSV are separated by ``|``. Rows with the same ``group`` stay in one
+split where splits are taken from one list.
 """
 
 import hashlib
@@ -9,7 +10,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -17,10 +19,24 @@ from typing import get_args
 from vilbert_lib.config import TaskKind, choose, from_dict, to_dict
 from vilbert_lib.data.formats.files import csv_rows, existing, json_lines, read_json, remember, value
 from vilbert_lib.data.formats.known import TASKS
-from vilbert_lib.data.formats.records import Problem, Record, Row, Task, broken_line, checked, unknown_label
+from vilbert_lib.data.formats.records import (
+    Problem,
+    Record,
+    Row,
+    Task,
+    broken_line,
+    checked,
+    distinct,
+    doubtful_labels,
+    image_path,
+    is_utf_8,
+    settled,
+    unknown_label,
+)
 
 FILE = "task.json"
 SPLITS = ("train", "val", "test")
+FIELDS = ("img", "text", "label", "id", "group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +45,8 @@ class Description:
 
     ``files`` names the list of each split. A split without one is taken out of the training list:
     ``split_off`` gives its share of the images, which are drawn with ``seed``, each with all its
-    texts. ``labels`` names the classes in order; without it they are those of the training list,
-    numbers by size and names by the alphabet.
+    texts; where the list has groups, its share of these. ``labels`` names the classes in order;
+    without it they are those of the training list, numbers by size and names by the alphabet.
     """
 
     kind: TaskKind
@@ -127,9 +143,12 @@ def _task(name: str, description: Description) -> Task:
             kind, (0, 0)
         )
         if not least <= len(names) <= most:
-            raise ValueError(
-                f"{folder}: {len(names)} labels are not those of a {kind} task: {', '.join(names[:5])}"
-            )
+            found = ", ".join(names[:5]) or "no row has a label"
+            what = f"{folder}: {len(names)} labels are not those of a {kind} task: {found}"
+            broken = None if description.labels else _first_broken(folder / description.files["train"], kind)
+            raise ValueError(f"{what}; the first broken row is {broken}" if broken else what)
+        for doubt in [] if description.labels else doubtful_labels(names):
+            warnings.warn(f"{folder}: {doubt}", stacklevel=2)
         return names
 
     return Task(
@@ -138,7 +157,12 @@ def _task(name: str, description: Description) -> Task:
         annotations=lambda folder: [folder / FILE, *lists(folder)],
         rows=lambda folder: _rows(folder, description, labels(folder)),
         labels=labels,
-        images=lambda folder: folder / description.images,
+        images=lambda folder: settled(folder / description.images),
+        groups=lambda folder: {split: _groups_in(folder / file) for split, file in description.files.items()},
+        draws_groups=lambda folder: bool(
+            description.split_off and _groups_in(folder / description.files["train"])
+        ),
+        labels_are_given=bool(description.labels),
     )
 
 
@@ -165,8 +189,40 @@ def _distinct(path: Path, kind: TaskKind) -> tuple[str, ...]:
                 names |= set(_names(row.get("label"), kind) or ())
             except ValueError:
                 continue
+    # pandas writes whole numbers as 1.0 where one of them is missing.
+    if all(re.fullmatch(r"-?[0-9]+(\.0+)?", name) for name in names):
+        names = {_whole(name) for name in names}
     numbers = all(re.fullmatch("-?[0-9]+", name) for name in names)
     return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
+
+
+def _first_broken(path: Path, kind: TaskKind) -> Problem | None:
+    """The first row of a list that gives no label because it is broken."""
+    for where, row in _objects(path):
+        try:
+            if isinstance(row, ValueError):
+                raise row
+            _names(row.get("label"), kind)
+        except ValueError as error:
+            return broken_line(where, error)
+    return None
+
+
+@remember
+def _groups_in(path: Path) -> set[str]:
+    found = set()
+    for _, row in _objects(path):
+        try:
+            found |= {_group(row)} if isinstance(row, dict) else set()
+        except ValueError:
+            continue
+    return found - {""}
+
+
+def _group(row: dict) -> str:
+    """The group of a row; the empty string where it has none."""
+    group = row.get("group")
+    return "" if group is None or group == "" else _whole(_name(group, "group"))
 
 
 def _names(label, kind: TaskKind) -> tuple[str, ...] | None:
@@ -181,24 +237,40 @@ def _names(label, kind: TaskKind) -> tuple[str, ...] | None:
     return None if isinstance(label, str) and not label.strip() else (_name(label),)
 
 
-def _name(label) -> str:
+def _name(label, field: str = "label") -> str:
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
     if not isinstance(label, (str, int)):
-        raise ValueError(f"label {label!r} is neither a name nor a whole number")
+        raise ValueError(f"{field} {label!r} is neither a name nor a whole number")
     if label == "":
         raise ValueError("an empty name is no label")
+    if isinstance(label, str) and not is_utf_8(label):
+        raise ValueError(f"{field} {label!r} is not UTF-8: save the list as UTF-8")
     return label.strip() if isinstance(label, str) else str(label).lower()  # true and false as JSON writes them
+
+
+def _whole(name: str) -> str:
+    """A whole number without the ``.0`` that pandas writes; other names as they are."""
+    whole = re.fullmatch(r"(-?[0-9]+)\.0+", name)
+    return whole[1] if whole else name
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
     """The rows of a list as objects, whichever of the two forms it has."""
     if path.suffix == ".jsonl":
-        yield from json_lines(path)
+        for where, row in json_lines(path):
+            wrong = _misspelt(row) if isinstance(row, dict) else ""
+            yield where, ValueError(wrong) if wrong else row
         return
     rows = csv_rows(path)
     where, header = next(rows, (f"{path}:1", []))
-    needed = [name for name in ("img", "text") if isinstance(header, ValueError) or name not in header]
-    if needed:
-        raise ValueError(f"{where}: the header {header!r} has no column {' and no column '.join(needed)}")
+    if isinstance(header, ValueError):
+        raise ValueError(f"{where}: the header is broken ({header})")
+    needed = [name for name in ("img", "text") if name not in header]
+    wrong = _misspelt(header)
+    if needed or wrong:
+        lacks = f"has no column {' and no column '.join(needed)}" if needed else "cannot be read"
+        raise ValueError(f"{where}: the header {header!r} {lacks}; {wrong or 'known are ' + ', '.join(FIELDS)}")
     for where, row in rows:
         if isinstance(row, list):
             wrong = len(row) != len(header)
@@ -207,51 +279,105 @@ def _objects(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
         yield where, row
 
 
+def _misspelt(names: Iterable[str]) -> str:
+    """Which name is a known one in other letters, in words; empty where there is none."""
+    for name in names:
+        if (known := name.strip().lower()) in FIELDS and known not in names and known != "id":
+            return f"{name!r} is not {known!r}: names are in lower case and without blanks"
+    return ""
+
+
 def _rows(folder: Path, description: Description, names: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
     numbers = {name: number for number, name in enumerate(names)}
-    images = folder / description.images
+    images = settled(folder / description.images)
     for split, file in description.files.items():
-        path = folder / file
-        found = [_sample(images, where, row, description.kind, numbers) for where, row in _objects(path)]
-        taken = _split_off(images, found, description, path) if split == "train" else {}
+        path, seen, groups = folder / file, {}, {}
+        found = []
+        for where, row in _objects(path):
+            if file.endswith(".csv") and isinstance(row, dict) and (other := _swallowed(images, row)):
+                row = ValueError(f"a field runs on to the row of {other!r}: a quote is opened and not closed")
+            sample = _sample(images, folder.parent, where, row, description.kind, numbers)
+            found.append(distinct(where, sample, seen))
+            if isinstance(found[-1], Record):
+                groups.setdefault(found[-1].img, set()).add(_group(row))
+        taken = _split_off(images, groups, description, path) if split == "train" else {}
         for row in found:
             yield (taken.get(row.img, split) if isinstance(row, Record) else split), row
 
 
 def _sample(
-    images: Path, where: str, row: dict | ValueError, kind: TaskKind, numbers: dict[str, int]
+    images: Path, root: Path, where: str, row: dict | ValueError, kind: TaskKind, numbers: dict[str, int]
 ) -> Record | Problem:
     try:
         if isinstance(row, ValueError):
             raise row
         img, text, label = value(row, "img", str), value(row, "text", str), _names(row.get("label"), kind)
+        image = image_path(images, img, root)
+        _group(row)
     except ValueError as error:
         return broken_line(where, error)
+    if label is not None:
+        label = {name if name in numbers else _whole(name) for name in label}
     if unknown := [name for name in label or () if name not in numbers]:
         return unknown_label(where, f"label {unknown[0]!r} is none of {', '.join(list(numbers)[:10])}")
     found = None if label is None else tuple(sorted(numbers[name] for name in label))
     single = found if kind == "multilabel" or found is None else found[0]
     name = os.path.basename(where) if row.get("id") in (None, "") else str(row["id"])
-    # One image has one path, however a list spells it.
-    return checked(where, Record(name, Path(os.path.normpath(images / img)), text, single))
+    return checked(where, Record(name, image, text, single))
 
 
-def _split_off(images: Path, rows: list[Row], description: Description, path: Path) -> dict[Path, str]:
-    """The split of each image that is taken out of training.
+def _swallowed(images: Path, row: dict) -> str:
+    """The image of another row that a field over several lines holds; empty where there is none."""
+    for text in row.values():
+        lines = text.splitlines()[1:] if isinstance(text, str) else []
+        for part in (part.strip() for line in lines for part in line.split(",")):
+            if "." in part and os.path.isfile(images / part):
+                return part
+    return ""
 
-    The images are ordered by a hash of seed and name, so that neither their order in the list nor
-    the machine matters, and an image that is added moves few others.
+
+def _split_off(
+    images: Path, groups: dict[Path, set[str]], description: Description, path: Path
+) -> dict[Path, str]:
+    """The split of each image that is taken out of training; ``groups`` has the groups of each image.
+
+    The images, or where there are groups these, are ordered by a hash of seed and name, so that
+    neither their order in the list nor the machine matters, and one that is added moves few others.
     """
 
-    def rank(image: Path) -> bytes:
-        return hashlib.sha256(f"{description.seed}/{os.path.relpath(image, images)}".encode()).digest()
+    def rank(name: str) -> bytes:
+        return hashlib.sha256(f"{description.seed}/{name}".encode()).digest()
 
-    ordered = sorted({row.img for row in rows if isinstance(row, Record)}, key=rank)
+    units = _units(images, groups)
+    ordered = sorted(set(units.values()), key=rank)
     taken, start = {}, 0
     for split, share in description.split_off.items():
         count = round(share * len(ordered))
         if not count:
-            raise ValueError(f"{path}: split_off {split} {share}: that share of {len(ordered)} images is none")
+            what = "images" if all(found == {""} for found in groups.values()) else "groups"
+            raise ValueError(f"{path}: split_off {split} {share}: that share of {len(ordered)} {what} is none")
         taken |= dict.fromkeys(ordered[start : start + count], split)
         start += count
-    return taken
+    return {image: taken[unit] for image, unit in units.items() if unit in taken}
+
+
+def _units(images: Path, groups: dict[Path, set[str]]) -> dict[Path, str]:
+    """What each image is drawn with: itself, or the images that share a group with it, directly or through others.
+
+    A unit is called after its image, or after its first group by the alphabet.
+    """
+    parent: dict[str, str] = {}
+
+    def unit(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    names = {image: os.path.relpath(image, images) for image in groups}
+    for image, found in groups.items():
+        for group in found - {""}:
+            # A null character is in no file's name, and comes first in the alphabet.
+            first, other = sorted((unit(names[image]), unit(f"\0{group}")))
+            parent[other] = first
+    return {image: unit(name) for image, name in names.items()}

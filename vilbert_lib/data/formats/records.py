@@ -1,7 +1,10 @@
 """What every reader gives: records, what was left out and why, and the task they belong to."""
 
+import filecmp
 import hashlib
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -69,7 +72,10 @@ class Task:
     ``annotations`` lists the files that define the samples, and the folders of which the names of
     the images do; ``rows`` reads a dataset's folder and tells the split of each row; ``labels``
     names the classes in order; ``images`` is the folder below which the images lie; ``overlaps``
-    are pairs of splits that share samples in the dataset as it is published.
+    are pairs of splits that share samples in the dataset as it is published. ``groups`` gives the
+    groups of samples in each list that are to stay in one split, and ``draws_groups`` tells whether
+    splits are taken from a list by these; ``labels_are_given`` is true where the names of the classes
+    are written down, not gathered from the samples.
     """
 
     name: str
@@ -79,6 +85,9 @@ class Task:
     labels: Callable[[Path], tuple[str, ...]]
     images: Callable[[Path], Path] = lambda folder: folder
     overlaps: tuple[frozenset[str], ...] = ()
+    groups: Callable[[Path], dict[str, set[str]]] = lambda folder: {}
+    draws_groups: Callable[[Path], bool] = lambda folder: False
+    labels_are_given: bool = False
 
     def folder(self, data_root: Path) -> Path:
         """The dataset's folder below ``data_root``; a FileNotFoundError names what is missing."""
@@ -113,10 +122,13 @@ class Task:
         return self.read(data_root, on_error).splits
 
     def fingerprint(self, data_root: Path) -> str:
-        """Twelve hex digits that identify the samples: the hash of the annotations."""
-        parts = _digest(
-            *(path if path.is_dir() else existing(path) for path in self.annotations(self.folder(data_root)))
-        )
+        """Twelve hex digits that identify the samples: the hash of the annotations.
+
+        Where splits are taken from a list by groups, this is part of the hash: it changes what a split holds.
+        """
+        folder = self.folder(data_root)
+        parts = _digest(*(path if path.is_dir() else existing(path) for path in self.annotations(folder)))
+        parts += b"groups" if self.draws_groups(folder) else b""
         return hashlib.sha256(self.name.encode() + parts).hexdigest()[:12]
 
 
@@ -137,11 +149,19 @@ def text_problem(where: str, text: str) -> Problem | None:
     """What is wrong with a text, if anything."""
     if not text.strip():
         return Problem(where, "no text", "the text is empty")
+    if not is_utf_8(text):
+        fix = ": save the list as UTF-8" if re.search("[\udc80-\udcff]", text) else ""
+        return Problem(where, "broken line", f"text {text!r} is not UTF-8{fix}")
+    return None
+
+
+def is_utf_8(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8: lone surrogates stand for bytes that are not."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return Problem(where, "broken line", f"text {text!r} is not UTF-8")
-    return None
+        return False
+    return True
 
 
 def checked(where: str, record: Record) -> Record | Problem:
@@ -150,15 +170,98 @@ def checked(where: str, record: Record) -> Record | Problem:
         return problem
     if not os.path.isfile(record.img):  # unlike Path.is_file it is no error for a name that cannot be
         return missing_image(where, record.img)
+    if not is_utf_8(f"{record.id}{record.img}"):
+        what = f"id {record.id!r}, image {str(record.img)!r}: a name is not UTF-8: save the list as UTF-8"
+        return Problem(where, "broken line", f"{what} and rename the file")
     return record
 
 
+def image_path(images: Path, name: str, root: Path) -> Path:
+    """The file ``name`` below the folder ``images``; one image has one path, however a list spells it.
+
+    Parameters
+    ----------
+    images : Path
+        The folder to which names are relative.
+    name : str
+        A path as it stands in a list.
+    root : Path
+        The data root.
+
+    Raises
+    ------
+    ValueError
+        If ``..`` or an absolute path leads out of both ``images`` and ``root``.
+    """
+    path = images / name
+    if not os.path.isabs(name) and ".." not in path.relative_to(images).parts:
+        return path
+    if not (is_below(path, images) or is_below(path, root)):
+        raise ValueError(
+            f"{name!r} lies outside the data root {root} and the images' folder {images}: move the file there, "
+            "or, for data of your own, name its folder as images in task.json"
+        )
+    return settled(path)
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether ``path`` lies in ``folder`` once all links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def settled(path: Path) -> Path:
+    """``path`` without ``..``; after a link ``..`` leads where the system goes, not one name back."""
+    plain, real = os.path.normpath(path), os.path.realpath(path)
+    return Path(plain if os.path.realpath(plain) == real else real)
+
+
+def distinct(where: str, row: Row, seen: dict[str, tuple[str, Record]]) -> Row:
+    """``row``, or a problem where an earlier row of its list, kept in ``seen``, gave its id to another sample."""
+    if not isinstance(row, Record):
+        return row
+    first, record = seen.setdefault(row.id, (where, row))
+    if (record.text, record.label) == (row.text, row.label) and (
+        record.img == row.img or filecmp.cmp(record.img, row.img, shallow=False)
+    ):
+        return row
+    what = f"id {row.id!r} is that of another sample in {first}: give each sample an id of its own"
+    return Problem(where, "repeated id", what)
+
+
+def doubtful_labels(names: tuple[str, ...]) -> list[str]:
+    """What may be a mistake in the names of classes, a sentence each: two that read alike, or a missing value."""
+    found: list[str] = []
+    first: dict[str, str] = {}
+    for name in names:
+        letters = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+        plain = " ".join(unicodedata.normalize("NFKC", "".join(letters).casefold()).split())
+        if (other := first.setdefault(plain, name)) != name:
+            found.append(f"labels {other!a} and {name!a} differ in case, blanks or Unicode form only")
+        if plain in ("nan", "<na>", "nat", "null"):
+            found.append(f"label {name!r} reads like a missing value: leave the label empty")
+    return found
+
+
 def missing_image(where: str, image: Path) -> Problem:
-    return Problem(where, "missing image", f"image {image} is missing")
+    return Problem(where, "missing image", f"image {image} is missing{_other_spelling(image)}")
+
+
+def _other_spelling(image: Path) -> str:
+    """Under which name of other bytes, Latin-1 or another Unicode form, the file is there, in words."""
+    if image.name.isascii() or not os.path.isdir(image.parent):
+        return ""
+
+    def plain(name: str) -> str:
+        name = name if is_utf_8(name) else os.fsencode(name).decode("latin-1")
+        return unicodedata.normalize("NFC", name)
+
+    names = sorted(name for name in os.listdir(image.parent) if plain(name) == plain(image.name))
+    return f"; there is {names[0]!a}, the same name in other bytes: rename that file" if names else ""
 
 
 def broken_line(where: str, error: ValueError) -> Problem:
-    return Problem(where, "broken line", f"broken line ({error})")
+    fix = "; save the list as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+    return Problem(where, "broken line", f"broken line ({error}{fix})")
 
 
 def unknown_label(where: str, what: str) -> Problem:

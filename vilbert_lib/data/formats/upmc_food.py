@@ -1,12 +1,14 @@
 """UPMC Food-101 (Wang et al. 2015): photographs of dishes and the titles of the pages they come from.
 
-The lists are CSV without header: image, title, class. Samples without a title are left out.
+The lists have no header. A line is a sample: image, title and class, separated by commas. Their
+quotes are not reliable: a title may hold a stray one. Samples without a title are left out.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from vilbert_lib.data.formats.files import csv_rows, remember
+from vilbert_lib.data.formats.files import read_text, remember
 from vilbert_lib.data.formats.records import (
     LeftOut,
     Record,
@@ -15,10 +17,14 @@ from vilbert_lib.data.formats.records import (
     broken_line,
     checked,
     holding_out,
+    image_path,
     unknown_label,
 )
 
 PARTS = ("train", "test")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+# A title in quotes may run over lines, but over none that begins with the name of an image: that is the next row.
+_OVER_LINES = re.compile(r'[^,"\n]*,"(?:[^"\n]|""|\n(?!\S+\.\w+,))*",[^,"\n]*$', re.MULTILINE)
 
 
 def titles(folder: Path, part: str) -> Path:
@@ -32,19 +38,40 @@ def dishes(folder: Path) -> tuple[str, ...]:
 
 @remember
 def _dishes(path: Path) -> tuple[str, ...]:
-    return tuple(sorted({row[2] for _, row in csv_rows(path) if isinstance(row, list) and len(row) == 3}))
+    return tuple(sorted({row[2] for _, row in _fields(path) if len(row) == 3}))
+
+
+def _fields(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """File and line, and image, title and class there, for every line that is not blank.
+
+    Image and class are the first and the last field, and all between is the title. Quotes are
+    characters, except those around a whole field in which the others are doubled.
+    """
+    content, start, number = read_text(path), 0, 1
+    while start < len(content):
+        whole = _OVER_LINES.match(content, start)
+        end = content.find("\n", start)
+        row = whole[0] if whole else content[start : end if end >= 0 else None]
+        image, *between = row.rstrip("\r").split(",")
+        fields = [image, ",".join(between[:-1]), between[-1]] if len(between) > 1 else [image, *between]
+        if row.strip():
+            yield f"{path}:{number}", [_unquoted(field) for field in fields]
+        start, number = start + len(row) + 1, number + row.count("\n") + 1
+
+
+def _unquoted(field: str) -> str:
+    quoted = _QUOTED.fullmatch(field)
+    return quoted[1].replace('""', '"') if quoted else field
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
     classes = {dish: number for number, dish in enumerate(dishes(folder))}
     for part in PARTS:
-        for where, row in csv_rows(titles(folder, part)):
+        for where, row in _fields(titles(folder, part)):
             yield holding_out(part, _sample(folder, part, where, row, classes))
 
 
-def _sample(folder: Path, part: str, where: str, row: list[str] | ValueError, classes: dict[str, int]) -> Row:
-    if isinstance(row, ValueError):
-        return broken_line(where, row)
+def _sample(folder: Path, part: str, where: str, row: list[str], classes: dict[str, int]) -> Row:
     if len(row) != 3:
         return broken_line(where, ValueError(f"{len(row)} columns instead of image, title and class"))
     image, title, dish = row
@@ -53,7 +80,11 @@ def _sample(folder: Path, part: str, where: str, row: list[str] | ValueError, cl
     if dish not in classes:
         return unknown_label(where, f"class {dish!r} is not in the training list")
     # Both parts count their images from 0.
-    name, file = f"{part}-{Path(image).stem}", folder / "images" / part / dish / image
+    name = f"{part}-{Path(image).stem}"
+    try:
+        file = image_path(folder / "images" / part / dish, image, folder.parent)
+    except ValueError as error:
+        return broken_line(where, error)
     return checked(where, Record(name, file, title, classes[dish]))
 
 

@@ -17,6 +17,7 @@ from vilbert_lib.data.formats.records import (
     Row,
     Task,
     broken_line,
+    distinct,
     holding_out,
     missing_image,
     text_problem,
@@ -83,10 +84,11 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
         questions = read_json(path, dict).get("questions")
         if not isinstance(questions, list):
             raise ValueError(f"{path}: no list under 'questions'")
+        seen = {}
         for number, entry in enumerate(questions):
-            yield holding_out(
-                split, _question(images, known, part, f"{path}: entry {number}", entry, answers, numbers)
-            )
+            where = f"{path}: entry {number}"
+            row = _question(images, known, part, where, entry, answers, numbers)
+            yield holding_out(split, distinct(where, row, seen))
 
 
 def _question(images: Path, known: set[str], part: str, where: str, entry, answers: dict, numbers: dict) -> Row:

@@ -18,6 +18,7 @@ from vilbert_lib.data.synthetic.knobs import Knobs
 from vilbert_lib.data.synthetic.world import Sizes
 
 VERSION = 3
+GENERATOR = "vilbert_lib.data.synthetic"
 WORLDS = {module.WORLD.name: module.WORLD for module in (memes, genres, dishes, questions, captions)}
 TASKS = tuple(WORLDS)
 
@@ -35,7 +36,7 @@ def _manifest(n_train: int, n_test: int, seed: int, knobs: Knobs, tasks: Sequenc
     worlds = [world for name, world in WORLDS.items() if name in tasks]
     truths = {world.name: world.truth(knobs) for world in worlds}
     manifest = {
-        "generator": "vilbert_lib.data.synthetic",
+        "generator": GENERATOR,
         "version": VERSION,
         "seed": seed,
         "n_train": n_train,
@@ -94,9 +95,18 @@ def make_root(
 
 
 def read_manifest(root: Path) -> dict | None:
-    """The manifest of a synthetic root; None: the root holds real data."""
+    """The manifest of a synthetic root; None where there is none or another program wrote it: real data.
+
+    Raises ValueError where a manifest of the generator is damaged.
+    """
     path = Path(root) / "MANIFEST.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file() or GENERATOR.encode() not in (content := path.read_bytes()):
+        return None
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON: {error}; remove the root and make it anew") from error
+    return manifest if isinstance(manifest, dict) and manifest.get("generator") == GENERATOR else None
 
 
 def drawn_with(root: Path, task: str) -> dict | None:
