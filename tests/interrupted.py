@@ -29,9 +29,9 @@ def small_run(profile: Profile, root: Path, objectives: tuple[str, ...] = (), **
         quick,
         root,
         "conceptual_captions" if objectives else "hateful_memes",
-        "middle_fusion",
+        "t1-v1",
         objectives=objectives,
-        model={"num_layers": 2, "t_biattention_ids": (1,), "v_biattention_ids": (1,)},
+        model={"num_layers": 2},
         train={"epochs": 2, "n_train": 22, "augment": True} | train,
     )
 

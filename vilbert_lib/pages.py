@@ -2,8 +2,11 @@
 
 import ast
 import base64
+import html
 import io
+import os
 import re
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -17,34 +20,75 @@ from vilbert_lib.runs import device_name
 def tidy(notebook: NotebookNode, hidden: dict[str, str] | None = None) -> NotebookNode:
     """Take out of an executed notebook what differs from run to run and machine to machine.
 
-    Progress (stderr), timings and papermill's metadata go; ``hidden`` maps texts to what stands
-    in their place.
+    Progress (stderr), timings and papermill's metadata go; ``hidden`` maps paths to what stands in their place, in
+    outputs that are text and in the injected parameters. Pictures and all other code stay as they are.
     """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
+    hidden = hidden or {}
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}
         if "injected-parameters" in tags:
             cell.id = "injected-parameters"
+            cell.source = hide(cell.source, hidden)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    return _replace(notebook, hidden or {})
+            for output in cell.outputs:
+                _hide_in_output(output, hidden)
+    return notebook
 
 
-def _replace(value, hidden: dict[str, str]):
-    if isinstance(value, str):
-        for text, stand_in in hidden.items():
-            value = value.replace(text, stand_in)
-        return value
-    if isinstance(value, dict):
-        for name in value:
-            value[name] = _replace(value[name], hidden)
-    elif isinstance(value, list):
-        value[:] = [_replace(item, hidden) for item in value]
-    return value
+def _hide_in_output(output: NotebookNode, hidden: dict[str, str]) -> None:
+    if "text" in output:
+        output.text = hide(output.text, hidden)
+    data = output.get("data", {})
+    for kind, spell in (("text/plain", str), ("text/markdown", escape_markdown), ("text/html", html.escape)):
+        if kind in data:  # a path and its stand-in are spelled as the rest of the text is
+            data[kind] = hide(data[kind], {spell(path): spell(stand_in) for path, stand_in in hidden.items()})
+
+
+_NOT_TEXT = re.compile(r"(data:[\w/+.-]+;base64,[A-Za-z0-9+/=\n]+|\x1b\[[\d;]*m)")  # embedded files, colours
+
+
+def hide(text: str, hidden: dict[str, str]) -> str:
+    """Replace the paths in ``text`` by what ``hidden`` gives for each.
+
+    A path is replaced where it stands whole or begins a longer one: ``/d`` in ``/d/x``, not in ``/data`` or
+    ``/a/d``. Embedded files (``data:...;base64``) stay as they are.
+    """
+    parts = _NOT_TEXT.split(text)
+    begins = r"(?:(?<![\w.~+-])|(?<=\\[nrt]))(?<![\w.~+:-]/)"  # also behind a newline that is written as \n
+    for path, stand_in in hidden.items():
+        whole = re.compile(rf"{begins}{re.escape(path)}(?![\w~+-]|\.\w)")
+        parts[::2] = [whole.sub(lambda _, stand_in=stand_in: stand_in, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+_SPECIAL = re.compile(
+    r"[\\`*$]"
+    r"|(?<!\w)_|_(?!\w)"  # within a word it is a character like others
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # HTML
+    r"|\[(?=\^)|\](?=[(\[])"  # footnotes and links
+    r"|\{(?=\{)"  # substitutions
+    r"|^[#>%+=:~([-]"  # at the beginning: headings, lists, quotes, fences, targets
+)
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` as Markdown that shows it character by character, on one line."""
+    text = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
+
+
+def as_code(text: str) -> str:
+    """``text`` as a Markdown code span, on one line."""
+    text = " ".join(text.split())
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def with_light_pictures(notebook: NotebookNode) -> NotebookNode:
@@ -72,9 +116,9 @@ def declared(notebook: NotebookNode) -> dict:
 
 
 def data_of(notebook: NotebookNode) -> str:
-    """What an executed notebook says of its data, as :func:`vilbert_lib.data.synthetic.describe` words it."""
+    """What an executed notebook says of its data in :func:`vilbert_lib.data.synthetic.describe`, as Markdown."""
     for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
-        text = output.get("text", "") + output.get("data", {}).get("text/markdown", "")
+        text = escape_markdown(output.get("text", "")) + output.get("data", {}).get("text/markdown", "")
         if named := re.search(r"synthetic data \([^)]*\)|real data", text, re.IGNORECASE):
             return named[0][0].lower() + named[0][1:]
     return ""
@@ -109,7 +153,8 @@ def _machine_paths(values: dict) -> dict[str, str]:
     hidden = {str(paths.REPOSITORY): ".", str(Path.home()): "~"}
     for name, value in values.items():
         if isinstance(value, str) and Path(value).is_absolute():
-            hidden |= {value: f"<{name}>", str(Path(value).resolve()): f"<{name}>"}
+            hidden |= {str(Path(value)): f"<{name}>", str(Path(value).resolve()): f"<{name}>"}
+    hidden.pop("/", None)  # begins every path
     return dict(sorted(hidden.items(), key=lambda pair: -len(pair[0])))
 
 
@@ -123,17 +168,18 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     """
     notebook = nbformat.read(executed, as_version=4)
     took = notebook.metadata.get("papermill", {}).get("duration")
-    values = injected(notebook)
-    hidden = _machine_paths(values)
+    given = injected(notebook)
+    hidden = _machine_paths(given)
     with_light_pictures(tidy(notebook, hidden))
     if entry:
         title, _, rest = notebook.cells[0].source.partition("\n")
-        listed = ", ".join(f"`{name}` = `{_replace(value, hidden)}`" for name, value in values.items())
+        values = {name: hide(str(value), hidden) for name, value in given.items()}
+        listed = ", ".join(f"`{name}` = {as_code(value)}" for name, value in values.items())
         data, usual = data_of(notebook), declared(notebook)
         own = [
-            f", {name} {_replace(value, hidden)}"
+            f", {name} {escape_markdown(value)}"
             for name, value in values.items()
-            if not isinstance(value, list) and name != "data_root" and value != usual.get(name)
+            if not isinstance(given[name], list) and name != "data_root" and given[name] != usual.get(name)
         ]
         about = (
             f"*Run of {entry} with {listed or 'the default parameters'}{f', on {data}' if data else ''};"
@@ -141,7 +187,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
             + "*"
         )
         if sentences := found(notebook):
-            about += f"\n\n**Found.** {_replace(sentences[0], hidden)}"
+            about += f"\n\n**Found.** {sentences[0]}"
         notebook.cells[0].source = f"# {entry}: {title.removeprefix('# ')}{''.join(own)}\n\n{about}\n{rest}"
     elif scale:
         title, _, rest = notebook.cells[0].source.partition("\n")
@@ -157,7 +203,23 @@ def write(path: Path, notebook: NotebookNode) -> bool:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return True
+
+
+def check_writable(folder: Path) -> None:
+    """Raise an OSError that names ``folder`` where no page can be written into it, before one is made."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"nothing can be written into {folder}: {error.strerror}; VILBERT_BOOK names another folder for pages"
+        ) from error

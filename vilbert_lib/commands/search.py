@@ -51,6 +51,9 @@ def search_on(arguments: argparse.Namespace) -> None:
     from vilbert_lib.config import profile
     from vilbert_lib.data import synthetic
 
+    for name, least in (("trials", 1), ("at_once", 0), ("heartbeat", 1)):
+        if (value := getattr(arguments, name)) < least:
+            raise ValueError(f"--{name.replace('_', '-')} {value} must be at least {least}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(arguments).items()}
     plan = search.Search(**{name: given[name] for name in search.Search.__dataclass_fields__})
     scale = profile(arguments.profile)

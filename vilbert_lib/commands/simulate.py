@@ -24,8 +24,9 @@ def simulate(arguments: argparse.Namespace) -> None:
     """Simulate, and write both tables."""
     from vilbert_lib.analysis.statistics.simulate import error_rates, side_by_side
 
-    if arguments.seed < 0:
-        raise ValueError(f"--seed {arguments.seed} must not be negative")
+    for name, least in (("draws", 1), ("seed", 0), ("jobs", 1)):
+        if (value := getattr(arguments, name)) < least:
+            raise ValueError(f"--{name} {value} must be at least {least}")
     arguments.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     rates = error_rates(arguments.draws, seed=arguments.seed, jobs=arguments.jobs)
     write(rates, arguments.out / "type_one_error.csv")

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from vilbert_lib import paths
 from vilbert_lib.config import PROFILES, ModelConfig, RunConfig, TrainConfig, choose
 
 
@@ -19,6 +20,16 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--planned", metavar="FILE", help="a run as `plan` describes it; nothing else is named then"
     )
+    parser.add_argument(
+        "--run",
+        default="",
+        dest="run_id",
+        metavar="ID",
+        help="a run of the archive, to have its weights; of the rest only --data-root is named then",
+    )
+    parser.add_argument(
+        "--weights", action="store_true", help="train it even where the archive keeps its results, for its weights"
+    )
     parser.add_argument("--task", help="such as conceptual_captions")
     parser.add_argument("--architecture", help="such as middle_fusion")
     parser.add_argument("--objectives", default="", help="of pretraining, such as mlm,ap; none: fine-tuning")
@@ -26,23 +37,39 @@ def add_to(commands) -> None:
     parser.add_argument("--data-root", default="", metavar="FOLDER", help="default: the profile's synthetic root")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start-from", default="", metavar="RUN", help="id of a finished pretraining run")
-    parser.add_argument("--train", nargs="+", default=[], metavar="NAME=VALUE", help="such as lr=1e-4 epochs=2")
-    parser.add_argument("--model", nargs="+", default=[], metavar="NAME=VALUE", help="such as pooling=mean")
+    parser.add_argument(
+        "--train", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="such as lr=1e-4 epochs=2"
+    )
+    parser.add_argument(
+        "--model", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="such as pooling=mean"
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="between two checkpoints")
     parser.set_defaults(run=train)
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train the run that the arguments describe and say where it lies."""
-    from vilbert_lib import runs
+    """Train the run that the arguments describe and print its folder, or that only its results are here."""
+    from vilbert_lib import explain, runs
     from vilbert_lib.runs import planning
     from vilbert_lib.training import processes
 
     processes.start()
-    config, root = planning.read(Path(arguments.planned)) if arguments.planned else _described(arguments)
-    [run] = runs.ensure([config], root, checkpoint_seconds=arguments.checkpoint_seconds)
-    if processes.is_first():
+    if arguments.run_id:
+        config = runs.open_run(arguments.run_id).config
+        root = explain.root_of(config, arguments.data_root)
+    else:
+        config, root = planning.read(Path(arguments.planned)) if arguments.planned else _described(arguments)
+    weights = arguments.weights or bool(arguments.run_id)
+    [run] = runs.ensure([config], root, weights=weights, checkpoint_seconds=arguments.checkpoint_seconds)
+    if not processes.is_first():
+        return
+    if run.trained:
         print(run.folder)
+    else:
+        print(
+            f"not trained: the results of {config.id} are kept in the archive {paths.archive()}, without its"
+            f" weights. To train it for them: python -m vilbert_lib train --run {config.id}"
+        )
 
 
 def _described(arguments: argparse.Namespace) -> tuple[RunConfig, Path]:
@@ -77,6 +104,8 @@ def settings(cls, pairs: list[str]) -> dict[str, Any]:
         if not sign:
             raise ValueError(f"{pair!r} is not of the form name=value")
         kind = kinds[choose(f"field of {cls.__name__}", name, [field.name for field in fields(cls)])]
+        if name in values:
+            raise ValueError(f"{pair!r}: {name} is given twice; give it once")
         try:
             values[name] = _READERS.get(kind, str)(text)
         except (ValueError, KeyError):

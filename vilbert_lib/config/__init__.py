@@ -4,7 +4,14 @@ A run's name is the hash of its configuration: equal configurations are the same
 the data lies and whoever started it.
 """
 
-from vilbert_lib.config.architectures import ARCHITECTURES, BASELINES, architecture_of, arrange, placement
+from vilbert_lib.config.architectures import (
+    ARCHITECTURES,
+    BASELINES,
+    architecture_of,
+    arrange,
+    check_arranged,
+    placement,
+)
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
 from vilbert_lib.config.plain import from_dict, to_dict
@@ -27,6 +34,7 @@ __all__ = [
     "TrainConfig",
     "architecture_of",
     "arrange",
+    "check_arranged",
     "choose",
     "from_dict",
     "placement",

@@ -57,7 +57,17 @@ _SPELLED = re.compile(r"t(\d+(?:\.\d+)*)-v(\d+(?:\.\d+)*)")
 
 def arrange(model: ModelConfig, architecture: str) -> ModelConfig:
     """``model`` with co-attention where the architecture has it, or as the named baseline."""
-    if architecture in BASELINES:
-        return dataclasses.replace(model, **BASELINES[architecture])
     t_ids, v_ids = placement(architecture)
-    return dataclasses.replace(model, t_biattention_ids=t_ids, v_biattention_ids=v_ids)
+    baseline = BASELINES.get(architecture, {})
+    return dataclasses.replace(model, t_biattention_ids=t_ids, v_biattention_ids=v_ids, **baseline)
+
+
+def check_arranged(model: ModelConfig, architecture: str) -> None:
+    """Raise a ValueError where ``model`` differs from what the name ``architecture`` stands for."""
+    named = arrange(model, architecture)
+    for item in dataclasses.fields(model):
+        found, meant = getattr(model, item.name), getattr(named, item.name)
+        if found != meant:
+            spelled = architecture_of(model.t_biattention_ids, model.v_biattention_ids)
+            fix = f"name it {spelled!r}" if "ids" in item.name else f"leave {item.name} out"
+            raise ValueError(f"architecture {architecture!r} has {item.name} {meant!r}, not {found!r}: {fix}")

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from vilbert_lib.config.fields import at_least, distinct, settle
@@ -56,12 +58,22 @@ class RunConfig:
 
     def __post_init__(self):
         settle(self)
+        self._check_names()
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed {self.seed} must lie in 0..{2**31 - 1}")
         distinct("objective", self.objectives)
         if self.objectives and self.start_from:
             raise ValueError(f"start_from {self.start_from!r} is for fine-tuning: pretraining starts afresh")
         self._refuse_what_learns_nothing()
+
+    def _check_names(self) -> None:
+        """Both names are part of the run's directory, which must lie in the run store."""
+        if Path(self.task).name != self.task or self.task in ("", "..") or "\0" in self.task:
+            raise ValueError(f"task {self.task!r} must be the name of a folder, without a path")
+        if not re.fullmatch(r"\w[\w.-]*", self.architecture, re.ASCII):
+            raise ValueError(
+                f"architecture {self.architecture!r} must be made of letters, digits, _, points and dashes"
+            )
 
     def _refuse_what_learns_nothing(self) -> None:
         streams, train = self.model.streams, self.train

@@ -11,7 +11,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, PlainTextFigure, legend_above, panel_axes
 
 MAP = "cividis"
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # for and against a class, told apart by colour-blind readers
@@ -34,6 +34,7 @@ def overlays(
         figsize=(size * (len(columns) + 1), (size + 0.22) * len(maps)),
         squeeze=False,
         layout="constrained",
+        FigureClass=PlainTextFigure,
     )
     for row, (name, found) in zip(axes, maps.items(), strict=True):
         row[0].imshow(image)
@@ -169,6 +170,7 @@ def explanation(
         figsize=(7.2, 4.1 + 0.36 * len(lines)),
         height_ratios=[3.6, 0.25 + 0.36 * len(lines)],
         layout="constrained",
+        FigureClass=PlainTextFigure,
     )
     axes["image"].imshow(image)
     overlay(axes["map"], image, patches)

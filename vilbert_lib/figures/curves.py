@@ -64,6 +64,7 @@ def lines(
             line_with_range(axis, rows.groupby(x)[y], colour, marker=marker, ms=4, label=str(group))
         if log_x:
             axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter("{x:g}")
         elif pd.api.types.is_integer_dtype(table[x]):
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(title=str(name), xlabel=labels[x], ylabel=labels[y])

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, PlainTextFigure, legend_above, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -23,6 +23,7 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
         sharex="col",
         sharey="row",
         layout="constrained",
+        FigureClass=PlainTextFigure,
     )
     for row, (target, label) in zip(axes, targets.items(), strict=True):
         for axis, measure in zip(row, measures, strict=True):

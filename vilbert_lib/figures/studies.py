@@ -148,6 +148,7 @@ def batch_bias(table: pd.DataFrame) -> Figure:
             axis.plot(rows.batch, rows[name], color=COLOURS[i], marker=MARKERS[i], ms=4, label=name)
         axis.axhline(rows["all"].iloc[0], color="0.3", lw=1, ls="--", label="whole sample")
         axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set(title=str(pair), xlabel="samples in a batch", ylabel=MEASURES["unbiased_cka"].title)
     legend_above(figure, axes[0])
     return figure

@@ -3,16 +3,40 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers; heat maps use ``cividis``.
 """
 
+import os
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from pandas.api.typing import SeriesGroupBy
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
 LINES = ["-", "--", ":"]  # for more names than colours
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+
+
+class PlainTextFigure(Figure):
+    """A figure whose texts are drawn character by character: a ``$`` in a label or text begins no formula."""
+
+    def draw(self, renderer) -> None:
+        with plt.rc_context({"text.parse_math": False}):  # for ticks that are made while it is drawn
+            for text in self.findobj(Text):
+                text.set_parse_math(False)
+            super().draw(renderer)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write ``figure`` beside ``path`` and move it there, so that a full disk leaves the old file as it was."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        figure.savefig(unfinished, format=path.suffix.removeprefix("."), dpi=150)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def use_style() -> None:
@@ -42,9 +66,8 @@ def panel_axes(
     """A figure of ``count`` panels, ``columns`` in a row, each row ``height`` inches high."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height * rows), squeeze=False, layout="constrained", **shared
-    )
+    size = {"figsize": (width, height * rows), "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, squeeze=False, FigureClass=PlainTextFigure, **size, **shared)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, list(axes.flat[:count])

@@ -170,9 +170,9 @@ def test_a_study_of_something_else_is_left_alone(scale, tiny_root):
 
 def test_a_database_that_cannot_be_opened_is_told_without_its_password(scale, tiny_root, tmp_path):
     (paths.studies() / "broken.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(OSError, match="cannot be opened: file is not a database"):
+    with pytest.raises(OSError, match="cannot be used: file is not a database"):
         search.read("broken")
-    with pytest.raises(OSError, match="cannot be opened") as error:
+    with pytest.raises(OSError, match="search 'any': its database cannot be used") as error:
         search.read("any", storage=f"postgresql+psycopg://me:secret@/base?host={tmp_path}")
     assert "secret" not in str(error.value)
 

@@ -8,12 +8,14 @@ process that made it, and two processes may by chance write down the same propos
 import dataclasses
 import hashlib
 import json
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 from filelock import FileLock
@@ -147,7 +149,7 @@ def start(search: Search, profile: Profile, root: Path, *, storage: str = "", he
         search = dataclasses.replace(search, name=f"search-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}")
         settings["search"] = to_dict(search)
     paths.studies().mkdir(parents=True, exist_ok=True)
-    with FileLock(paths.studies() / f"{search.name}.lock"):
+    with FileLock(paths.studies() / f"{search.name}.lock"), _named_errors(search.name, storage):
         database = _open(storage or _file(search.name), heartbeat)
         study = optuna.create_study(
             storage=database, study_name=search.name, directions=search.directions, load_if_exists=True
@@ -165,9 +167,10 @@ def read(name: str, *, storage: str = "") -> Record:
     """The record of the search ``name``, to be looked at; a FileNotFoundError where there is none."""
     if not storage and not (paths.studies() / f"{name}.db").is_file():
         raise FileNotFoundError(f"search {name!r} does not exist below {paths.studies()}")
-    database = _open(storage or _file(name), 20)
     try:
-        study = optuna.load_study(study_name=name, storage=database)
+        with _named_errors(name, storage):
+            database = _open(storage or _file(name), 20)
+            study = optuna.load_study(study_name=name, storage=database)
     except KeyError:
         raise FileNotFoundError(f"search {name!r} does not exist in its database") from None
     search = from_dict(Search, study.user_attrs["settings"]["search"])
@@ -179,20 +182,29 @@ def read(name: str, *, storage: str = "") -> Record:
 
 
 def _file(name: str) -> str:
-    return f"sqlite:///{paths.studies() / name}.db"
+    """The address of the search's file, in which a path may hold any character, such as ``?``."""
+    return f"sqlite:///file:{quote(os.fsencode(paths.studies() / f'{name}.db'))}?uri=true"
 
 
 def _open(address: str, heartbeat: int) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     patient = {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
+    with _no_warning():
+        return RDBStorage(
+            address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat
+        )
+
+
+@contextmanager
+def _named_errors(name: str, storage: str) -> Iterator[None]:
+    """Errors of the database as an OSError that names the search, and the file if it is one."""
+    where = "" if storage else f" {paths.studies() / name}.db"  # an address may hold a password
     try:
-        with _no_warning():
-            return RDBStorage(
-                address, engine_kwargs=patient, heartbeat_interval=heartbeat, grace_period=GRACE * heartbeat
-            )
-    except (SQLAlchemyError, ImportError) as error:  # the address itself may hold a password
-        why = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise OSError(f"the database of the search cannot be opened: {why}") from error
+        yield
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        found = error.__cause__ if isinstance(error, StorageInternalError) else error
+        why = str(getattr(found, "orig", None) or found).splitlines()[0]
+        raise OSError(f"search {name!r}: its database{where} cannot be used: {why}") from error
 
 
 @contextmanager

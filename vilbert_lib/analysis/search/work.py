@@ -32,6 +32,8 @@ def work(
     ``pause`` seconds pass between two looks for work; ``loop_options`` are those of
     :func:`vilbert_lib.runs.ensure`.
     """
+    if n_trials < 1:
+        raise ValueError(f"n_trials {n_trials} must be at least 1")
     size = record.search.batch
     while True:
         record.fail_the_dead()
