@@ -46,6 +46,14 @@ def test_a_missing_field_is_a_value_error_that_names_it():
         from_dict(RunConfig, {"task": "hateful_memes"})
 
 
+def test_runs_from_before_select_were_selected_by_accuracy():
+    before = to_dict(TrainConfig(select="accuracy"))
+    assert "select" not in before and from_dict(TrainConfig, before).select == "accuracy"
+    assert to_dict(TrainConfig())["select"] == "macro_f1"
+    for select in ("loss", "accuracy", "auroc", "macro_f1"):
+        assert from_dict(TrainConfig, to_dict(TrainConfig(select=select))).select == select
+
+
 def test_numbers_of_other_libraries_are_the_same_run():
     plain = make(train=TrainConfig(epochs=3, lr=0.5, betas=(0.5, 0.75)))
     others = make(train=TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), betas=[np.float64(0.5), 0.75]))
@@ -128,6 +136,7 @@ CHANGES = {
     "train.augment": True,
     "train.n_train": 5,
     "train.n_eval": 5,
+    "train.select": "loss",
     "alignment.measures": ("cka",),
     "alignment.n_samples": 128,
     "alignment.k": 5,

@@ -156,6 +156,7 @@ def text_only(**train) -> RunConfig:
         (lambda: TrainConfig(weight_decay=-0.1), r"weight_decay -0\.1"),
         (lambda: TrainConfig(mim_weight=-1), r"mim_weight -1\.0"),
         (lambda: TrainConfig(contrastive_weight=1, batch_size=1), r"contrastive_weight 1\.0: a batch of one"),
+        (lambda: TrainConfig(select="f1"), "unknown select 'f1'; known: accuracy, auroc, loss, macro_f1"),
         (lambda: TrainConfig(balance="weight"), "unknown balance 'weight'; known: none, sampling, weights"),
         (lambda: TrainConfig(augment=1), "augment 1 must be of type bool"),
         (lambda: TrainConfig(gradient_checkpointing="no"), "gradient_checkpointing 'no'"),

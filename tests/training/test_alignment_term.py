@@ -31,10 +31,46 @@ def test_minibatch_cka_is_the_measure_of_this_name(n):
 @pytest.mark.parametrize("k", [1, 5, 12])
 def test_soft_neighbours_become_the_hard_ones(k):
     x, y = pair(40)
-    hard = MEASURES["mknn"](x, y, k=k)
+    hard = MEASURES["mknn"](x - x.mean(0), y - y.mean(0), k=k)
     far, near = (abs(float(soft_mknn(x, y, k, sharpness)) - hard) for sharpness in (0.1, 1e-6))
     assert near < 1e-6 < far
     assert float(soft_mknn(x, x, k)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("mean", [0, 2, 5, 20])
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+def test_soft_neighbours_ignore_a_common_mean_and_a_common_scale(mean, scale):
+    def value_and_gradient(mean, scale):
+        y_there = ((y + mean) * scale).requires_grad_()
+        value = soft_mknn((x + mean) * scale, y_there, 5)
+        [gradient] = torch.autograd.grad(value, y_there)
+        return float(value.detach()), gradient * scale
+
+    x, y = (features.float() for features in pair(32, 16, 12))
+    value, gradient = value_and_gradient(mean, scale)
+    wanted, wanted_gradient = value_and_gradient(0, 1)
+    assert 0.3 < wanted < 0.9 and wanted_gradient.norm() > 0.05
+    assert value == pytest.approx(wanted, rel=1e-4)
+    torch.testing.assert_close(gradient, wanted_gradient, rtol=1e-2, atol=1e-4)
+
+
+def test_samples_at_the_centre_and_equal_similarities_have_finite_gradients():
+    simplex = torch.eye(6, dtype=torch.float64)  # all cosines are equal after centring
+    centre = torch.cat([simplex, simplex.mean(0, keepdim=True)])
+    for x in (simplex, centre):
+        x = x.clone().requires_grad_()
+        value = soft_mknn(x, drawn(len(x), 3, 0), 2)
+        [gradient] = torch.autograd.grad(value, x)
+        assert torch.isfinite(value) and torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("measure", [unbiased_cka, lambda x, y: soft_mknn(x, y, 3)])
+def test_under_autocast_the_measures_are_computed_in_float32(measure):
+    x, y = (features.float() + 3 for features in pair(32))
+    for features in ((x, y), (x.bfloat16(), y.bfloat16())):
+        wanted = measure(*(f.float() for f in features))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(measure(*features), wanted)
 
 
 def test_gradients_are_those_of_small_differences():

@@ -79,6 +79,24 @@ def test_gradients_of_the_contrastive_term_are_those_of_its_values():
     assert torch.autograd.gradcheck(loss, (text, vision))
 
 
+def test_under_autocast_cosines_are_computed_in_float32(pretraining):
+    text, vision = unit(64, 32).float(), unit(64, 32, seed=1).float()
+    own, never = torch.arange(64), torch.eye(64, dtype=torch.bool).roll(1, 0)
+
+    def terms(text, vision):
+        return [
+            losses.info_nce(text, vision, own, 0.05, never)[0],
+            losses.contrastive((3 * text, vision), own, 0.05)[0],
+        ]
+
+    wanted = terms(text, vision)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(map(torch.equal, terms(text, vision), wanted))
+        patches = pretraining[0].predict_patches(torch.randn(9, 16))
+        assert patches.dtype == torch.float32
+        torch.testing.assert_close(patches.norm(dim=1), torch.ones(9), rtol=0, atol=1e-6)
+
+
 def test_the_loss_is_the_weighted_sum_of_its_terms():
     terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0)}
     assert float(losses.weighted(terms, {"a": 0.5, "b": 2.0, "c": 9.0})) == 7.0

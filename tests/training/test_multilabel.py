@@ -49,6 +49,7 @@ def test_figures_are_counted_label_by_label(monkeypatch):
             "test_accuracy": 9 / 12,
             "test_micro_f1": 2 * 5 / (2 * 5 + 2 + 1),
             "test_macro_f1": sum(f1) / 3,
+            "test_classes_predicted": 3,
         }
     )
 

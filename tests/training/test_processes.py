@@ -19,7 +19,8 @@ TINY = [
     "width=16", "heads=2", "coattention_width=16", "coattention_heads=2", "pooled_width=16", "patch_size=32",
 ]  # fmt: skip
 TRAIN = [
-    "epochs=2", "batch_size=8", "n_train=26", "n_eval=8", "contrastive_weight=0.5", "augment=false", "lr=0.001",
+    "epochs=2", "batch_size=4", "accumulation=2", "n_train=26", "n_eval=8", "contrastive_weight=0.5",
+    "augment=false", "lr=0.001",
 ]  # fmt: skip
 
 
@@ -97,7 +98,10 @@ def test_two_processes_give_the_curve_of_one(tiny_root, tmp_path, together, monk
 
 
 def test_fine_tuned_together_the_streams_are_pushed_over_the_whole_batch(tiny_root, tmp_path):
-    pushed = ["epochs=1", "batch_size=8", "n_train=16", "n_eval=8", "lr=0.001", "alignment_weight=0.5"]
+    pushed = [
+        "epochs=1", "batch_size=8", "accumulation=2", "n_train=28", "n_eval=8", "lr=0.001",
+        "alignment_weight=0.5", "balance=weights",
+    ]  # fmt: skip
     arguments = [
         "train", "--task", "hateful_memes", "--architecture", "middle_fusion", "--data-root", str(tiny_root),
         "--model", *TINY, "--train", *pushed,
@@ -129,7 +133,7 @@ def test_killed_together_they_go_on_together(tiny_root, tmp_path, together, monk
 
 @pytest.mark.parametrize(("changes", "message"), [
     ("batch_size=9", "batch_size 9 cannot be split evenly among 2 processes"),
-    ("n_train=25", "25 samples leave 1 for the last batch of 8, fewer than the 2 processes"),
+    ("n_train=25", "25 samples leave 1 for the last batch of 4, fewer than the 2 processes"),
 ])  # fmt: skip
 def test_what_cannot_be_shared_is_an_error_before_anything_is_trained(tiny_root, tmp_path, changes, message):
     made = subprocess.run(

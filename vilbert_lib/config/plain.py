@@ -5,7 +5,8 @@ import json
 from typing import get_type_hints
 
 #: Metadata of a field that was added when there were runs: at its default it is left out of the plain values,
-#: so that these runs keep their ids.
+#: so that these runs keep their ids. With ``before``, a value other than the default, it is left out at that
+#: value, with which the earlier runs were trained, and values without the field get it.
 LATER = {"left_out_at_default": True}
 
 
@@ -20,7 +21,10 @@ def _plain(value):
     return {
         item.name: _plain(getattr(value, item.name))
         for item in dataclasses.fields(value)
-        if not (item.metadata.get("left_out_at_default") and getattr(value, item.name) == item.default)
+        if not (
+            item.metadata.get("left_out_at_default")
+            and getattr(value, item.name) == item.metadata.get("before", item.default)
+        )
     }
 
 
@@ -33,7 +37,7 @@ def from_dict(cls, values: dict):
     required = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [name for name in required if name not in values]:
         raise ValueError(f"{cls.__name__} needs {', '.join(missing)}")
-    kwargs = {}
+    kwargs = {f.name: f.metadata["before"] for f in dataclasses.fields(cls) if "before" in f.metadata}
     for name, value in values.items():
         if dataclasses.is_dataclass(hints[name]):
             value = from_dict(hints[name], value)

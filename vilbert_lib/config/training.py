@@ -10,6 +10,7 @@ Precision = Literal["fp32", "bf16"]
 MimPositions = Literal["masked", "unmasked"]
 Balance = Literal["none", "weights", "sampling"]
 AlignmentTerm = Literal["unbiased_cka", "mknn"]
+Select = Literal["loss", "accuracy", "auroc", "macro_f1"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +26,18 @@ class TrainConfig:
     at which patches the latter compares. ``balance`` meets rare labels by ``weights`` of the loss, by
     ``sampling`` them more often, or not at all.
 
+    With ``accumulation`` so many batches make one step, on the mean over the targets of all of them; negatives and
+    neighbours of a sample come from its own batch.
+
+    ``select`` is the validation metric by which fine-tuning selects the best epoch: the smallest ``loss`` or the
+    largest of the others, ``auroc`` on binary tasks only. On imbalanced data the model that always predicts the
+    majority class can have the best accuracy; it never has the best ``macro_f1``, the mean of the classes' F1.
+    Pretraining selects by validation loss, whatever ``select`` is.
+
     ``alignment_weight`` times the alignment of the streams within a batch is taken from the loss of a
     labelled task: more than 0 pushes the streams together, less apart. ``alignment_term`` is its measure,
-    with ``alignment_k`` neighbours where it has any, ``alignment_layers`` are the layers of both streams that are
-    pushed (none named: the last).
+    with ``alignment_k`` neighbours where it has any, ``alignment_layers`` are the layers that are pushed (none
+    named: the last): of the deeper stream, each with the layer of the other at the same relative depth.
     """
 
     epochs: int = 10
@@ -57,6 +66,7 @@ class TrainConfig:
     alignment_term: AlignmentTerm = field(default="unbiased_cka", metadata=LATER)
     alignment_layers: tuple[int, ...] = field(default=(), metadata=LATER)
     alignment_k: int = field(default=5, metadata=LATER)
+    select: Select = field(default="macro_f1", metadata=LATER | {"before": "accuracy"})
 
     def __post_init__(self):
         settle(self)

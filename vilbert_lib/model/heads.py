@@ -61,4 +61,5 @@ class PretrainingModel(nn.Module):
 
     def predict_patches(self, states: Tensor) -> Tensor:
         """What the final vision states (M, D) say of their patches: unit vectors (M, D) to compare."""
-        return F.normalize(self.mim_head(self.vilbert.vit.norm(states)), dim=-1)
+        predicted = self.mim_head(self.vilbert.vit.norm(states))
+        return F.normalize(predicted.to(torch.promote_types(predicted.dtype, torch.float32)), dim=-1)

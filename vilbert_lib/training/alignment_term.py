@@ -1,19 +1,22 @@
-"""Alignment of the streams as a term of the loss: measures with a gradient, on the samples of a batch.
+"""Alignment of the two streams as a differentiable term of the loss, measured on the samples of a batch.
 
-X and Y are (n, d) and (n, e), their rows the same samples. Both measures are at most 1, and near their
-chance level (0; k / (n - 1)) where nothing is shared. Fewer than four samples, or features that are the
-same for all of them, are a ValueError: there is nothing that could be alike.
+X (n, d) and Y (n, e) hold the same n samples in their rows. Both measures are at most 1. They ignore a shift that
+is common to all samples and a common scale, and are computed in float32 at least, under autocast as well. If X and
+Y are unrelated, unbiased CKA is near 0, and soft mutual kNN exceeds k / (n - 1), by a tenth to a third at the
+default sharpness. Fewer than four samples, or features that are the same for all samples, raise a ValueError.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.model.streams import Output
+from vilbert_lib.representations import paired_layers
 from vilbert_lib.training import processes
 
-SHARPNESS = 0.05  # cosine distance from the edge of the neighbourhood over which membership fades
+SHARPNESS = 0.1  # width of a neighbourhood's edge, in standard deviations of a sample's similarities
+SMALLEST_SPREAD = 1e-6  # standard deviation of similarities below which they are rounding
+SMALLEST_NORM = 1e-3  # share of the mean norm below which a sample has no direction from the centre
 CONSTANT = 1e-9  # share of its size by which a layer must differ between samples
 VANISHING = 1e-10  # share of the squared size of the differences below which unbiased HSIC is rounding
 
@@ -24,14 +27,15 @@ def unbiased_cka(x: Tensor, y: Tensor) -> Tensor:
     The three estimates are unbiased, their ratio is not quite. Samples of which all but one are the same are a
     ValueError too: the estimator knows no variance without that of two pairs.
     """
-    x, y = _checked(x, "X"), _checked(y, "Y")
-    for name, features in (("X", x), ("Y", y)):
-        if not is_defined(features.detach()):
-            raise ValueError(
-                f"{name} is the same for all but one of {len(features)} samples: it has no unbiased CKA"
-            )
-    left, right = centred_gram(x), centred_gram(y)
-    return hsic(left, right) / (hsic(left, left) * hsic(right, right)).sqrt()
+    with torch.autocast(x.device.type, enabled=False):
+        x, y = _checked(x, "X"), _checked(y, "Y")
+        for name, features in (("X", x), ("Y", y)):
+            if not is_defined(features.detach()):
+                raise ValueError(
+                    f"{name} is the same for all but one of {len(features)} samples: it has no unbiased CKA"
+                )
+        left, right = centred_gram(x), centred_gram(y)
+        return hsic(left, right) / (hsic(left, left) * hsic(right, right)).sqrt()
 
 
 def hsic(left: Tensor, right: Tensor) -> Tensor:
@@ -61,15 +65,37 @@ def is_defined(x: Tensor) -> Tensor:
 
 
 def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Tensor:
-    """Mutual k nearest neighbours (Huh et al. 2024) with neighbourhoods that fade out at their edge.
+    """Mutual k nearest neighbours (Huh et al. 2024) with neighbourhoods whose edge is soft.
 
-    A sample belongs to another's neighbourhood by a logistic function of its cosine, one half midway
-    between the k-th and the next nearest. The smaller ``sharpness``, the nearer to ``mknn``, and the
-    fewer pairs have a gradient. A ValueError unless 0 < k < n - 1.
+    Neighbours are found by cosine similarity after the mean of the batch is subtracted. Sample j belongs to the
+    neighbourhood of sample i by a logistic function of (s_ij - e_i) / (sharpness * d_i), where s_i are the
+    similarities of i to the others, d_i is their standard deviation, and e_i lies midway between the k-th and the
+    next largest. Value and gradient therefore depend neither on a common shift nor on a common scale (the
+    gradient with respect to scaled features is divided by that scale).
+
+    As ``sharpness`` goes to 0 the value approaches ``mknn`` of :mod:`vilbert_lib.metrics` **on centred features**,
+    and fewer pairs have a gradient. ``mknn`` itself does not centre: with a large common mean its cosines are all
+    near 1, and its neighbours approach those by Euclidean distance in the subspace orthogonal to the mean.
+
+    Parameters
+    ----------
+    x, y : (n, d) and (n, e), the same samples
+    k : number of neighbours, 0 < k < n - 1
+    sharpness : width of the edge, in standard deviations of a sample's similarities
+
+    Returns
+    -------
+    A scalar in (0, 1], the mean over samples of the cosine between their two rows of memberships.
+
+    Raises
+    ------
+    ValueError
+        Fewer than four samples, constant features, or k out of range.
     """
-    left, right = (_neighbourhoods(features, k, sharpness, name) for features, name in ((x, "X"), (y, "Y")))
-    sizes = (left.square().sum(1) * right.square().sum(1)).sqrt()
-    return ((left * right).sum(1) / sizes).mean()
+    with torch.autocast(x.device.type, enabled=False):
+        left, right = (_neighbourhoods(features, k, sharpness, name) for features, name in ((x, "X"), (y, "Y")))
+        sizes = (left.square().sum(1) * right.square().sum(1)).sqrt()
+        return ((left * right).sum(1) / sizes).mean()
 
 
 def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
@@ -77,12 +103,16 @@ def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
     n = len(x)
     if not 0 < k < n - 1:
         raise ValueError(f"k={k} must lie in 1..{n - 2} for {n} samples")
-    directions = F.normalize(x, dim=1)
+    x = x - x.mean(0)
+    norms = x.norm(dim=1, keepdim=True)
+    directions = x / torch.maximum(norms, SMALLEST_NORM * norms.detach().mean())
     cosines = directions @ directions.T
     own = torch.eye(n, dtype=torch.bool, device=x.device)
     nearest = cosines.masked_fill(own, -torch.inf).topk(k + 1, dim=1).values
     edge = (nearest[:, k - 1] + nearest[:, k]) / 2
-    return torch.sigmoid((cosines - edge[:, None]) / sharpness).masked_fill(own, 0)
+    others = cosines[~own].view(n, n - 1)
+    spread = (others.var(1) + SMALLEST_SPREAD**2).sqrt()
+    return torch.sigmoid((cosines - edge[:, None]) / (sharpness * spread[:, None])).masked_fill(own, 0)
 
 
 def _checked(x: Tensor, name: str) -> Tensor:
@@ -94,17 +124,23 @@ def _checked(x: Tensor, name: str) -> Tensor:
     return x
 
 
-def alignment(output: Output, config: TrainConfig) -> Tensor:
+def alignment(output: Output, config: TrainConfig, samples: int | None = None) -> Tensor:
     """This process' part of the alignment of a batch: the mean over the layers of ``config.alignment_layers``.
 
-    Text layer i is held against vision layer i, each by its first token; no layers named: the last ones.
+    Layers are those of the deeper stream, each compared with the layer of the other at the same relative depth
+    (:func:`vilbert_lib.representations.paired_layers`), by their first tokens; no layers named: the last ones. Of
+    a group of accumulated batches with ``samples`` in all processes the part is weighted by the batch's share of
+    them: the group's value is the mean over its samples, each measured among those of its batch.
     """
-    last = min(len(output.text_states), len(output.vision_states)) - 2  # the embedding stands first
+    texts, visions = output.text_states[1:], output.vision_states[1:]  # the embeddings come first
+    pairs = paired_layers(len(texts), len(visions))
     values, mine, n = [], 0, 0
-    for layer in config.alignment_layers or (last,):
-        if layer > last:
+    for layer in config.alignment_layers or (len(pairs) - 1,):
+        if layer >= len(pairs):
+            last = len(pairs) - 1
             raise ValueError(f"alignment_layers {list(config.alignment_layers)}: the last layer is {last}")
-        own = [states[layer + 1][:, 0] for states in (output.text_states, output.vision_states)]
+        text, vision = pairs[layer]
+        own = [texts[text][:, 0], visions[vision][:, 0]]
         (x, _), (y, _) = (processes.gathered(states) for states in own)
         measure = (
             unbiased_cka(x, y) if config.alignment_term == "unbiased_cka" else soft_mknn(x, y, config.alignment_k)
@@ -113,4 +149,4 @@ def alignment(output: Output, config: TrainConfig) -> Tensor:
         mine, n = len(own[0]), len(x)
     value = torch.stack(values).mean()
     # Every process has the whole value but only its own rows' gradient: the value is to be a part as well.
-    return value - value.detach() * (1 - mine / n)
+    return (value - value.detach() * (1 - mine / n)) * (n / (samples or n))

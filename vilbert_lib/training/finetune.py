@@ -1,5 +1,7 @@
-"""Fine-tuning on a labelled task, from noise, from published weights or from a pretrained run."""
+"""Fine-tuning on a labelled task, from scratch, from published weights or from a pretrained run."""
 
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torchmetrics import Metric
-from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MultilabelAccuracy, MultilabelF1Score
+from torchmetrics.classification import (
+    BinaryAUROC,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MultilabelAccuracy,
+    MultilabelF1Score,
+)
 
 from vilbert_lib.config import RunConfig, TaskKind
 from vilbert_lib.data.datasets import PairDataset
@@ -16,23 +24,29 @@ from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import balance, losses, processes
 from vilbert_lib.training.loop import Loop, Report
-from vilbert_lib.training.records import replace_epoch
-from vilbert_lib.training.samples import evaluation_batches, training_samples
+from vilbert_lib.training.records import figures_before, replace_epoch
+from vilbert_lib.training.samples import evaluated_samples, evaluation_batches, training_samples
 
 
 def measures_of(kind: TaskKind, num_labels: int) -> dict[str, Metric]:
-    """What a task of this kind is evaluated by, each in [0, 1]; with several labels, label by label."""
-    alone = {
-        "sync_on_compute": False
-    }  # of several processes one evaluates: the others would be waited for in vain
+    """What a task of this kind is evaluated by, each in [0, 1]; with several labels, label by label.
+
+    ``macro_f1`` is the mean of the F1 of the classes that occur or are predicted. With several labels a sample it
+    is the mean over all labels, and one that neither occurs nor is predicted counts as 0.
+    """
+    # Of several processes one evaluates: it would wait for the others for ever.
+    alone = {"sync_on_compute": False}
     if kind == "multilabel":
         return {
             "accuracy": MultilabelAccuracy(num_labels, average="micro", **alone),
             "micro_f1": MultilabelF1Score(num_labels, average="micro", **alone),
             "macro_f1": MultilabelF1Score(num_labels, average="macro", **alone),
         }
-    accuracy = {"accuracy": MulticlassAccuracy(num_labels, average="micro", **alone)}
-    return accuracy | ({"auroc": BinaryAUROC(**alone)} if kind == "binary" else {})
+    measures = {
+        "accuracy": MulticlassAccuracy(num_labels, average="micro", **alone),
+        "macro_f1": MulticlassF1Score(num_labels, average="macro", **alone),
+    }
+    return measures | ({"auroc": BinaryAUROC(**alone)} if kind == "binary" else {})
 
 
 @torch.no_grad()
@@ -46,9 +60,18 @@ def evaluate(
     among: np.ndarray | None = None,
     batch_size: int = 128,
 ) -> dict[str, float]:
-    """Mean loss on ``n`` samples of ``data``, accuracy, for a binary task AUROC, with several labels F1."""
-    device = next(model.parameters()).device
-    measures = {name: measure.to(device) for name, measure in measures_of(kind, model.head.out_features).items()}
+    """Evaluate ``model`` on ``n`` samples (0: all) of ``data``.
+
+    Returns
+    -------
+    dict
+        ``<prefix>_loss``, the mean over samples; ``<prefix>_accuracy``, ``<prefix>_macro_f1``; for a binary task
+        ``<prefix>_auroc``, NaN where all samples have one label; with several labels ``<prefix>_micro_f1``; and
+        ``<prefix>_classes_predicted``, how many classes (labels) are predicted for any sample.
+    """
+    device, classes = next(model.parameters()).device, model.head.out_features
+    measures = {name: measure.to(device) for name, measure in measures_of(kind, classes).items()}
+    predicted, present = torch.zeros(2, classes, dtype=torch.bool, device=device)
     loss, count = torch.zeros((), dtype=torch.float64, device=device), 0
     model.eval()
     for batch in evaluation_batches(data, n, batch_size, device, among):
@@ -56,14 +79,20 @@ def evaluate(
         labels = batch["label"].long()
         if kind == "multilabel":
             loss += F.binary_cross_entropy_with_logits(logits, batch["label"], reduction="none").mean(1).sum()
+            predicted |= (logits > 0).any(0)
         else:
             loss += F.cross_entropy(logits, labels, reduction="sum")
+            predicted[logits.argmax(1)], present[labels] = True, True
         count += len(logits)
         for name, measure in measures.items():
             guess = (logits > 0).long() if kind == "multilabel" else logits
             measure.update(logits.softmax(1)[:, 1] if name == "auroc" else guess, labels)
-    figures = {f"{prefix}_{name}": float(measure.compute()) for name, measure in measures.items()}
-    return {f"{prefix}_loss": float(loss) / count, **figures}
+    if kind == "binary" and not present.all():
+        del measures["auroc"]  # torchmetrics would give 0
+    results = {f"{prefix}_{name}": float(measure.compute()) for name, measure in measures.items()}
+    if kind == "binary":
+        results.setdefault(f"{prefix}_auroc", math.nan)
+    return {f"{prefix}_loss": float(loss) / count, **results, f"{prefix}_classes_predicted": int(predicted.sum())}
 
 
 def finetune(
@@ -76,17 +105,34 @@ def finetune(
     report: Report,
     **loop_options,
 ) -> dict:
-    """Train ``model``; the best epoch by validation accuracy is evaluated once on the test split.
+    """Train ``model``; the best epoch by the validation metric ``select`` is evaluated once on the test split.
 
     After every epoch the training samples, as many as validation uses, are evaluated as validation's
     are, without augmentation (``train_plain_loss``). Alignment is measured on the test split,
     whose labels it does not use: every pair of layers before training and at the best epoch, layers
-    of equal number after every other.
+    at the same relative depth after every other.
+
+    Returns
+    -------
+    dict
+        ``best_epoch``, ``select``, validation metrics of that epoch, test metrics of its model, and numbers of
+        samples: of the splits, and ``n_val_used`` and ``n_train_plain_used``, on which an epoch was evaluated.
     """
 
-    n_eval, plain = config.train.n_eval, data["train"].plain()
+    select, n_eval, plain = config.train.select, config.train.n_eval, data["train"].plain()
     trained = training_samples(len(plain), config.train.n_train, config.seed)
     labels = data["train"].labels[trained]
+    plain_used = evaluated_samples(len(trained), n_eval or len(data["val"]))
+    val_used = evaluated_samples(len(data["val"]), n_eval)
+    if task.kind == "binary" and processes.is_first():
+        evaluated = {"train": labels[plain_used], "val": data["val"].labels[val_used], "test": data["test"].labels}
+        for split, found in evaluated.items():
+            if len(set(found.tolist())) == 1:
+                warnings.warn(
+                    f"{config.task} {split}: all {len(found)} evaluated samples have label {found[0]}, so their"
+                    " AUROC is NaN; add samples of the other class, or evaluate more of them (n_eval)",
+                    stacklevel=2,
+                )
     classes, chosen = model.head.out_features, config.train.balance
     weights = balance.class_weights(labels, classes) if chosen == "weights" else None
 
@@ -96,11 +142,11 @@ def finetune(
         )
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
-        figures = evaluate(model, data["val"], kind=task.kind, prefix="val", n=n_eval)
-        figures |= evaluate(
+        results = evaluate(model, data["val"], kind=task.kind, prefix="val", n=n_eval)
+        results |= evaluate(
             model, plain, kind=task.kind, prefix="train_plain", n=n_eval or len(data["val"]), among=trained
         )
-        return figures, align(epoch, whole_grid=epoch == 0)
+        return results, align(epoch, whole_grid=epoch == 0)
 
     loop = Loop(
         model,
@@ -109,7 +155,7 @@ def finetune(
         after_epoch,
         config.train,
         seed=config.seed,
-        select="val_accuracy",
+        select="-val_loss" if select == "loss" else f"val_{select}",
         folder=folder,
         device=device,
         report=report,
@@ -121,11 +167,18 @@ def finetune(
         return {}
     model.eval()
     replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
+    at_best = figures_before(folder, best.best_epoch + 1)[-1]
     return {
         "best_epoch": best.best_epoch,
-        "val_accuracy": best.best_value,
+        "select": select,
+        **{
+            name: at_best[name]
+            for name in dict.fromkeys(("val_accuracy", f"val_{select}", "val_classes_predicted"))
+        },
         **evaluate(model, data["test"], kind=task.kind, prefix="test"),
         "n_train": len(loop.samples),
         "n_val": len(data["val"]),
         "n_test": len(data["test"]),
+        "n_val_used": len(val_used),
+        "n_train_plain_used": len(plain_used),
     }

@@ -17,7 +17,7 @@ from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.losses import Sums, means
 from vilbert_lib.training.optimization import learning_rate, optimizer_of
-from vilbert_lib.training.records import figures_before, record_alignment, record_figures
+from vilbert_lib.training.records import digests_before, record_alignment, record_figures
 from vilbert_lib.training.samples import to_device, training_samples
 
 #: Called with the share of an epoch that was done since the last call, and the loss.
@@ -39,11 +39,12 @@ class Position:
 class Loop:
     """Trains ``model`` on ``data`` and keeps, in ``folder``, all that is needed to go on.
 
-    ``objective`` turns model and batch into a mean loss and sums; ``evaluate`` is asked after
-    every epoch, and before the first, for a dict of figures and a tidy frame of alignments;
-    the epoch in which the figure ``select`` is largest is the best (``-name``: smallest). With
-    ``shares`` (samples trained on,) an epoch draws as many samples with these probabilities, with
-    replacement. With ``workers`` batches are made in so many processes; they are the same ones.
+    ``objective(model, batch, group)`` returns the part of ``batch`` in the mean loss over ``group``, the batches
+    of one optimizer step, and sums. ``evaluate`` is called after every epoch, and before the first, and returns a
+    dict of metrics and a tidy frame of alignments. The epoch in which the metric ``select`` is largest is the best
+    (``-name``: smallest), never one in which it is NaN. With ``shares`` (samples trained on,) an epoch
+    draws as many samples with these probabilities, with replacement. With ``workers`` batches are made in so many
+    processes; they are the same ones.
 
     Of several processes (see :mod:`vilbert_lib.training.processes`) each trains on its part of every batch;
     the first evaluates and writes.
@@ -53,7 +54,7 @@ class Loop:
         self,
         model: nn.Module,
         data: PairDataset,
-        objective: Callable[[nn.Module, Batch], tuple[Tensor, Sums]],
+        objective: Callable[[nn.Module, Batch, list[Batch]], tuple[Tensor, Sums]],
         evaluate: Callable[[int], tuple[dict[str, float], pd.DataFrame]],
         config: TrainConfig,
         *,
@@ -80,15 +81,25 @@ class Loop:
 
     def run(self) -> Position:
         """Train what is missing; afterwards the model holds the weights of its best epoch."""
+        self.digests: dict[str, str] = {}  # of what was recorded, and of the best epoch's weights
         self._restore()
         if self.position.epoch == 0 and self.position.batch == 0:
             self._record(0, {})
+            self.digests |= self._recorded()
         while self.position.epoch < self.config.epochs:
             self._train_epoch()
             self._end_epoch()
+        if self.position.best_epoch < 0:
+            raise FloatingPointError(
+                f"{self.folder}: {self.select.removeprefix('-')}, which selects the best epoch, is NaN or infinite"
+                f" after each of {self.config.epochs} epochs; lower lr, or choose another train.select"
+            )
+        self._verify_recorded()
         best = self._weights(self.position.best_epoch)
         # A process that ended between naming the weights and writing the summary left them here.
-        checkpoint.read_weights(best if best.is_file() else self.folder / "model.safetensors", self.model)
+        best = best if best.is_file() else self.folder / "model.safetensors"
+        checkpoint.verify(best, processes.shared(self.digests.get("best")))
+        checkpoint.read_weights(best, self.model)
         processes.wait()  # nobody moves the file before all have read it
         return self.position
 
@@ -128,17 +139,15 @@ class Loop:
         return processes.shared(time.monotonic() - saved > self.checkpoint_seconds)
 
     def _step(self, group: list[Batch], sums: Sums) -> None:
-        """One optimizer step over the batches of ``group``, each weighted by its size."""
+        """One optimizer step on the mean loss over all batches of ``group``."""
         rate = learning_rate(self.position.step, self.total_steps, self.config)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
-        first, size = self.position.batch, self.config.batch_size
-        sizes = [min(size, len(self.samples) - b * size) for b in range(first, first + len(group))]
-        for batch, samples in zip(group, sizes, strict=True):
+        for batch in group:
             batch = to_device(batch, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                loss, batch_sums = self.objective(self.model, batch)
-            (loss * (samples / sum(sizes))).backward()
+                loss, batch_sums = self.objective(self.model, batch, group)
+            loss.backward()
             for name, value in batch_sums.items():
                 sums[name] = sums.get(name, 0) + value.to(torch.float64)
         processes.add_gradients(self.model.parameters())
@@ -153,6 +162,7 @@ class Loop:
             raise FloatingPointError(
                 f"{self.folder}: the loss of epoch {position.epoch + 1} is {train['train_loss']}; lower lr"
             )
+        self._verify_recorded()
         position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
         figures = self._record(position.epoch, train)
         sign = -1 if self.select.startswith("-") else 1
@@ -161,6 +171,8 @@ class Loop:
             position.best_epoch, position.best_value = position.epoch, value
             if processes.is_first():
                 checkpoint.write_weights(self._weights(position.epoch), self.model)
+                self.digests["best"] = checkpoint.digest(self._weights(position.epoch))
+        self.digests |= self._recorded()
         self._save()
         if processes.is_first():
             for path in self.folder.glob("best-*.safetensors"):
@@ -176,6 +188,20 @@ class Loop:
         record_figures(self.folder, epoch, {**train, **figures})
         record_alignment(self.folder, epoch, alignment)
         return processes.shared(figures)
+
+    def _recorded(self) -> dict[str, str]:
+        """Digests of what is recorded of the epochs so far, in the process that records it."""
+        if not processes.is_first():
+            return {}
+        epoch, best = self.position.epoch, self.position.best_epoch
+        # After the last epoch the alignments of the best one are replaced by those of every pair of layers.
+        return digests_before(self.folder, epoch + 1, without=best if epoch == self.config.epochs else -1)
+
+    def _verify_recorded(self) -> None:
+        """Raise ValueError where what is recorded of the epochs so far is not what this run wrote."""
+        for name, digest in self._recorded().items():
+            if self.digests.get(name) != digest:
+                raise checkpoint.damaged(self.folder / name, "its content is not what the run recorded")
 
     def _weights(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
@@ -193,6 +219,7 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "position": asdict(self.position),
             "random": random,
+            "digests": self.digests,
         }
         checkpoint.write_state(self.folder / "checkpoint.pt", state)
 
@@ -212,7 +239,8 @@ class Loop:
                 f"{path} does not fit the model; remove it, and the run starts anew: {error}"
             ) from error
         self.position = Position(**state["position"])
-        figures_before(self.folder, self.position.epoch + 1)
+        self.digests = state["digests"]
+        self._verify_recorded()
         if processes.number() < len(state["random"]):  # a process more than before begins its own numbers
             random = state["random"][processes.number()]
             torch.set_rng_state(random["cpu"])

@@ -13,7 +13,7 @@ from vilbert_lib.representations import measure_alignment
 from vilbert_lib.training import losses, processes
 from vilbert_lib.training.loop import Loop, Report
 from vilbert_lib.training.records import replace_epoch
-from vilbert_lib.training.samples import evaluation_batches, training_samples
+from vilbert_lib.training.samples import evaluated_samples, evaluation_batches, training_samples
 
 
 @torch.no_grad()
@@ -29,8 +29,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean loss and accuracy of each objective on ``n`` samples (0: all) ``among`` those of ``data``.
 
-    In batches as large as training's: a patch or pair is told from the others of its batch, and among more
-    of them that is harder.
+    Batches are as large as in training: the negatives of a patch or pair come from its batch, and more negatives
+    make the task harder. ``<prefix>_loss`` is the mean of the batches' losses, weighted by their samples; the loss
+    of an objective is the mean over its targets.
     """
     device = next(model.parameters()).device
     objective, sums = losses.pretraining(config.objectives, config.train), {}
@@ -56,7 +57,8 @@ def pretrain(
     After every epoch the loss is also taken on training pairs as on validation pairs, by the model
     at rest and without augmentation (``train_plain_loss``), on no more pairs than validation uses.
     Alignment is measured on ``analysis``, pairs that are never masked or swapped: every pair of
-    layers before training and at the best epoch, layers of equal number after every other.
+    layers before training and at the best epoch, layers at the same relative depth after every
+    other.
     """
 
     n_eval, plain = config.train.n_eval, data["train"].plain()
@@ -87,13 +89,17 @@ def pretrain(
         report=report,
         **loop_options,
     )
+    n_plain = len(evaluated_samples(len(trained), n_eval or len(data["val"])))
     best = loop.run()
     if not processes.is_first():
         return {}
     replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     return {
         "best_epoch": best.best_epoch,
+        "select": "loss",
         **evaluate(model, data["val"], config),
         "n_train": len(loop.samples),
         "n_val": len(data["val"]),
+        "n_val_used": len(evaluated_samples(len(data["val"]), n_eval)),
+        "n_train_plain_used": n_plain,
     }

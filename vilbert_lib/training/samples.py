@@ -13,13 +13,17 @@ def training_samples(n: int, n_train: int, seed: int) -> np.ndarray:
     return epoch_order(n, seed, 2**31)[:n_train] if 0 < n_train < n else np.arange(n)
 
 
+def evaluated_samples(there: int, n: int) -> np.ndarray:
+    """Which of the samples 0..``there``-1 are evaluated: all, or ``n`` of them where it is not 0."""
+    return epoch_order(there, 0, 0)[: n or there]
+
+
 def evaluation_batches(
     data: PairDataset, n: int, batch_size: int, device: torch.device, among: np.ndarray | None = None
 ) -> Iterator[Batch]:
     """Batches of ``n`` samples (0: all) ``among`` some, in an order that never changes, on ``device``."""
     among = np.arange(len(data)) if among is None else among
-    order = among[epoch_order(len(among), 0, 0)][: n or len(among)]
-    for batch in batches(data, order, batch_size):
+    for batch in batches(data, among[evaluated_samples(len(among), n)], batch_size):
         yield to_device(batch, device)
 
 
