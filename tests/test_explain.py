@@ -2,6 +2,9 @@
 
 import argparse
 import dataclasses
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ from PIL import Image
 from timm.models import save_for_hf
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
-from vilbert_lib import explain, runs
+from vilbert_lib import __main__, explain, runs
 from vilbert_lib.analysis.attribution import METHODS
 from vilbert_lib.commands.explain import explain_pair
+from vilbert_lib.config import PROFILES
+from vilbert_lib.data import synthetic
 from vilbert_lib.data.datasets import batches
 from vilbert_lib.runs.inputs import pair
 
@@ -42,6 +47,7 @@ def asked(run, root, image, place, **changes):
         "method": "chefer",
         "target": "",
         "out": place,
+        "train": False,
     }
     explain_pair(argparse.Namespace(**given | changes))
 
@@ -104,9 +110,59 @@ def test_what_is_wrong_is_named(tuned, tiny_root, image, tmp_path, changes, erro
     assert not (tmp_path / "out.png").exists()
 
 
-def test_another_data_root_is_not_taken_for_the_run_s(tuned, tmp_path):
-    from vilbert_lib.data import synthetic
+def test_a_run_whose_results_alone_are_kept_is_trained_on_request(
+    tiny_root, tiny_profile, image, tmp_path, monkeypatch, capsys
+):
+    """As on a clean clone, where the default root of its profile is still to be drawn."""
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path / "data"))
+    scale = dataclasses.replace(tiny_profile, synthetic_samples=32)
+    monkeypatch.setitem(PROFILES, "quick", scale)
+    root = synthetic.root_of(scale, "")
+    config = runs.configure(scale, root, "hateful_memes", "baseline", train={"epochs": 1})
+    runs.ensure([config], root)
+    runs.keep(scale)
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "elsewhere"))
+    shutil.rmtree(root)
+    command = ["explain", "--run", config.id, "--img", str(image), "--text", "a fox", "--out", "why.png"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"keeps its results, not its weights; add --train .* took 0 minutes"):
+        call(monkeypatch, command)
+    described = ["--task", "hateful_memes", "--architecture", "baseline", "--train", "epochs=1"]
+    call(monkeypatch, ["train", *described])
+    said = capsys.readouterr().out
+    assert said.startswith(f"not trained: the results of {config.id} are kept in the archive")
+    assert said.endswith(f"python -m vilbert_lib train --run {config.id}\n") and "elsewhere" not in said
+    call(monkeypatch, ["train", "--run", config.id])
+    assert capsys.readouterr().out == f"{runs.Run(config).folder}\n" and runs.Run(config).trained
+    shutil.rmtree(runs.Run(config).folder)
+    call(monkeypatch, [*command, "--train"])
+    assert (tmp_path / "why.png").stat().st_size > 1000 and runs.Run(config).trained
 
+
+def call(monkeypatch, arguments) -> None:
+    monkeypatch.setattr(sys, "argv", ["vilbert_lib", *arguments])
+    __main__.main()
+
+
+def test_an_explanation_that_cannot_be_written_leaves_the_old_picture(
+    tuned, tiny_root, image, tmp_path, monkeypatch
+):
+    """As on a disk that fills up in the middle of the file."""
+
+    def half(figure, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "out.png").write_bytes(b"the old picture")
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", half)
+    with pytest.raises(OSError, match=r"out\.png could not be written: .*No space left"):
+        asked(tuned, tiny_root, image, tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes() == b"the old picture"
+
+
+def test_another_data_root_is_not_taken_for_the_run_s(tuned, tmp_path):
     other = synthetic.make_root(tmp_path / "other", n_train=8, seed=5)
     with pytest.raises(ValueError, match="does not hold the hateful_memes"):
         explain.root_of(tuned.config, str(other))

@@ -139,7 +139,7 @@ def test_a_run_goes_on_with_another_number_of_workers(store, tiny_root, objectiv
 
     def stop(share, loss):
         stop.steps += 1
-        with pytest.raises(Timeout), FileLock(runs.Run(unbroken.config).folder.with_suffix(".lock"), timeout=0):
+        with pytest.raises(Timeout), FileLock(runs.Run(unbroken.config).lock, timeout=0):
             pass  # workers that end do not give back the lock of the run
         if stop.steps == 5:
             raise Enough

@@ -3,16 +3,23 @@
 import dataclasses
 import json
 import multiprocessing
+import os
+import shutil
+import threading
 import time
+from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
 from interrupted import PROCESSES, started, train_and_count
+from PIL import Image
 
 from vilbert_lib import runs
 from vilbert_lib.config import to_dict
 from vilbert_lib.data import synthetic
 from vilbert_lib.representations import COLUMNS
-from vilbert_lib.runs import training
+from vilbert_lib.runs import inputs, training
 from vilbert_lib.training import checkpoint
 
 
@@ -100,6 +107,124 @@ def test_an_error_in_a_worker_reaches_the_caller(store, tiny_root, tiny_profile)
         runs.ensure([good, bad], tiny_root, jobs=2)
 
 
+def test_the_first_failure_is_reported_at_once_and_names_its_run(store, tiny_root, tiny_profile):
+    """A training that is under way is ended, and resumes; one that is queued does not begin."""
+
+    def configure(seed, **train):
+        return runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", seed=seed, train=train)
+
+    long, bad, queued = configure(0, epochs=1000), configure(1, lr=1e30), configure(2)
+    with pytest.raises(FloatingPointError, match=rf"run {bad.id}|{bad.hash8}"):
+        runs.ensure([long, bad, queued], tiny_root, jobs=2)
+    assert not runs.Run(long).finished and not runs.Run(queued).finished
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_waits_for_a_run_says_so_once(store, tiny_root, tiny_profile, capsys):
+    run = runs.Run(runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline"))
+    run.folder.mkdir(parents=True)
+    held = FileLock(run.lock)
+    held.acquire()
+    threading.Timer(1.5, held.release).start()
+    with training._locked(run):
+        assert capsys.readouterr().err == f"run {run.config.id}: waiting for another process that trains it\n"
+
+
+def test_runs_whose_names_have_dots_have_locks_of_their_own(store, tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
+    searched = [runs.Run(dataclasses.replace(config, architecture=name)) for name in ("t3.6-v6.9", "t3.6-v6.10")]
+    assert [run.lock.name for run in searched] == [f"{run.folder.name}.lock" for run in searched]
+    assert searched[0].lock != searched[1].lock
+
+
+def test_settings_of_torch_are_after_a_training_what_they_were(store, tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    assert not before[0]
+    runs.train(config, tiny_root)
+    assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
+
+
+def test_more_threads_than_any_machine_has_are_refused(store, tiny_root, tiny_profile):
+    with pytest.raises(ValueError, match="threads 9999"):
+        config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"threads": 9999})
+        runs.train(config, tiny_root)
+
+
+# The data are those that the configuration names
+
+
+@pytest.fixture
+def real_root(tiny_root, tmp_path):
+    """The synthetic samples as real data: known by the contents of their images."""
+    root = shutil.copytree(tiny_root, tmp_path / "real")
+    (root / "MANIFEST.json").unlink()
+    return root
+
+
+def replace(image) -> None:
+    """Other pixels in a file of the same size, with the times of the old one."""
+    with Image.open(image) as picture:
+        other = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).convert(picture.mode)
+    stat, size = image.stat(), image.stat().st_size
+    other.save(image)
+    content = image.read_bytes()
+    image.write_bytes(content[:size] + b"\0" * (size - len(content)))
+    os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def image_of(root) -> Path:
+    return root / "hateful_memes" / "img" / "00005.png"
+
+
+def test_a_run_is_not_trained_on_the_data_of_another_root(store, tiny_root, tiny_profile, tmp_path):
+    other = synthetic.make_root(tmp_path / "other", n_train=32, seed=5)
+    config, others = (
+        runs.configure(tiny_profile, root, "hateful_memes", "baseline", train={"epochs": 1})
+        for root in (tiny_root, other)
+    )
+    with pytest.raises(ValueError, match=rf"{other} does not hold the hateful_memes of run {config.id}"):
+        runs.ensure([config, others], other)
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        runs.train(config, other)
+    assert not runs.Run(config).finished and not runs.Run(others).finished
+    run = runs.train(config, tiny_root)
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        run.model(other)
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        runs.dataset(config, other, "test")
+
+
+def test_images_that_are_replaced_after_the_run_was_described_are_noticed(store, real_root, tiny_profile):
+    config = runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1})
+    replace(image_of(real_root))
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        runs.train(config, real_root)
+    assert not runs.Run(config).finished
+    assert runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1}) != config
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["replaced", "replaced and restored"])
+def test_images_that_are_replaced_before_they_are_decoded_are_noticed(
+    store, real_root, tiny_profile, monkeypatch, back
+):
+    config = runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1})
+    content, made = image_of(real_root).read_bytes(), inputs.PairDataset
+
+    def meanwhile(*arguments, **options):
+        replace(image_of(real_root))
+        try:
+            return made(*arguments, **options)
+        finally:
+            if back:
+                image_of(real_root).write_bytes(content)
+
+    monkeypatch.setattr(inputs, "PairDataset", meanwhile)
+    with pytest.raises(ValueError, match=r"changed while they were read|does not hold"):
+        runs.train(config, real_root)
+    assert not runs.Run(config).finished
+
+
 def test_finetuning_starts_from_a_pretrained_run(store, tiny_root, tiny_profile):
     pretraining = runs.configure(
         tiny_profile, tiny_root, "conceptual_captions", "middle_fusion", objectives=("mlm",), train={"epochs": 1}
@@ -112,6 +237,22 @@ def test_finetuning_starts_from_a_pretrained_run(store, tiny_root, tiny_profile)
     assert all(
         (a == b).all() for a, b in zip(model.vilbert.parameters(), pretrained.vilbert.parameters(), strict=True)
     )
+
+
+def test_a_run_that_was_fine_tuned_is_no_start(store, tiny_root, tiny_profile):
+    def configure(**settings):
+        return runs.configure(
+            tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1}, **settings
+        )
+
+    tuned = configure()
+    later = configure(start_from=tuned.id)  # when the start is not there yet, it cannot be asked what it is
+    runs.train(tuned, tiny_root)
+    message = rf"start_from {tuned.id}: this run was fine-tuned on hateful_memes; name a pretraining run"
+    with pytest.raises(ValueError, match=message):
+        runs.ensure([later], tiny_root)
+    with pytest.raises(ValueError, match=message):
+        configure(start_from=tuned.id)
 
 
 def test_an_unfinished_run_cannot_be_started_from(store, tiny_root, tiny_profile):
@@ -201,8 +342,6 @@ def test_a_start_that_does_not_fit_is_told_before_anything_is_trained(
 
 
 def test_samples_without_labels_cannot_be_learned_from(store, tiny_root, tiny_profile, tmp_path):
-    import shutil
-
     root = shutil.copytree(tiny_root, tmp_path / "root")
     path = root / "hateful_memes" / "test.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -213,8 +352,6 @@ def test_samples_without_labels_cannot_be_learned_from(store, tiny_root, tiny_pr
 
 
 def test_a_truncated_image_is_named(store, tiny_root, tiny_profile, tmp_path):
-    import shutil
-
     root = shutil.copytree(tiny_root, tmp_path / "root")
     image = root / "hateful_memes" / "img" / "00005.png"
     image.write_bytes(image.read_bytes()[:200])

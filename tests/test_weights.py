@@ -1,5 +1,6 @@
 """Weights are named by what they are, and what cannot be had is said at once."""
 
+import os
 import time
 
 import pytest
@@ -32,6 +33,39 @@ def test_a_folder_is_named_by_its_content(place, tmp_path):
     assert weights.identify(str(moved)).split("-")[1] == first.split("-")[1]
     (moved / "model.safetensors").write_bytes(b"others!")
     assert weights.identify(str(moved)).split("-")[1] != first.split("-")[1]
+
+
+def test_files_that_were_replaced_are_not_loaded_under_the_old_identity(place):
+    """Neither weights, of the same size and with the same time, nor configuration, nor vocabulary."""
+    (place / "vocab.txt").write_text("a\nb\n")
+    identity = weights.identify(str(place))
+    assert weights.folder(identity).is_dir()
+    for name in ("model.safetensors", "config.json", "vocab.txt"):
+        before, stat = (place / name).read_bytes(), (place / name).stat()
+        (place / name).write_bytes(before[::-1])
+        os.utime(place / name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        with pytest.raises(ValueError, match=rf"{identity}: {place} now holds other files"):
+            weights.folder(identity)
+        assert weights.identify(str(place)) != identity
+        (place / name).write_bytes(before)
+        assert weights.identify(str(place)) == identity
+    assert weights.folder(identity).is_dir()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["local/../../x", "local/..-01234567", "local/mine", "local/a/b-01234567", "local/mine-0123456g",
+     "a/b/c", "some..one/tiny", "someone/tiny@../x", "some one/tiny"],
+)  # fmt: skip
+def test_names_that_cannot_be_are_refused(place, name):
+    for use in (weights.identify, weights.folder):
+        with pytest.raises(ValueError, match=rf"weights '{name}' are neither a folder, nor a hub name"):
+            use(name)
+
+
+def test_the_folder_one_works_in_has_a_name_too(place, monkeypatch):
+    monkeypatch.chdir(place)
+    assert weights.identify(".") == weights.identify(str(place))
 
 
 def test_the_named_folder_is_found_again(place):

@@ -8,9 +8,9 @@ import torch
 
 from vilbert_lib import figures, paths, runs
 from vilbert_lib.analysis.attribution import METHODS, Relevance, attribute
-from vilbert_lib.config import RunConfig, choose
-from vilbert_lib.data import formats
-from vilbert_lib.runs.inputs import data_name, pair, tokenizer_of
+from vilbert_lib.config import PROFILES, RunConfig, choose
+from vilbert_lib.data import formats, synthetic
+from vilbert_lib.runs.inputs import check_data, data_in, pair, tokenizer_of
 
 PICTURES = (".png", ".pdf", ".svg")
 OF_PRETRAINING = ("swapped", "aligned")  # what a pretraining run tells apart
@@ -66,25 +66,22 @@ def labels(config: RunConfig, data_root: Path) -> tuple[str, ...]:
 
 
 def root_of(config: RunConfig, named: str = "") -> Path:
-    """The data root of a run: the one ``named``, or that of the project's own whose samples are the run's."""
+    """The data root of a run: the one ``named``, or that of the project's own whose samples are the run's.
+
+    The synthetic root of the run's profile is drawn where it is missing. A ValueError where the root holds other
+    data, a FileNotFoundError where there is none.
+    """
     if named:
         root = Path(named).expanduser().resolve()
-        if _data(config, root) != config.data:
-            raise ValueError(
-                f"data root {root} does not hold the {config.task} that the run {config.id} was trained on"
-            )
+        check_data(config, root)
         return root
-    for root in sorted(paths.datasets().glob("*/")):
-        if config.task in formats.names_in(root) and _data(config, root) == config.data:
+    scales = [s for s in PROFILES.values() if s.synthetic_samples and s.alignment == config.alignment]
+    for root in [*sorted(paths.datasets().glob("*/")), *map(synthetic.root_of, scales)]:
+        if config.task in formats.names_in(root) and data_in(config, root) == config.data:
             return root
     raise FileNotFoundError(
         f"no data root below {paths.datasets()} is the one that the run {config.id} was trained on: name it"
     )
-
-
-def _data(config: RunConfig, root: Path) -> str:
-    words = tokenizer_of(config.model.text_weights, root, config.on_error)
-    return data_name(formats.task(config.task, root), words, root)
 
 
 def picture(answer: Answer, run: runs.Run, method: str):

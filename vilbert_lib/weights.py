@@ -6,6 +6,7 @@ the local files, never their path.
 
 import hashlib
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,8 @@ LOCAL = "local/"
 NAMES = ("model.safetensors", "pytorch_model.bin")  # of weights, the safer first
 BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
 PATIENCE = 3  # seconds that the hub may take to answer at all
+LOCAL_NAME = re.compile(r"local/(?!\.)[^/\\\0]+-[0-9a-f]{8}")
+HUB_NAME = re.compile(r"(?!.*\.\.)[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 
 
 def identify(name: str) -> str:
@@ -26,21 +29,19 @@ def identify(name: str) -> str:
     ``name`` is a hub name (``bert-base-uncased``, with ``@revision`` if one is meant), a folder with
     ``config.json`` and weights, or a ``.safetensors`` file with its ``config.json`` beside.
     """
-    path = Path(name).expanduser()
     if not name or name.startswith(LOCAL):
-        return name
+        return _checked(name) if name else name
+    path = Path(os.path.abspath(Path(name).expanduser()))
     if not path.exists():
-        if path.is_absolute() or name.startswith(("~", ".")) or path.suffix:
+        if name.startswith(("/", "~", ".")) or path.suffix:
             raise FileNotFoundError(f"weights {name}: there is no such file or folder")
-        return name
+        return _checked(name)
     weights = path if path.is_file() else file_in(path)
     config = weights.parent / "config.json"
     if not config.is_file():
         raise FileNotFoundError(f"weights {weights}: {config} is missing, which says what they are the weights of")
-    stat = weights.stat()
-    digest = _digest(weights, config, stat.st_size, stat.st_mtime_ns)
     named = path.name if path.is_dir() else path.stem if path.stem != "model" else path.parent.name
-    identity = f"{LOCAL}{named}-{digest}"
+    identity = _checked(f"{LOCAL}{named}-{_digest_of(weights)}")
     _link(_linked(identity), weights)
     return identity
 
@@ -48,12 +49,20 @@ def identify(name: str) -> str:
 def folder(identity: str) -> Path:
     """The folder of the weights that :func:`identify` named, fetched from the hub where that is needed.
 
-    Without a network, what is not in the cache is an OSError within seconds.
+    Without a network, what is not in the cache is an OSError within seconds. A ValueError where local files are
+    no longer those that were identified.
     """
+    _checked(identity)
     if identity.startswith(LOCAL):
         found = _linked(identity)
         if not (found / "config.json").is_file():
             raise FileNotFoundError(f"weights {identity}: not known on this machine, name their folder once again")
+        weights = file_in(found)
+        if _digest_of(weights) != identity[-8:]:
+            raise ValueError(
+                f"weights {identity}: {weights.resolve().parent} now holds other files; restore those that were"
+                " identified, or name the folder again for the present ones"
+            )
         return found
     repository, _, revision = identity.partition("@")
     offline = not reachable()
@@ -95,12 +104,31 @@ def file_in(place: Path) -> Path:
     raise FileNotFoundError(f"weights {place}: neither {' nor '.join(NAMES)} is there")
 
 
+def _checked(name: str) -> str:
+    if not (LOCAL_NAME if name.startswith(LOCAL) else HUB_NAME).fullmatch(name):
+        raise ValueError(
+            f"weights {name!r} are neither a folder, nor a hub name such as google-bert/bert-base-uncased, nor"
+            " local/<name>-<8 hexadecimal digits>"
+        )
+    return name
+
+
+def _digest_of(weights: Path) -> str:
+    """Eight hexadecimal digits for the file ``weights``, its configuration and its tokenizer."""
+    files = [weights, *(path for name in BESIDE if (path := weights.parent / name).is_file())]
+    stats = [file.stat() for file in files]
+    versions = tuple((s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats)
+    return _digest(tuple(files), versions)
+
+
 @cache
-def _digest(weights: Path, config: Path, size: int, changed: int) -> str:
-    digest = hashlib.sha256(config.read_bytes())
-    with open(weights, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
+def _digest(files: tuple[Path, ...], versions: tuple[tuple[int, ...], ...]) -> str:
+    digest = hashlib.sha256()
+    for number, file in enumerate(files):
+        digest.update(b"weights" if number == 0 else file.name.encode())
+        with open(file, "rb") as content:
+            while block := content.read(2**20):
+                digest.update(block)
     return digest.hexdigest()[:8]
 
 
@@ -118,3 +146,5 @@ def _link(place: Path, weights: Path) -> None:
             unfinished.unlink(missing_ok=True)
             unfinished.symlink_to(target.resolve())
             unfinished.replace(place / link)
+        else:
+            (place / link).unlink(missing_ok=True)

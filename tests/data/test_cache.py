@@ -203,13 +203,36 @@ def test_files_that_changed_places_are_told_apart(tmp_path):
     assert (decoded_images(files, 8).pixels == first).all()
 
 
-def test_a_file_of_the_noted_size_and_time_is_not_read_again(tmp_path):
-    """The price of not reading everything at every start: this change goes unseen."""
+def test_a_file_that_nobody_touched_is_not_read_again(tmp_path, monkeypatch):
+    files = some(tmp_path)
+    before = decoded_images(files, 8).file
+    monkeypatch.setattr(sources, "_sha256", lambda *_: pytest.fail("read again"))
+    assert decoded_images(files, 8).file == before
+
+
+def test_other_bytes_of_the_noted_size_and_time_are_other_images(tmp_path):
     files = some(tmp_path)
     before, stat = decoded_images(files, 8).file, files[0].stat()
-    files[0].write_bytes(bytes(stat.st_size))
+    with Image.open(files[0]) as image:
+        pixels = np.asarray(image)[:, ::-1]
+    Image.fromarray(pixels).save(files[0])
+    files[0].write_bytes(files[0].read_bytes().ljust(stat.st_size, b"\0"))
     os.utime(files[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert decoded_images(files, 8).file == before
+    images = decoded_images(files, 8)
+    assert images.file != before and (images.pixels[0] == decode(files[0], 8)).all()
+
+
+def test_an_image_that_changes_while_it_is_decoded_is_no_part_of_a_map(tmp_path, monkeypatch):
+    files = some(tmp_path)
+
+    def meanwhile(path, *settings):
+        noise(files[1], seed=9)
+        return decode(path, *settings)
+
+    monkeypatch.setattr(cache, "decode", meanwhile)
+    with pytest.raises(ValueError, match="images changed while they were decoded; start again"):
+        decoded_images(files, 8)
+    assert not maps()
 
 
 # Broken sources

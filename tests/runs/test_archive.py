@@ -1,9 +1,11 @@
 """Figures of runs that are kept with the code: what is written comes back, and damage is named."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from vilbert_lib.runs import archive
+from vilbert_lib.training import checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -57,16 +59,50 @@ def test_a_run_without_alignments_is_refused():
         archive.write("small", {"a/run": {}, "b/run": {}}, {"alignment": {"a/run": measured(0.5)}})
 
 
-def test_a_damaged_file_is_named_with_its_line(folder):
-    index, frames = archive.write(
-        "small", {"a/run": {}, "b/run": {}}, {"alignment": {"a/run": measured(0.1), "b/run": measured(0.2)}}
-    )
-    frames.write_bytes(frames.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"small\.alignment\.parquet is damaged"):
+@pytest.mark.parametrize("name", ["small.runs.jsonl", "small.alignment.parquet", "small.digests.json"])
+def test_a_flipped_bit_is_named_or_changes_nothing(folder, name):
+    """Of the file of digests spaces may be other spaces."""
+    archive.write("small", {"a/run": {"summary": {"loss": 0.5}}}, {"alignment": {"a/run": measured(0.1)}})
+    right, path, harmless = archive.table("a/run", "alignment"), folder / name, 0
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    for place in random.integers(8 * len(content), size=60):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        try:
+            assert archive.find("a/run") == {"summary": {"loss": 0.5}}
+            pd.testing.assert_frame_equal(archive.table("a/run", "alignment"), right)
+            harmless += 1
+        except ValueError as error:
+            assert f"{name} is damaged" in str(error) and "restore" in str(error)
+    assert harmless <= (10 if name == "small.digests.json" else 0)
+
+
+def test_a_file_that_is_missing_or_another_one_is_named(folder):
+    tables = {"alignment": {"a/run": measured(0.5)}, "norms-01234567": {"a/run": measured(0.25)}}
+    archive.write("small", {"a/run": {}}, tables)
+    (folder / "small.norms-01234567.parquet").unlink()
+    with pytest.raises(ValueError, match=r"small\.norms-01234567\.parquet is damaged: it is missing; restore"):
+        archive.tables("a/run")
+    archive.write("other", {"b/run": {}}, {"alignment": {"b/run": measured(0.75)}})
+    (folder / "other.alignment.parquet").replace(folder / "small.alignment.parquet")
+    with pytest.raises(ValueError, match=r"small\.alignment\.parquet is damaged: its SHA-256"):
         archive.table("a/run", "alignment")
-    index.write_text(index.read_text()[:-5])
-    with pytest.raises(ValueError, match=r"small\.runs\.jsonl line 2 is damaged"):
-        archive.find("a/run")
+
+
+def test_a_write_that_fails_leaves_what_was_kept(folder, monkeypatch):
+    archive.write("small", {"a/run": {"n": 1}}, {"alignment": {"a/run": measured(0.5)}})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(checkpoint, "write_json_lines", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+    with pytest.raises(OSError, match="no room"):
+        archive.write("small", {"a/run": {"n": 2}}, {"alignment": {"a/run": measured(0.75)}})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_table_that_the_archive_does_not_list_is_not_used(folder):
+    archive.write("small", {"a/run": {}}, {"alignment": {"a/run": measured(0.5)}})
+    measured(0.25).assign(run="a/run").to_parquet(folder / "small.norms-01234567.parquet")
+    assert archive.tables("a/run") == {} and archive.table("a/run", "norms-01234567") is None
 
 
 def test_other_tables_are_kept_as_they_are_by_their_key():

@@ -38,7 +38,7 @@ def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_ro
     pd.testing.assert_frame_equal(kept.metrics, history)
     pd.testing.assert_frame_equal(kept.alignment, alignment, rtol=1e-6, atol=0.5 * 10**-archive.DIGITS)
     assert runs.open_run(config.id).config == config
-    with pytest.raises(FileNotFoundError, match=r"figures, not its weights.*VILBERT_ARCHIVE"):
+    with pytest.raises(FileNotFoundError, match=rf"results, not its weights.*vilbert_lib train --run {config.id}"):
         kept.model(tiny_root)
 
 
@@ -72,6 +72,31 @@ def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, ti
     assert (runs.Run(start).folder / "model.safetensors").read_bytes() == weights
 
 
+def test_a_kept_run_is_trained_where_its_weights_are_needed(places, elsewhere, tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    [first] = runs.ensure([config], tiny_root)
+    weights = (first.folder / "model.safetensors").read_bytes()
+    runs.keep(tiny_profile)
+    elsewhere()
+    [again] = runs.ensure([config], tiny_root, weights=True)
+    assert again.trained and (again.folder / "model.safetensors").read_bytes() == weights
+
+
+def test_a_damaged_table_advises_to_remove_that_table(places, tiny_root, tiny_profile):
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    [run] = runs.ensure([config], tiny_root)
+    made = pd.DataFrame({"layer": [0, 1], "value": [0.125, 0.25]})
+    run.table("norms", lambda: made)
+    [path] = run.folder.glob("norms-*.parquet")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(
+        ValueError, match=rf"{path.name} is damaged .*remove this file, and the table is made anew"
+    ):
+        run.table("norms", lambda: made)
+    path.unlink()
+    pd.testing.assert_frame_equal(run.table("norms", lambda: made), made)
+
+
 def test_there_must_be_something_to_keep(places, tiny_profile):
     with pytest.raises(ValueError, match="no run of profile tiny is finished"):
         runs.keep(tiny_profile)
@@ -92,7 +117,7 @@ def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_
     pd.testing.assert_frame_equal(kept.table("norms", lambda: pytest.fail("made again"), k=3), made)
     assert kept.table("norms", lambda: made.assign(value=3.0), k=5).value[0] == 3.0
     files = runs.keep(tiny_profile)
-    assert len(files) == 4, "runs, alignments, and a table for each of two settings"
+    assert len(files) == 5, "runs, alignments, a table for each of two settings, and the digests of these"
 
 
 def test_what_a_study_was_shown_is_told_with_its_time(places, elsewhere, tiny_root, tiny_profile, monkeypatch):

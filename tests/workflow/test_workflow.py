@@ -108,7 +108,7 @@ def test_killed_in_a_training_and_started_again_it_ends_in_the_frames_of_one_pro
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    with FileLock(first.folder.with_suffix(".lock"), timeout=5):  # nobody trains it
+    with FileLock(first.lock, timeout=5):  # nobody trains it
         assert not first.trained and (first.folder / "checkpoint.pt").is_file() and not page.exists()
     claimed = (first.folder / "config.json").stat().st_mtime_ns
 

@@ -89,12 +89,14 @@ def profiles_over_n(
     draws: int,
 ) -> pd.DataFrame:
     """:func:`sample_size.profiles_over_n` of a run on ``rows`` test samples of the root ``unseen``."""
+    samples = runs.samples_in(run.config, unseen)
     settings = {"rows": rows, "measures": list(measures), "sizes": list(sizes), "k": k, "draws": draws}
     return run.table(
         "profiles_over_n",
         lambda: sample_size.profiles_over_n(
-            _features(run, data_root, unseen, rows), measures, sizes, k=k, draws=draws
+            _features(run, data_root, unseen, samples, rows), measures, sizes, k=k, draws=draws
         ),
+        samples=samples,
         **settings,
     ).assign(model=run.config.id, architecture=run.config.architecture)
 
@@ -103,9 +105,11 @@ def profiles_over_k(
     run: runs.Run, data_root: Path, unseen: Path, rows: int, measures: list[str], ks: list[int]
 ) -> pd.DataFrame:
     """:func:`sample_size.profiles_over_k` of a run on the first ``rows`` test samples of the root ``unseen``."""
+    samples = runs.samples_in(run.config, unseen)
     return run.table(
         "profiles_over_k",
-        lambda: sample_size.profiles_over_k(_features(run, data_root, unseen, rows), measures, ks),
+        lambda: sample_size.profiles_over_k(_features(run, data_root, unseen, samples, rows), measures, ks),
+        samples=samples,
         rows=rows,
         measures=list(measures),
         ks=list(ks),
@@ -113,7 +117,8 @@ def profiles_over_k(
 
 
 @lru_cache(maxsize=64)
-def _features(run: runs.Run, data_root: Path, unseen: Path, n: int) -> dict[str, Tensor]:
+def _features(run: runs.Run, data_root: Path, unseen: Path, samples: str, n: int) -> dict[str, Tensor]:
+    """The features of ``n`` test samples of the root ``unseen``, whose data are called ``samples``."""
     data = runs.dataset(run.config, data_root, "test", samples_of=unseen)
     rows = representations.sample_rows(data, n)
     return representations.layer_features(run.model(data_root).vilbert, data, rows)

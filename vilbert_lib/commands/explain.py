@@ -22,20 +22,31 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--target", default="", metavar="LABEL", help="the class to explain; default: the likeliest"
     )
+    parser.add_argument(
+        "--train", action="store_true", help="train the run first where the archive keeps only its results"
+    )
     parser.set_defaults(run=explain_pair)
 
 
 def explain_pair(arguments: argparse.Namespace) -> None:
-    """Ask, print the answer, and write the picture."""
+    """Print the probabilities of the classes, and write the picture."""
     from vilbert_lib import explain, runs
+    from vilbert_lib.training import checkpoint
 
     explain.writable(arguments.out)
     run = runs.open_run(arguments.run_id)
+    if not run.trained and not arguments.train:
+        raise FileNotFoundError(
+            f"run {run.config.id}: the archive keeps its results, not its weights; add --train to train it here"
+            f" first, which took {run.summary['seconds'] / 60:.0f} minutes on {run.env['device']}"
+        )
     root = explain.root_of(run.config, arguments.data_root)
+    [run] = runs.ensure([run.config], root, weights=True)
     answer = explain.explain(
         run, root, arguments.img, arguments.text, method=arguments.method, target=arguments.target
     )
     for name, share in sorted(answer.shares.items(), key=lambda item: -item[1])[:5]:
         print(f"{share:6.1%}  {name}")
-    explain.picture(answer, run, arguments.method).savefig(arguments.out, dpi=150)
+    picture = explain.picture(answer, run, arguments.method)
+    checkpoint.write(arguments.out, lambda path: picture.savefig(path, dpi=150))
     print(f"wrote {arguments.out}")

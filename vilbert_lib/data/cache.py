@@ -28,7 +28,7 @@ from vilbert_lib.data.chunks import each_chunk
 from vilbert_lib.data.images import decode
 from vilbert_lib.data.sources import MISSING, source_table
 
-VERSION = 1  # to be raised when :func:`decode` gives other pixels
+VERSION = 2  # to be raised when :func:`decode` gives other pixels
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Images:
     """Decoded images, in the order in which their files were given.
 
     ``pixels`` is (n, size, size, 3) uint8 and read-only. ``broken`` maps each file that could not
-    be decoded to the reason; its row is zeros. In another process the same file is mapped anew.
+    be decoded to the reason; its row is zeros. ``sources_sha256`` is the digest of the files' checksums.
+    In another process the same file is mapped anew.
     """
 
     file: Path
     broken: dict[Path, str]
+    sources_sha256: str = ""
 
     @cached_property
     def pixels(self) -> np.ndarray:
@@ -48,7 +50,7 @@ class Images:
 
     def __getstate__(self) -> dict:
         # Pickled as it is, the map would be copied pixel by pixel into every worker.
-        return {"file": self.file, "broken": self.broken}
+        return {"file": self.file, "broken": self.broken, "sources_sha256": self.sources_sha256}
 
 
 def decoded_images(
@@ -77,9 +79,9 @@ def decoded_images(
         "size": size,
         "interpolation": interpolation,
         "transform": f"RGB, version {VERSION}",
-        "sources_sha256": _digest(sources.sha256.tolist()),
+        "sources_sha256": digest_of(sources.sha256.tolist()),
     }
-    folder = store / _digest(wanted)[:16]
+    folder = store / digest_of(wanted)[:16]
     manifest, _ = _read(folder, wanted)
     if manifest is None:
         with FileLock(store / "build.lock"):  # one build at a time: it takes all cores
@@ -89,10 +91,12 @@ def decoded_images(
                     warnings.warn(f"{folder} is damaged, the images are decoded again: {damage}", stacklevel=2)
                 manifest = _build(folder, files, sources, wanted, on_error)
     _refuse_broken(files, manifest["broken"], on_error)
-    return Images(folder / "pixels.npy", {files[i]: cause for i, cause in manifest["broken"]})
+    broken = {files[i]: cause for i, cause in manifest["broken"]}
+    return Images(folder / "pixels.npy", broken, wanted["sources_sha256"])
 
 
-def _digest(values) -> str:
+def digest_of(values) -> str:
+    """The SHA-256 of plain JSON values, in hexadecimal digits."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
@@ -142,6 +146,10 @@ def _build(folder: Path, files: list[Path], sources: pd.DataFrame, wanted: dict,
         unfinished.mkdir()
         broken = _decode_all(unfinished / "pixels.npy", files, wanted["size"], wanted["interpolation"])
         _refuse_broken(files, broken, on_error)
+        if not source_table(files, folder.parent).equals(sources):
+            raise ValueError(
+                f"{files[0].parent}: images changed while they were decoded; start again when nothing writes there"
+            )
         sources.to_parquet(unfinished / "sources.parquet", index=False)
         stat = (unfinished / "pixels.npy").stat()
         manifest = wanted | {

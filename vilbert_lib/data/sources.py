@@ -14,22 +14,23 @@ from filelock import FileLock
 from vilbert_lib.data.chunks import each_chunk
 
 MISSING = ""  # the checksum of a file that is not there
+STAT = ["bytes", "mtime_ns", "ctime_ns", "inode"]  # what tells a file from the one that was there before
 
 
 def source_table(files: Sequence[Path], store: Path) -> pd.DataFrame:
-    """A row a file: ``file`` (absolute), ``bytes``, ``mtime_ns``, ``sha256`` (hex digits).
+    """A row a file: ``file`` (absolute), ``bytes``, ``mtime_ns``, ``ctime_ns``, ``inode``, ``sha256`` (hex).
 
     The checksum of a file that is not there is :data:`MISSING`. The table is kept in ``store``, and
-    only files whose size or time of change is another than noted are read again.
+    only files of which something but the name and the checksum has changed are read again.
     """
     names = [os.path.abspath(file) for file in files]
-    key = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\0".join([*STAT, *names]).encode(errors="surrogateescape")).hexdigest()[:16]
     index = store / f"sources-{key}.parquet"
-    sizes, times = zip(*map(_stat, names), strict=True)
-    table = pd.DataFrame({"file": names, "bytes": sizes, "mtime_ns": times, "sha256": MISSING})
+    stats = pd.DataFrame(list(map(_stat, names)), columns=STAT, dtype="int64")
+    table = stats.assign(file=names, sha256=MISSING)[["file", *STAT, "sha256"]]
     same = np.zeros(len(table), dtype=bool)
     if (known := _read(index)) is not None and known.file.tolist() == names:
-        same = ((known.bytes == table.bytes) & (known.mtime_ns == table.mtime_ns)).to_numpy()
+        same = (known[STAT] == stats).all(axis=1).to_numpy()
         table.loc[same, "sha256"] = known.sha256[same]
     if not same.all():
         rows = np.flatnonzero(~same & (table.bytes >= 0))
@@ -39,12 +40,12 @@ def source_table(files: Sequence[Path], store: Path) -> pd.DataFrame:
     return table
 
 
-def _stat(name: str) -> tuple[int, int]:
+def _stat(name: str) -> tuple[int, ...]:
     try:
         stat = os.stat(name)
     except FileNotFoundError:
-        return -1, -1
-    return stat.st_size, stat.st_mtime_ns
+        return (-1,) * len(STAT)
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino % 2**63
 
 
 def _sha256(_: int, names: Sequence[str]) -> list[str]:
@@ -59,7 +60,7 @@ def _read(index: Path) -> pd.DataFrame | None:
     if not index.is_file():
         return None
     try:
-        return pd.read_parquet(index, columns=["file", "bytes", "mtime_ns", "sha256"])
+        return pd.read_parquet(index, columns=["file", *STAT, "sha256"])
     except (OSError, ValueError, KeyError) as error:
         warnings.warn(f"{index} is damaged, the files are read again: {error}", stacklevel=3)
         return None

@@ -1,7 +1,7 @@
 """The runs: describe one, train it if it is missing, read it back."""
 
 from vilbert_lib.runs.describe import configure
-from vilbert_lib.runs.inputs import dataset
+from vilbert_lib.runs.inputs import dataset, samples_in
 from vilbert_lib.runs.keep import keep
 from vilbert_lib.runs.machine import device_name
 from vilbert_lib.runs.store import Run, alignments, build_model, histories, open_run, start_of, summaries
@@ -18,6 +18,7 @@ __all__ = [
     "histories",
     "keep",
     "open_run",
+    "samples_in",
     "start_of",
     "summaries",
     "train",

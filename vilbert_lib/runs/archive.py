@@ -1,12 +1,15 @@
-"""Figures of finished runs, without their weights, in few files that are kept with the code.
+"""Results of finished runs, without their weights, in few files that are kept with the code.
 
 A study whose runs are all in the archive is made again without training. For each name there are
 ``<name>.runs.jsonl``, a line a run with its configuration, environment, summary and epochs,
-``<name>.alignment.parquet`` with what was measured between the layers of each, and a file a further
-table that studies measured on the models (``Run.table``).
+``<name>.alignment.parquet`` with what was measured between the layers of each, a file a further
+table that studies measured on the models (``Run.table``), and ``<name>.digests.json``, which lists these files
+with the SHA-256 of each: it is written last, and a file that it does not list, or lists otherwise, is not used.
 """
 
+import io
 import json
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -20,52 +23,59 @@ DIGITS = 4  # of an alignment, after the point: far below what seeds and samples
 
 def find(run_id: str) -> dict | None:
     """What is kept of a run: ``config``, ``env``, ``summary`` and ``metrics``; None where it is not there."""
-    for path in _indices():
-        if entry := _entries(path, path.stat().st_mtime_ns).get(run_id):
-            return entry
-    return None
+    name = _name_of(run_id)
+    return _entries(name)[run_id] if name else None
 
 
 def ids(name: str) -> list[str]:
     """The ids of the runs that are kept under ``name``."""
-    path = paths.archive() / f"{name}.runs.jsonl"
-    return list(_entries(path, path.stat().st_mtime_ns)) if path.is_file() else []
+    return list(_entries(name)) if name in _names() else []
 
 
 def table(run_id: str, key: str) -> pd.DataFrame | None:
     """A table of a run: ``alignment``, or another that was kept by its key; None where it is not there."""
-    for path in _files(run_id):
-        if _key(path) == key and run_id in (found := _tables(path, path.stat().st_mtime_ns)):
-            return found[run_id].copy()
-    return None
+    name = _name_of(run_id)
+    if not name or f"{name}.{key}.parquet" not in _digests(name):
+        return None
+    found = _tables(name, key).get(run_id)
+    return None if found is None else found.copy()
 
 
 def tables(run_id: str) -> dict[str, pd.DataFrame]:
     """All tables of a run but ``alignment``, by key."""
-    found = {_key(path): table(run_id, _key(path)) for path in _files(run_id)}
+    if not (name := _name_of(run_id)):
+        return {}
+    files = (file.removeprefix(f"{name}.") for file in _digests(name) if file.endswith(".parquet"))
+    found = {file.removesuffix(".parquet"): table(run_id, file.removesuffix(".parquet")) for file in files}
     return {key: frame for key, frame in found.items() if key != "alignment" and frame is not None}
 
 
 def write(name: str, entries: dict[str, dict], tables: dict[str, dict[str, pd.DataFrame]]) -> list[Path]:
-    """Keep the figures of runs under ``name``; what was kept there before is replaced.
+    """Keep the results of runs under ``name``; what was kept there before is replaced.
 
     ``entries`` are by the runs' ids, ``tables`` by key and then id. Every run must have the table ``alignment``.
+    Nothing is replaced before all files are written: first the tables, then the runs, the digests last.
     """
     if set(entries) != set(tables["alignment"]):
         lacking = sorted(set(entries) ^ set(tables["alignment"]))
         raise ValueError(f"runs {lacking} have an entry or alignments, not both")
     folder = paths.archive()
     folder.mkdir(parents=True, exist_ok=True)
-    index = folder / f"{name}.runs.jsonl"
-    checkpoint.write_json_lines(index, [{"id": run_id} | entries[run_id] for run_id in sorted(entries)])
-    written = [index]
-    for key in sorted(tables):
-        written.append(folder / f"{name}.{key}.parquet")
-        packed = _packed(tables[key], DIGITS if key == "alignment" else None)
-        checkpoint.write(
-            written[-1], lambda p, packed=packed: packed.to_parquet(p, index=False, compression="zstd")
-        )
-    return written
+    files = {f"{name}.{key}.parquet": key for key in sorted(tables)}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as place:
+        unfinished = Path(place)
+        for file, key in files.items():
+            packed = _packed(tables[key], DIGITS if key == "alignment" else None)
+            checkpoint.write(
+                unfinished / file, lambda p, packed=packed: packed.to_parquet(p, index=False, compression="zstd")
+            )
+        index, digests = f"{name}.runs.jsonl", f"{name}.digests.json"
+        checkpoint.write_json_lines(unfinished / index, [{"id": i} | entries[i] for i in sorted(entries)])
+        listed = {file: checkpoint.digest(unfinished / file) for file in (*files, index)}
+        checkpoint.write_json(unfinished / digests, {"files": listed, "sha256": checkpoint.digest_of(listed)})
+        for file in (*files, index, digests):
+            (unfinished / file).replace(folder / file)
+    return [folder / file for file in (index, *files, digests)]
 
 
 def _packed(tables: dict[str, pd.DataFrame], digits: int | None) -> pd.DataFrame:
@@ -77,40 +87,68 @@ def _packed(tables: dict[str, pd.DataFrame], digits: int | None) -> pd.DataFrame
     return packed
 
 
-def _indices() -> list[Path]:
-    return sorted(paths.archive().glob("*.runs.jsonl"))
+def _names() -> list[str]:
+    return sorted(path.name.removesuffix(".digests.json") for path in paths.archive().glob("*.digests.json"))
 
 
-def _files(run_id: str) -> list[Path]:
-    """The files of tables beside the index that lists the run."""
-    for path in _indices():
-        if run_id in _entries(path, path.stat().st_mtime_ns):
-            return sorted(path.parent.glob(f"{path.name.removesuffix('.runs.jsonl')}.*.parquet"))
-    return []
+def _name_of(run_id: str) -> str:
+    """The name under which the run is kept; empty where it is not."""
+    return next((name for name in _names() if run_id in _entries(name)), "")
 
 
-def _key(path: Path) -> str:
-    return path.name.removesuffix(".parquet").split(".", 1)[1]
+def _digests(name: str) -> dict[str, str]:
+    path = paths.archive() / f"{name}.digests.json"
+    return _parsed_digests(path, _version(path))
+
+
+def _entries(name: str) -> dict[str, dict]:
+    path = paths.archive() / f"{name}.runs.jsonl"
+    return _parsed_entries(path, _digests(name)[path.name], _version(path))
+
+
+def _tables(name: str, key: str) -> dict[str, pd.DataFrame]:
+    path = paths.archive() / f"{name}.{key}.parquet"
+    return _parsed_tables(path, _digests(name)[path.name], _version(path))
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What differs when the file does: a file is read once a process as long as it is the same."""
+    if not path.is_file():
+        raise _damaged(path, "it is missing")
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
+def _damaged(path: Path, why) -> ValueError:
+    return ValueError(f"{path} is damaged: {why}; restore the files of this folder, which are kept with the code")
+
+
+def _content(path: Path, sha256: str) -> bytes:
+    if checkpoint.digest(path) != sha256:
+        raise _damaged(path, "its SHA-256 is not the one that the archive lists")
+    return path.read_bytes()
 
 
 @cache
-def _entries(path: Path, changed: int) -> dict[str, dict]:
-    entries = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            entries[row.pop("id")] = row
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{path} line {number} is damaged: {error!r}") from error
-    return entries
-
-
-@cache
-def _tables(path: Path, changed: int) -> dict[str, pd.DataFrame]:
+def _parsed_digests(path: Path, version: tuple[int, ...]) -> dict[str, str]:
     try:
-        packed = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        values = json.loads(path.read_bytes())
+        if values["sha256"] != checkpoint.digest_of(values["files"]):
+            raise ValueError("its own SHA-256 is another")
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, error) from error
+    return values["files"]
+
+
+@cache
+def _parsed_entries(path: Path, sha256: str, version: tuple[int, ...]) -> dict[str, dict]:
+    rows = map(json.loads, _content(path, sha256).splitlines())
+    return {row.pop("id"): row for row in rows}
+
+
+@cache
+def _parsed_tables(path: Path, sha256: str, version: tuple[int, ...]) -> dict[str, pd.DataFrame]:
+    packed = pd.read_parquet(io.BytesIO(_content(path, sha256)))
     numbers = packed.select_dtypes("float").columns
     packed[numbers] = packed[numbers].astype("float64")
     whole = packed.select_dtypes("integer").columns

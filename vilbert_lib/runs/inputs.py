@@ -20,6 +20,7 @@ def dataset(
     Images are augmented in training alone, where the configuration says so.
     ``samples_of`` names another root to take the samples from: the words stay those of ``data_root``.
     """
+    check_data(config, data_root)
     task = formats.task(config.task, data_root)
     reading = task.read(samples_of or data_root, config.on_error)
     records = reading.splits[split]
@@ -43,18 +44,46 @@ def dataset(
             *arguments, objectives=config.objectives, patch_size=model.patch_size, seed=seed, **options
         )
     pairs.problems += reading.problems.get(split, [])
+    if samples_of is None:
+        pictures.check_decoded(task, data_root, split, pairs.images)
+        check_data(config, data_root)  # once more: the files may have changed while they were read
     return pairs
+
+
+def data_in(config: RunConfig, data_root: Path) -> str:
+    """The name of the run's task as ``data_root`` holds it now; that of a run's own data is ``config.data``."""
+    words = tokenizer_of(config.model.text_weights, data_root, config.on_error)
+    return data_name(formats.task(config.task, data_root), words, data_root)
+
+
+def check_data(config: RunConfig, data_root: Path) -> None:
+    """Raise ValueError unless ``data_root`` holds the data that the run's configuration names."""
+    if (found := data_in(config, data_root)) != config.data:
+        raise ValueError(
+            f"data root {data_root} does not hold the {config.task} of run {config.id}: its data are {found}, not"
+            f" {config.data}; name the run's own data root, or configure a run for these data"
+        )
 
 
 def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:
     """What a configuration calls its data: fingerprints of annotations and pictures, and the wordpieces."""
-    return f"{task.fingerprint(data_root)}-{pictures.fingerprint(task, data_root)}+{words.name}"
+    return f"{_samples(task, data_root)}+{words.name}"
+
+
+def samples_in(config: RunConfig, data_root: Path) -> str:
+    """What identifies the samples of the run's task in ``data_root``, whatever their wordpieces."""
+    return _samples(formats.task(config.task, data_root), data_root)
+
+
+def _samples(task: formats.Task, data_root: Path) -> str:
+    return f"{task.fingerprint(data_root)}-{pictures.fingerprint(task, data_root)}"
 
 
 def pair(config: RunConfig, data_root: Path, image: Path, text: str) -> tuple[Batch, np.ndarray]:
     """One image and one text as a batch of the run's model, and the image's pixels (size, size, 3) uint8."""
     if not image.is_file():
         raise FileNotFoundError(f"image {image} does not exist")
+    check_data(config, data_root)
     model = config.model
     ids, lengths = tokenizer_of(model.text_weights, data_root, config.on_error).encode([text], model.max_tokens)
     pixels = decode(image, model.image_size, model.interpolation)

@@ -5,8 +5,7 @@ from pathlib import Path
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, RunConfig, from_dict, to_dict
 from vilbert_lib.runs import archive
-from vilbert_lib.runs.store import Run
-from vilbert_lib.training import checkpoint
+from vilbert_lib.runs.store import Run, open_run
 
 
 def keep(profile: Profile) -> list[Path]:
@@ -19,7 +18,7 @@ def keep(profile: Profile) -> list[Path]:
         run_id: Run(from_dict(RunConfig, archive.find(run_id)["config"])) for run_id in archive.ids(profile.name)
     }
     for path in sorted(paths.runs().glob("*/*/summary.json")):
-        run = Run(from_dict(RunConfig, checkpoint.read_json(path.with_name("config.json"))))
+        run = open_run(str(path.parent.relative_to(paths.runs())))
         if run.config.alignment == profile.alignment:
             runs[run.config.id] = run
     if not runs:
@@ -39,5 +38,5 @@ def _entry(run: Run) -> dict:
         "config": to_dict(run.config),
         "env": run.env,
         "summary": run.summary,
-        "metrics": checkpoint.read_json_lines(run.folder / "metrics.jsonl"),
+        "metrics": run.epochs,
     }

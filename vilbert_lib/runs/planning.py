@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from vilbert_lib import paths
-from vilbert_lib.config import RunConfig, from_dict, to_dict
-from vilbert_lib.data import formats
+from vilbert_lib.config import RunConfig, check_arranged, from_dict, to_dict
 from vilbert_lib.runs import archive
-from vilbert_lib.runs.inputs import data_name, tokenizer_of
+from vilbert_lib.runs.inputs import data_in
 from vilbert_lib.runs.store import Run
 from vilbert_lib.training import checkpoint
 
@@ -71,12 +70,11 @@ def read(path: Path) -> tuple[RunConfig, Path]:
     try:
         row = json.loads(Path(path).read_text(encoding="utf-8"))
         config, data_root = from_dict(RunConfig, row["config"]), Path(row["data_root"])
+        check_arranged(config.model, config.architecture)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} describes no run: {error!r}; python -m vilbert_lib plan writes such files"
         ) from error
-    words = tokenizer_of(config.model.text_weights, data_root, config.on_error)
-    found = data_name(formats.task(config.task, data_root), words, data_root)
-    if found != config.data:
+    if (found := data_in(config, data_root)) != config.data:
         raise ValueError(f"{path} was planned for other data than {data_root} holds: {config.data}, not {found}")
     return config, data_root

@@ -14,7 +14,9 @@ from vilbert_lib import paths
 from vilbert_lib.config import RunConfig, from_dict, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.model.heads import Classifier, PretrainingModel
+from vilbert_lib.representations import is_paired
 from vilbert_lib.runs import archive
+from vilbert_lib.runs.inputs import check_data
 from vilbert_lib.training import checkpoint
 
 
@@ -38,42 +40,65 @@ class Run:
         """Whether its figures are to be had, here or from the archive."""
         return self.trained or archive.find(self.config.id) is not None
 
+    @property
+    def lock(self) -> Path:
+        """The file that is locked by whoever writes in the run's folder."""
+        return self.folder.with_name(f"{self.folder.name}.lock")
+
     @cached_property
     def _kept(self) -> dict | None:
         return None if self.trained else archive.find(self.config.id)
 
     @cached_property
+    def _summary(self) -> tuple[dict, dict[str, str]]:
+        """The summary of a run that was trained here, and the digests of its files."""
+        if not self.trained:
+            raise ValueError(f"run {self.config.id} is not finished: train it first")
+        return checkpoint.read_summary(self.folder / "summary.json", self.config.id)
+
+    def _read(self, name: str, read: Callable):
+        """What ``read`` gives of a file of the run's folder, verified by the digest in the summary."""
+        return read(self.folder / name, sha256=self._summary[1][name])
+
+    @property
     def summary(self) -> dict:
-        return self._kept["summary"] if self._kept else checkpoint.read_json(self.folder / "summary.json")
+        """The best epoch, its metrics, numbers of samples and seconds."""
+        return self._kept["summary"] if self._kept else self._summary[0]
 
     @cached_property
     def env(self) -> dict:
         """What it was trained by, see :func:`vilbert_lib.runs.machine.environment`."""
-        return self._kept["env"] if self._kept else checkpoint.read_json(self.folder / "env.json")
+        return self._kept["env"] if self._kept else self._read("env.json", checkpoint.read_json)
+
+    @cached_property
+    def epochs(self) -> list[dict]:
+        """The metrics of every epoch, from 0, the untrained model, on."""
+        return self._kept["metrics"] if self._kept else self._read("metrics.jsonl", checkpoint.read_json_lines)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """One row an epoch; epoch 0 is the untrained model."""
-        rows = self._kept["metrics"] if self._kept else checkpoint.read_json_lines(self.folder / "metrics.jsonl")
-        return pd.DataFrame(rows)
+        return pd.DataFrame(self.epochs)
 
     @cached_property
     def alignment(self) -> pd.DataFrame:
         """One row an epoch, layer pair and measure."""
         if self._kept:
             return archive.table(self.config.id, "alignment")
-        return checkpoint.read_frame(self.folder / "alignment.parquet")
+        return self._read("alignment.parquet", checkpoint.read_frame)
 
     def model(self, data_root: Path) -> Classifier | PretrainingModel:
-        """The model with the weights of its best epoch, ready to be asked.
+        """The model with the weights of its best epoch, in evaluation mode.
 
-        A FileNotFoundError where only the run's figures are here.
+        Raises FileNotFoundError where only the run's results are here, ValueError where the weights are damaged
+        or ``data_root`` holds other data than the run's.
         """
         if self._kept:
             raise FileNotFoundError(
-                f"run {self.config.id}: the archive keeps its figures, not its weights; train it here,"
-                " with VILBERT_ARCHIVE naming an empty folder"
+                f"run {self.config.id}: the archive keeps its results, not its weights; to train it here:"
+                f" python -m vilbert_lib train --run {self.config.id}"
             )
+        self._read("model.safetensors", checkpoint.verify)
         model = build_model(self.config, data_root)
         checkpoint.read_weights(self.folder / "model.safetensors", model)
         return model.eval()
@@ -87,16 +112,16 @@ class Run:
         key = table_key(name, settings)
         if self._kept:
             return make() if (found := archive.table(self.config.id, key)) is None else found
-        path = self.folder / f"{key}.parquet"
-        if not path.is_file():
-            checkpoint.write_frame(path, make())
-        return checkpoint.read_frame(path)
+        if key not in (found := checkpoint.read_tables(self.folder, self.config.id, key)):
+            checkpoint.write_table(self.folder, self.config.id, key, make())
+            found = checkpoint.read_tables(self.folder, self.config.id, key)
+        return found[key]
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """All that :meth:`table` has of the run, by key."""
         if self._kept:
             return archive.tables(self.config.id)
-        return {path.stem: checkpoint.read_frame(path) for path in sorted(self.folder.glob("*-*.parquet"))}
+        return checkpoint.read_tables(self.folder, self.config.id)
 
     def describe(self) -> dict:
         """The columns by which a table names this run."""
@@ -126,7 +151,10 @@ def open_run(run_id: str) -> Run:
         values, place = kept["config"], paths.archive()
     else:
         raise FileNotFoundError(f"run {run_id} does not exist below {paths.runs()}")
-    run = Run(from_dict(RunConfig, values))
+    try:
+        run = Run(from_dict(RunConfig, values))
+    except (ValueError, TypeError) as error:
+        raise checkpoint.damaged(place / "config.json", error) from error
     if run.config.id != run_id:
         raise ValueError(f"{place} holds the run {run.config.id}, not {run_id}")
     if not run.finished:
@@ -148,8 +176,13 @@ FREE_AFTER_START = {
 
 
 def start_of(config: RunConfig) -> Run:
-    """The finished run that ``config`` starts from; a ValueError where its weights mean something else."""
+    """The finished pretraining run that ``config`` starts from; a ValueError where its weights do not fit."""
     start = open_run(config.start_from)
+    if not start.config.objectives:
+        raise ValueError(
+            f"start_from {config.start_from}: this run was fine-tuned on {start.config.task};"
+            " name a pretraining run, one with objectives"
+        )
     own, found = to_dict(config.model), to_dict(start.config.model)
     differing = [name for name in own if own[name] != found[name] and name not in FREE_AFTER_START]
     if (own["streams"] == "single") != (found["streams"] == "single"):
@@ -166,6 +199,7 @@ def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingM
     torch.manual_seed(config.seed)
     if config.objectives:
         return PretrainingModel(config.model)
+    check_data(config, data_root)
     task = formats.task(config.task, data_root)
     model = Classifier(config.model, len(task.labels(task.folder(data_root))))
     if config.start_from:
@@ -184,6 +218,12 @@ def histories(runs: list[Run]) -> pd.DataFrame:
 
 
 def alignments(runs: list[Run]) -> pd.DataFrame:
-    """The alignments of all runs, with the best epoch of each beside."""
-    frames = [run.alignment.assign(**run.describe(), best_epoch=run.summary["best_epoch"]) for run in runs]
+    """The alignments of all runs, with ``best_epoch``, and ``paired`` where layers are at the same relative depth.
+
+    See :func:`vilbert_lib.representations.paired_layers`.
+    """
+    frames = []
+    for run in runs:
+        columns = {"best_epoch": run.summary["best_epoch"], "paired": is_paired(run.alignment)}
+        frames.append(run.alignment.assign(**run.describe(), **columns))
     return pd.concat(frames, ignore_index=True)

@@ -3,17 +3,19 @@
 import contextlib
 import functools
 import os
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
 from vilbert_lib.runs import planning, shown
-from vilbert_lib.runs.inputs import dataset
+from vilbert_lib.runs.inputs import check_data, dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.store import Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
@@ -22,27 +24,36 @@ from vilbert_lib.training.loop import Report
 from vilbert_lib.training.pretrain import pretrain
 from vilbert_lib.training.workers import progress_bar, train_all
 
+FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
+MOST_THREADS = 1024
 
-def ensure(configs: list[RunConfig], data_root: Path, jobs: int | None = None, **loop_options) -> list[Run]:
+
+def ensure(
+    configs: list[RunConfig], data_root: Path, jobs: int | None = None, *, weights: bool = False, **loop_options
+) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
-    A run whose figures the archive keeps is not missing. As many runs are trained at once (``jobs``) as there
-    are GPUs, or on a CPU as its cores allow: small models gain more from that than from many threads each.
-    Processes that were launched together train one run after the other. ``loop_options`` are those of
-    :class:`vilbert_lib.training.loop.Loop` that change no bit. While a study is planned nothing is trained,
-    see :mod:`vilbert_lib.runs.planning`.
+    A run whose results the archive keeps is missing only where its ``weights`` are needed. As many runs are
+    trained at once (``jobs``) as there are GPUs, or on a CPU as its cores allow: small models gain more from that
+    than from many threads each. Processes that were launched together train one run after the other.
+    ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit. While a study is
+    planned nothing is trained, see :mod:`vilbert_lib.runs.planning`. A ValueError where ``data_root`` does not
+    hold the data of a run that is missing.
     """
     if os.environ.get(planning.VARIABLE):
         return planning.note(configs, data_root)
     processes.start()
-    missing = processes.shared([config for config in configs if not Run(config).finished])
+    runs = [Run(config) for config in configs]
+    missing = processes.shared([r.config for r in runs if not (r.trained if weights else r.finished)])
+    for config in missing:
+        check_data(config, data_root)
     # Of what a run starts from the archive may have the figures, but it is the weights that are needed.
     starts = [start_of(config).config for config in missing if config.start_from]
     for wave in (starts, missing):
         untrained = processes.shared([config for config in dict.fromkeys(wave) if not Run(config).trained])
         if untrained:
             _train_at_once(untrained, data_root, jobs, loop_options)
-    runs = [Run(config) for config in configs]
+    runs = [Run(config) for config in configs]  # as they are now
     if processes.is_first():
         shown.note(runs)
     return runs
@@ -57,7 +68,8 @@ def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int | None, 
     epochs = sum(config.train.epochs for config in configs)
     with progress_bar(f"training {len(configs)} runs", epochs, hidden=not processes.is_first()) as bar:
         work = functools.partial(train, **loop_options)
-        train_all(work, [(config, data_root) for config in configs], min(jobs, len(configs)), bar)
+        items = {config.id: (config, data_root) for config in configs}
+        train_all(work, items, min(jobs, len(configs)), bar)
 
 
 def train(config: RunConfig, data_root: Path, report: Report | None = None, **loop_options) -> Run:
@@ -66,29 +78,59 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
     Of two processes that ask for one run, one trains it and the other waits; processes that were
     launched together train it together. ``loop_options`` go to
     :class:`vilbert_lib.training.loop.Loop`: they change how a run is trained, not what comes of it.
-    Raises ValueError where the directory holds the run of another configuration, or a damaged file.
+    Raises ValueError where ``data_root`` does not hold the data of the configuration, or where the directory
+    holds the run of another configuration or a damaged file.
     """
     run = Run(config)
+    if config.train.threads > MOST_THREADS:
+        raise ValueError(f"run {config.id}: train.threads {config.train.threads} must be at most {MOST_THREADS}")
     processes.start()
     run.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(run.folder.with_suffix(".lock")) if processes.is_first() else contextlib.nullcontext():
+    with _locked(run) if processes.is_first() else contextlib.nullcontext():
         if processes.is_first():
             _claim(run)
             _tidy(run)
         if processes.shared(run.trained):
             return run
-        threads = torch.get_num_threads()
-        torch.set_num_threads(config.train.threads)
+        check_data(config, data_root)
         quiet = report is None or not processes.is_first()
-        try:
-            with least_busy_gpu():
-                summary = _train(run, Path(data_root), (lambda *_: None) if quiet else report, loop_options)
-        finally:
-            torch.set_num_threads(threads)
+        with _settings(config.train.threads), least_busy_gpu():
+            summary = _train(run, Path(data_root), (lambda *_: None) if quiet else report, loop_options)
         if processes.is_first():
             _finish(run, summary)
         processes.wait()
     return run
+
+
+@contextlib.contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """Hold the run's lock; a process that waits for another says so once."""
+    lock = FileLock(run.lock)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"run {run.config.id}: waiting for another process that trains it", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _settings(threads: int) -> Iterator[None]:
+    """Train, in here, with ``threads`` and deterministic algorithms; afterwards both are as they were."""
+    before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _claim(run: Run) -> None:
@@ -97,16 +139,15 @@ def _claim(run: Run) -> None:
     if path.is_file() and (found := checkpoint.read_json(path)) != values:
         differing = sorted(name for name in values if found.get(name) != values[name])
         raise ValueError(f"{run.folder} holds the run of another configuration: {', '.join(differing)} differ")
+    if not (env := run.folder / "env.json").is_file():
+        checkpoint.write_json(env, environment())
     if not path.is_file():
-        checkpoint.write_json(run.folder / "env.json", environment())
         checkpoint.write_json(path, values)
 
 
 def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dict:
     config, task = run.config, formats.task(run.config.task, data_root)
     device = processes.device()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
     model = build_model(config, data_root).to(device)
     started = time.monotonic()
     if config.objectives:
@@ -124,7 +165,7 @@ def _finish(run: Run, summary: dict) -> None:
     best = run.folder / f"best-{summary['best_epoch']}.safetensors"
     if best.is_file():
         os.replace(best, run.folder / "model.safetensors")
-    checkpoint.write_json(run.folder / "summary.json", summary)
+    checkpoint.write_summary(run.folder / "summary.json", summary, run.config.id, FILES)
     _tidy(run)
 
 

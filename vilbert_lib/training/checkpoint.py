@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, and the state from which a run goes on."""
+"""Files that appear whole or not at all and are verified when they are read, and the state to resume from."""
 
+import hashlib
+import io
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from vilbert_lib.config import to_dict
 from vilbert_lib.model.heads import Classifier, PretrainingModel
+
+DIGEST_BYTES = 32  # of the SHA-256 at the beginning of a training state
 
 
 def write(path: Path, save: Callable[[Path], None]) -> None:
@@ -55,28 +58,73 @@ def damaged(path: Path, why) -> ValueError:
     return ValueError(f"{path} is damaged: {why}; remove {path.parent}, and the run is trained anew")
 
 
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(values) -> str:
+    """The SHA-256 of plain JSON values, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raise ValueError unless the file ``path`` has the digest that was recorded when it was written."""
+    if not path.is_file():
+        raise damaged(path, "the file is missing")
+    if digest(path) != sha256:
+        raise damaged(path, "its content is not what the run recorded")
+
+
 def write_json(path: Path, values) -> None:
     """Write ``values`` as indented JSON."""
-    write(path, lambda p: p.write_text(json.dumps(values, indent=1) + "\n"))
+    write(path, lambda p: p.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))
 
 
-def read_json(path: Path):
-    """Read a file of :func:`write_json`."""
+def read_json(path: Path, sha256: str = ""):
+    """Read a file of :func:`write_json`, after a check of its digest where one is given."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(_content(path, sha256))
     except ValueError as error:
         raise damaged(path, error) from error
 
 
+def write_summary(path: Path, summary: dict, run: str, names: tuple[str, ...]) -> None:
+    """Write the summary of ``run`` with the digests of the files ``names`` of its folder, and of itself."""
+    record = {"run": run, "files": {name: digest(path.with_name(name)) for name in names}}
+    write_json(path, summary | {"record": record | {"sha256": digest_of([summary, record])}})
+
+
+def read_summary(path: Path, run: str) -> tuple[dict, dict[str, str]]:
+    """The summary of ``run`` and the digests of its files; ValueError where it is damaged or of another run."""
+    summary = read_json(path)
+    try:
+        record = summary.pop("record")
+        sha256 = record.pop("sha256")
+        found, files = record["run"], record["files"]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise damaged(path, f"it holds no digests ({error!r})") from error
+    if digest_of([summary, record]) != sha256:
+        raise damaged(path, "its content is not what the run recorded")
+    if found != run:
+        raise damaged(path, f"it belongs to run {found}")
+    return summary, files
+
+
 def write_json_lines(path: Path, rows: list[dict]) -> None:
     """Write one JSON value a line."""
-    write(path, lambda p: p.write_text("".join(json.dumps(row) + "\n" for row in rows)))
+    write(path, lambda p: p.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"))
 
 
-def read_json_lines(path: Path) -> list[dict]:
-    """Read a file of :func:`write_json_lines`; no file is no rows. A ValueError names a broken line."""
+def read_json_lines(path: Path, sha256: str = "") -> list[dict]:
+    """Read a file of :func:`write_json_lines`; without a digest, no file is no rows.
+
+    A ValueError names a broken line.
+    """
     rows = []
-    for number, line in enumerate(path.read_text().splitlines() if path.is_file() else [], start=1):
+    lines = _content(path, sha256).splitlines() if sha256 or path.is_file() else []
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
             if not isinstance(row, dict):
@@ -87,19 +135,49 @@ def read_json_lines(path: Path) -> list[dict]:
     return rows
 
 
+def _content(path: Path, sha256: str) -> bytes:
+    if sha256:
+        verify(path, sha256)
+    return path.read_bytes()
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a tidy frame as parquet."""
     write(path, lambda p: frame.to_parquet(p, index=False))
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a file of :func:`write_frame`."""
+def read_frame(path: Path, sha256: str = "") -> pd.DataFrame:
+    """Read a file of :func:`write_frame`, after a check of its digest where one is given."""
+    content = _content(path, sha256)
     try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
+        return pd.read_parquet(io.BytesIO(content))
+    except Exception as error:  # of damaged bytes pyarrow and pandas raise errors of many types
         raise damaged(path, error) from error
+
+
+def write_table(folder: Path, run: str, key: str, frame: pd.DataFrame) -> None:
+    """Write the table ``key`` that was derived from ``run``; its file's name ends in the digest of its content."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    content = buffer.getvalue()
+    name = f"{key}.{_table_digest(run, key, content)}.parquet"
+    write(folder / name, lambda p: p.write_bytes(content))
+
+
+def read_tables(folder: Path, run: str, key: str = "*") -> dict[str, pd.DataFrame]:
+    """The tables of :func:`write_table` by key; a ValueError names one that is damaged or of another run."""
+    tables = {}
+    for path in sorted(folder.glob(f"{key}-*.parquet" if key == "*" else f"{key}.*parquet")):
+        name, _, recorded = path.name.removesuffix(".parquet").partition(".")
+        content = path.read_bytes()
+        if recorded != _table_digest(run, name, content):
+            raise ValueError(f"{path} is damaged or of another run: remove this file, and the table is made anew")
+        tables[name] = pd.read_parquet(io.BytesIO(content))
+    return tables
+
+
+def _table_digest(run: str, key: str, content: bytes) -> str:
+    return hashlib.sha256(f"{run} {key}\n".encode() + content).hexdigest()[:16]
 
 
 def write_weights(path: Path, model: Classifier | PretrainingModel) -> None:
@@ -131,11 +209,16 @@ def read_weights(path: Path, model: Classifier | PretrainingModel) -> None:
 
 
 def write_state(path: Path, state: dict) -> None:
-    """Write a training state (tensors and plain values)."""
+    """Write a training state (tensors and plain values) after the digest of its bytes."""
 
     def save(unfinished: Path) -> None:
-        with open(unfinished, "wb") as file:  # given a path, torch does not tell why it cannot write
+        with open(unfinished, "w+b") as file:  # given a path, torch does not tell why it cannot write
+            file.write(bytes(DIGEST_BYTES))
             torch.save(state, file)
+            file.seek(DIGEST_BYTES)
+            sha256 = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0)
+            file.write(sha256)
 
     write(path, save)
 
@@ -144,10 +227,10 @@ def read_state(path: Path) -> dict | None:
     """Read a training state; None: training starts afresh."""
     if not path.is_file():
         return None
-    try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, pickle.UnpicklingError) as error:
-        if getattr(error, "filename", None):  # it cannot be opened
-            raise
-        why = (str(error) or "it is empty").splitlines()[0]
-        raise ValueError(f"{path} is damaged: {why}; remove it, and the run starts from its beginning") from error
+    content = path.read_bytes()
+    if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
+        raise ValueError(
+            f"{path} is damaged: its content is not what was written;"
+            " remove it, and the run starts from its beginning"
+        )
+    return torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True, map_location="cpu")

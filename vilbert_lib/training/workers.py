@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm
 
@@ -26,20 +27,25 @@ def show(bar: tqdm, share: float, loss: float) -> None:
     bar.update(min(share, bar.total - bar.n))
 
 
-def train_all(work: Callable, items: Iterable[tuple], jobs: int, bar: tqdm) -> None:
-    """Call ``work(*item, report)`` for every item, up to ``jobs`` at once.
+def train_all(work: Callable, items: dict[str, tuple], jobs: int, bar: tqdm) -> None:
+    """Call ``work(*item, report)`` for every item, up to ``jobs`` at once; ``items`` are by the ids of their runs.
 
-    The first error that an item raises is raised here, after those under way have ended.
+    The first error of an item is raised here at once and names the run. Items that have not begun are left out,
+    those under way are ended: when they are asked for again, they resume from their last checkpoint.
     """
     if jobs == 1:
-        for item in items:
-            work(*item, lambda share, loss: show(bar, share, loss))
+        for run_id, item in items.items():
+            try:
+                work(*item, lambda share, loss: show(bar, share, loss))
+            except Exception as error:
+                _name(error, run_id)
+                raise
         return
     # Forks of this process would copy torch's threads half alive. A server that has imported all and done nothing
     # is forked instead, so that only the first trainings wait for the imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vilbert_lib.runs"])
-    reports, done = context.Queue(), threading.Event()
+    reports, stop, done = context.Queue(), context.Event(), threading.Event()
 
     def listen() -> None:
         while not done.is_set():
@@ -49,27 +55,60 @@ def train_all(work: Callable, items: Iterable[tuple], jobs: int, bar: tqdm) -> N
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        with ProcessPoolExecutor(jobs, context, _start, (reports, dict(os.environ), os.getcwd())) as pool:
-            for future in [pool.submit(_call, work, item) for item in items]:
-                future.result()
+        with ProcessPoolExecutor(jobs, context, _start, (reports, stop, dict(os.environ), os.getcwd())) as pool:
+            futures = {pool.submit(_call, work, item): run_id for run_id, item in items.items()}
+            try:
+                for future in as_completed(futures):
+                    _check(future, futures, jobs)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                stop.set()
+                raise
     finally:
         done.set()
-        listener.join()
+        listener.join(timeout=5)  # a process that was ended in the middle of a report leaves half of it
 
 
-def _start(reports, environment: dict[str, str], folder: str) -> None:
+def _check(future: Future, futures: dict[Future, str], jobs: int) -> None:
+    """Raise the error of ``future``, if it has one; the message names the run."""
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        wait(futures)
+        lost = [run_id for other, run_id in futures.items() if isinstance(other.exception(), BrokenProcessPool)]
+        raise BrokenProcessPool(
+            "a training process ended without an error, as when memory runs out. Under way were"
+            f" {', '.join(lost[:jobs])}: start again with fewer jobs, they resume from their last checkpoint"
+        ) from error
+    except Exception as error:
+        _name(error, futures[future])
+        raise
+
+
+def _name(error: Exception, run_id: str) -> None:
+    """Put the run into the message of ``error``, which may be all that is shown of it."""
+    if run_id in str(error):
+        return
+    if isinstance(error, OSError) and error.strerror:
+        error.strerror = f"run {run_id}: {error.strerror}"
+    else:
+        error.args = (f"run {run_id}: {error}",)
+
+
+def _start(reports, stop, environment: dict[str, str], folder: str) -> None:
     """What the server was started with may be another environment than that of the process that asks now."""
     global _reports
     _reports = reports
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for returns in (multiprocessing.parent_process().join, stop.wait):
+        threading.Thread(target=_end_after, args=(returns,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End when the process that asked has ended, however it did: the training can be gone on with."""
-    multiprocessing.parent_process().join()
+def _end_after(returns: Callable[[], object]) -> None:
+    """End this process at once when ``returns`` does: its training can be resumed."""
+    returns()
     os._exit(1)
 
 
