@@ -1,6 +1,9 @@
 """Features of every layer, pooled as by hand, and the frame of their alignment."""
 
+import copy
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -14,10 +17,14 @@ from vilbert_lib.representations import (
     CHANCE,
     COLUMNS,
     PERMUTATIONS,
+    is_constant,
     layer_features,
     measure_alignment,
+    measure_pairs,
     sample_rows,
 )
+from vilbert_lib.runs import archive
+from vilbert_lib.training import checkpoint, records
 
 WIDTH = 16
 
@@ -178,7 +185,7 @@ def test_values_are_the_measures_of_the_features(model, memes):
 
 
 def test_chance_stands_beside_the_whole_grid(model, memes):
-    """The closed form for every pair where there is one, permutations for layers of equal number."""
+    """The closed form for every pair where there is one, permutations for layers at the same depth."""
     config = AlignmentConfig(measures=("cka", "procrustes", "wasserstein"), n_samples=12, k=3)
     frame = measure_alignment(model, memes, config, epoch=0, split="val", whole_grid=True).set_index("measure")
     features = layer_features(model, memes, sample_rows(memes, 12))
@@ -208,7 +215,7 @@ def test_during_training_chance_is_not_drawn(model, memes):
     assert frame[CHANCE].isna().all(axis=None)
 
 
-def test_the_layers_of_equal_number_alone(model, memes):
+def test_the_layers_at_the_same_depth_alone(model, memes):
     frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val", whole_grid=False)
     assert list(zip(frame.measure, frame.x, frame.y, frame.kind, strict=True)) == [
         ("cka", "t0", "v0", "tv"),
@@ -232,3 +239,72 @@ def test_fewer_images_than_asked_are_said(model, questions):
     frame = measure_alignment(model, few, config, epoch=0, split="val", whole_grid=False)
     images = len({record.img for record in few.records})
     assert set(frame.n_samples) == {images} and set(frame.k) == {images - 1}
+
+
+def with_last_norms(model, text: float, vision: float = 1.0) -> ViLBERT:
+    """A copy with this LayerNorm weight in its last text layer; with ``vision`` 0 every layer is constant."""
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.bert.encoder.layer[-1].output.LayerNorm.weight.fill_(text)
+        if vision == 0:
+            changed.bert.encoder.layer[0].output.LayerNorm.weight.fill_(0)
+            for parameter in changed.vit.patch_embed.parameters():
+                parameter.fill_(0)
+            for parameter in changed.coattention.parameters():
+                parameter.fill_(0)
+    return changed
+
+
+def test_a_constant_layer_is_nan_and_the_others_are_measured_as_before(model, memes):
+    config = AlignmentConfig(measures=("cka", "mknn", "procrustes"), n_samples=12, k=3)
+    wanted = measure_alignment(model, memes, config, epoch=4, split="val", whole_grid=True)
+    with pytest.warns(UserWarning, match=r"epoch 4: the features of t1 .* all 12 val samples") as caught:
+        found = measure_alignment(with_last_norms(model, 0), memes, config, epoch=4, split="val", whole_grid=True)
+    assert len([w for w in caught if "recorded as NaN" in str(w.message)]) == 1
+    affected = (wanted.x == "t1") | (wanted.y == "t1")
+    assert found[affected][["value", *CHANCE]].isna().all(axis=None) and affected.sum() == 3 * 3
+    columns = [name for name in COLUMNS if name not in ("chance_best", "p_best")]  # over the pairs that are left
+    pd.testing.assert_frame_equal(found[columns][~affected], wanted[columns][~affected])
+    places = ["x", "y", "kind", "text_layer", "vision_layer", "measure", "k"]
+    pd.testing.assert_frame_equal(found[places], wanted[places])
+
+    with pytest.warns(UserWarning, match="epoch 5: the features of t1"):
+        pairs = measure_alignment(with_last_norms(model, 0), memes, config, epoch=5, split="val", whole_grid=False)
+    assert pairs.value.isna().tolist() == [False, True] * 3
+
+
+def test_a_model_of_constant_layers_has_no_alignment(model, memes):
+    collapsed = with_last_norms(model, 0, vision=0)
+    for whole_grid in (False, True):
+        with pytest.warns(UserWarning, match="the features of t0, t1, v0, v1"):
+            frame = measure_alignment(collapsed, memes, CONFIG, epoch=0, split="val", whole_grid=whole_grid)
+        assert frame.value.isna().all() and list(frame.columns) == COLUMNS
+
+
+def test_rounding_is_no_difference_between_samples(model, memes):
+    x = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+    assert is_constant(1000 + 1e-4 * x) and not is_constant(1000 + x) and not is_constant(1e-20 * x)
+    assert is_constant(torch.zeros(8, 5))
+    frame = measure_pairs({"a": x, "b": torch.ones(8, 5)}, ["cka"], 3, [("a", "b"), ("a", "a"), ("a", "a")])
+    assert frame.value.isna().tolist() == [True, False, False]
+
+
+def test_features_that_are_not_finite_are_an_error(model, memes):
+    with pytest.raises(ValueError, match=r"t1 holds nan at row 0, column 0"):
+        measure_alignment(
+            with_last_norms(model, float("nan")), memes, CONFIG, epoch=1, split="val", whole_grid=False
+        )
+
+
+@pytest.mark.filterwarnings("ignore:epoch")
+def test_a_missing_value_survives_the_run_file_and_the_archive(model, memes, tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
+    frame = measure_alignment(with_last_norms(model, 0), memes, CONFIG, epoch=0, split="val", whole_grid=True)
+    records.record_alignment(tmp_path, 0, frame)
+    records.replace_epoch(tmp_path, 0, frame)
+    read = checkpoint.read_frame(tmp_path / "alignment.parquet")
+    archive.write("kept", {"a/run": {}}, {"alignment": {"a/run": read}})
+    kept = archive.table("a/run", "alignment")
+    for found in (read, kept):
+        assert found.value.isna().tolist() == frame.value.isna().tolist()
+    assert frame.value.isna().any() and not frame.value.isna().all()

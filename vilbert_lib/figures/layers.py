@@ -9,12 +9,31 @@ from vilbert_lib.metrics import MEASURES
 
 
 def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks: dict | None = None) -> Figure:
-    """Alignment of the text and vision layers of equal number against the layer.
+    """Alignment of the text and vision layers at the same relative depth, against the layer.
 
-    One panel a measure, one line a value of ``hue``: mean over seeds, of up to six lines with their range, since
-    more would hide each other. ``marks`` gives for each value of ``hue`` the layers before which streams meet.
+    Parameters
+    ----------
+    alignment : pandas.DataFrame
+        A table of :func:`vilbert_lib.runs.alignments`. Rows whose ``paired`` is False are not drawn. A run
+        with a constant layer (``value`` NaN) is left out of the mean at that layer; a line has a gap where no
+        run is left.
+    hue : str
+        Column with one line for each value: the mean over its runs, with their range where there are at most six
+        lines.
+    marks : dict, optional
+        For each value of ``hue`` the text layers before which a co-attention block stands.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a measure. Where the streams differ in depth the axis counts the layers of the deeper one.
     """
-    rows = alignment[(alignment.kind == "tv") & (alignment.text_layer == alignment.vision_layer)]
+    rows = alignment[alignment.paired]
+    layers = rows[["text_layer", "vision_layer"]]
+    rows = rows.assign(layer=layers.max(axis=1))
+    xlabel, (text, vision) = "layer", layers.max() + 1
+    if text != vision:
+        xlabel = f"layer of the deeper stream\n({text} text, {vision} vision layers, by depth)"
     measures = list(dict.fromkeys(rows.measure))
     figure, axes = panel_axes(len(measures))
     band = rows[hue].nunique() <= 6
@@ -22,28 +41,32 @@ def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks:
         of_measure = rows[rows.measure == measure]
         for i, (name, group) in enumerate(of_measure.groupby(hue, sort=False)):
             again, kind = divmod(i, len(COLOURS))
-            by_layer = group.groupby("text_layer").value
-            layers = sorted(group.text_layer.unique())
-            meets = [layers.index(layer) for layer in (marks or {}).get(name, ()) if layer in layers]
+            by_layer = group.groupby("layer").value
+            first = group.groupby("text_layer").layer.min()  # of the layers that a text layer is paired with
+            layers = sorted(group.layer.unique())
+            meets = [layers.index(first[text]) for text in (marks or {}).get(name, ()) if text in first]
             marker = (
                 {"marker": MARKERS[(i + again) % len(MARKERS)], "markevery": meets, "ms": 4.5} if meets else {}
             )
             look = {"label": str(name), "lw": 1.4, "ls": LINES[again % 3]} | marker
             line_with_range(axis, by_layer, COLOURS[kind], band=band, **look)
-        axis.set(xlabel="layer", ylabel=MEASURES[measure].title)
+        axis.set(xlabel=xlabel, ylabel=MEASURES[measure].title)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(figure, axes[0])
     return figure
 
 
 def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "architecture") -> Figure:
-    """Alignment of every text layer with every vision layer, one panel a value of ``panel``."""
+    """Alignment of every text layer with every vision layer, one panel a value of ``panel``.
+
+    A layer without a value (NaN, a constant layer) keeps its place and is left blank.
+    """
     rows = alignment[(alignment.kind == "tv") & (alignment.measure == measure)]
     names = list(dict.fromkeys(rows[panel]))
     low, high = rows.value.min(), rows.value.max()
     figure, axes = panel_axes(len(names), height=2.9)
     for axis, name in zip(axes, names, strict=True):
-        table = rows[rows[panel] == name].pivot_table(index="text_layer", columns="vision_layer", values="value")
+        table = _mean_table(rows[rows[panel] == name], "text_layer", "vision_layer")
         image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
         axis.set(title=str(name), xlabel="vision layer", ylabel="text layer")
         axis.grid(False)
@@ -67,7 +90,7 @@ def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture
             numbers["value"] = pairs.value
             if kind != "tv":
                 numbers = pd.concat([numbers, numbers.rename(columns={"x": "y", "y": "x"})])
-            tables[name, kind] = numbers.pivot_table(index="x", columns="y", values="value")
+            tables[name, kind] = _mean_table(numbers, "x", "y")
     low, high = min(t.min().min() for t in tables.values()), max(t.max().max() for t in tables.values())
     figure, axes = panel_axes(len(tables), height=2.7)
     for axis, ((name, kind), table) in zip(axes, tables.items(), strict=True):
@@ -77,6 +100,11 @@ def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture
         axis.grid(False)
     figure.colorbar(image, ax=axes, label=MEASURES[measure].title, shrink=0.8)
     return figure
+
+
+def _mean_table(rows: pd.DataFrame, y: str, x: str) -> pd.DataFrame:
+    """Mean of ``value``, a row for each ``y`` and a column for each ``x``, where all values are NaN as well."""
+    return rows.groupby([y, x]).value.mean().unstack(x)
 
 
 def pair_heatmaps(table: pd.DataFrame) -> Figure:
