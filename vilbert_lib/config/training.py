@@ -30,8 +30,8 @@ class TrainConfig:
     neighbours of a sample come from its own batch.
 
     ``select`` is the validation metric by which fine-tuning selects the best epoch: the smallest ``loss`` or the
-    largest of the others, ``auroc`` on binary tasks only. On imbalanced data the model that always predicts the
-    majority class can have the best accuracy; it never has the best ``macro_f1``, the mean of the classes' F1.
+    largest of the others, ``auroc`` on binary tasks only. On imbalanced data a model that always predicts the
+    majority class can have the best accuracy, but its ``macro_f1``, the mean of the classes' F1, is low.
     Pretraining selects by validation loss, whatever ``select`` is.
 
     ``alignment_weight`` times the alignment of the streams within a batch is taken from the loss of a

@@ -6,6 +6,8 @@ Y are unrelated, unbiased CKA is near 0, and soft mutual kNN exceeds k / (n - 1)
 default sharpness. Fewer than four samples, or features that are the same for all samples, raise a ValueError.
 """
 
+import contextlib
+
 import torch
 from torch import Tensor
 
@@ -21,13 +23,26 @@ CONSTANT = 1e-9  # share of its size by which a layer must differ between sample
 VANISHING = 1e-10  # share of the squared size of the differences below which unbiased HSIC is rounding
 
 
+def in_float32(values: Tensor) -> Tensor:
+    """``values`` in float32, or as they are where they are more precise."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def without_autocast(like: Tensor) -> contextlib.AbstractContextManager:
+    """A context in which the device of ``like`` computes in the precision of the operands."""
+    device = like.device.type
+    if not torch.amp.is_autocast_available(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device, enabled=False)
+
+
 def unbiased_cka(x: Tensor, y: Tensor) -> Tensor:
     """Linear CKA with the unbiased HSIC estimator of Song et al. (2012), as Nguyen et al. (2021) take it by batch.
 
     The three estimates are unbiased, their ratio is not quite. Samples of which all but one are the same are a
     ValueError too: the estimator knows no variance without that of two pairs.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         x, y = _checked(x, "X"), _checked(y, "Y")
         for name, features in (("X", x), ("Y", y)):
             if not is_defined(features.detach()):
@@ -92,7 +107,7 @@ def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Ten
     ValueError
         Fewer than four samples, constant features, or k out of range.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         left, right = (_neighbourhoods(features, k, sharpness, name) for features, name in ((x, "X"), (y, "Y")))
         sizes = (left.square().sum(1) * right.square().sum(1)).sqrt()
         return ((left * right).sum(1) / sizes).mean()
@@ -118,7 +133,7 @@ def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
 def _checked(x: Tensor, name: str) -> Tensor:
     if len(x) < 4:
         raise ValueError(f"{name} has {len(x)} samples: alignment within a batch needs at least 4")
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    x = in_float32(x)
     if not (x - x.mean(0)).square().mean() > CONSTANT**2 * x.square().mean():
         raise ValueError(f"{name} is the same for all {len(x)} samples (or not finite): it is alike to nothing")
     return x

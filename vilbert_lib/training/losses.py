@@ -11,6 +11,7 @@ from vilbert_lib.data.datasets import Batch
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.model.streams import Output
 from vilbert_lib.training import alignment_term, processes
+from vilbert_lib.training.alignment_term import in_float32, without_autocast
 
 #: Named sums over this process' part of a batch; a name ending in ``_n`` counts, the others are divided by
 #: a count.
@@ -94,17 +95,12 @@ def info_nce(queries: Tensor, keys: Tensor, wanted: Tensor, temperature: float, 
     ``queries`` (M, D) and ``keys`` (N, D) are unit vectors, ``wanted`` (M,) the key of each query;
     ``never`` (M, N) bool are keys that are no negatives of a query. No queries give zero.
     """
-    with torch.autocast(queries.device.type, enabled=False):
+    with without_autocast(queries):
         logits = in_float32(queries) @ in_float32(keys).T / temperature
     if never is not None:
         logits = logits.masked_fill(never, -torch.inf)
     right = (logits.detach().argmax(1) == wanted).sum() if len(keys) else wanted.new_zeros(())
     return F.cross_entropy(logits, wanted, reduction="sum"), right
-
-
-def in_float32(values: Tensor) -> Tensor:
-    """``values`` in float32, or as they are where they are more precise."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def contrastive(
@@ -129,7 +125,7 @@ def contrastive(
         raise ValueError(
             f"the contrastive term needs pooled states of one width: {pooled[0].shape[1]} and {pooled[1].shape[1]}"
         )
-    with torch.autocast(texts.device.type, enabled=False):
+    with without_autocast(texts):
         unit = [F.normalize(in_float32(states), dim=-1) for states in pooled]
     (text, begin), (vision, _) = (processes.gathered(states) for states in unit)
     texts, _ = processes.gathered(texts)
