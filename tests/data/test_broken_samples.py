@@ -1,6 +1,7 @@
 """Broken samples stop a run, or are left out of it and counted; labels of every kind reach the batch."""
 
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -70,6 +71,20 @@ def test_samples_of_an_image_that_does_not_decode_are_left_out_whole(tiny_root, 
     whole = PairDataset(pairs.records, *arguments[1:])
     assert len(pairs) == len(whole) and (pairs.ids == whole.ids).all() and (pairs.labels == whole.labels).all()
     assert (pairs.pixels[pairs.image_of] == whole.pixels[whole.image_of]).all()
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)], ids=["pipe", "folder", "link"]
+)
+def test_what_is_no_file_is_left_out_where_samples_are_skipped(tiny_root, tmp_path, make):
+    root = shutil.copytree(tiny_root, tmp_path / "root")
+    for task, skipped in (("hateful_memes", 1), ("easy_vqa", 2)):  # one names its images, the other numbers them
+        image = formats.task(task).splits(root)["test"][0].img
+        image.unlink()
+        make(image)
+        reading = formats.task(task).read(root, on_error="skip")
+        assert [problem.cause for problem in reading.problems["test"]] == ["missing image"] * skipped
+        assert len(PairDataset(reading.splits["test"], of_root(tiny_root), 8, 8)) == 16 - skipped
 
 
 def test_where_every_image_is_broken_no_dataset_is_made(tiny_root, tmp_path):

@@ -1,6 +1,7 @@
 """data check: counts that are right, faults that are found, and an exit status that says so."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -139,6 +140,107 @@ def test_every_image_is_read_once(tmp_path, monkeypatch):
 def held_in_memory(source):
     assert isinstance(source, io.BytesIO)
     return source
+
+
+CONTRARY = b"""{"id": 1, "img": "img/1.png", "text": "a quiet street", "label": 0}
+{"id": 1, "img": "img/2.png", "text": "another picture", "label": 1}
+{"id": 2, "img": "img/3.png", "text": "same picture same text", "label": 0}
+{"id": 3, "img": "img/3.png", "text": "same picture same text", "label": 1}
+{"id": 4, "img": "img/4.png", "text": "fine", "label": 1}
+"""
+
+
+def test_repeated_ids_and_contrary_labels_are_faults(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    write(folder / "train.jsonl", CONTRARY)
+    for number in range(1, 5):
+        picture(folder / "img" / f"{number}.png")
+    found = findings(tmp_path, "hateful_memes")
+    assert [(problem.where, problem.cause) for problem in found.problems] == [
+        (f"{folder / 'train.jsonl'}:2", "repeated id")
+    ]
+    assert found.faults == [
+        "repeated id: 1",
+        "same image and text with different labels: 1, such as 3.png, train 2: 'benign' and train 3: 'hateful'",
+    ]
+
+
+def test_contrary_labels_are_found_across_copies_and_splits(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    shutil.copy(folder / "img" / "42953.png", folder / "img" / "copy.png")
+    line = (folder / "train.jsonl").read_bytes().splitlines()[0].replace(b"42953", b"copy", 1)
+    write(folder / "dev.jsonl", line.replace(b"42953.png", b"copy.png").replace(b'"label":0', b'"label":1'))
+    write(folder / "dev.jsonl", (folder / "dev.jsonl").read_bytes().replace(b'"id":copy', b'"id":"copy"'))
+    faults = findings(tmp_path, "hateful_memes").faults
+    assert (
+        "same image and text with different labels: 1, such as copy.png, train 42953: 'benign' and "
+        "val copy: 'hateful'"
+    ) in faults
+
+
+@pytest.mark.parametrize(
+    ("label", "fault"),
+    [
+        ("Cat", r"labels 'Cat' and 'cat' differ in case, blanks or Unicode form only"),
+        ("house\u00a0cat", r"labels 'house cat' and 'house\xa0cat' differ in case, blanks or Unicode form only"),
+        ("house  cat", r"labels 'house  cat' and 'house cat' differ in case, blanks or Unicode form only"),
+        ("cafe\u0301", r"labels 'cafe\u0301' and 'caf\xe9' differ in case, blanks or Unicode form only"),
+        ("NaN", "label 'NaN' reads like a missing value: leave the label empty"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*labels 'c:UserWarning")
+def test_labels_that_read_alike_are_a_fault(tmp_path, label, fault):
+    folder = small_roots.pets(tmp_path)
+    rows = "".join(f"a.png,text {i},{name}\n" for i, name in enumerate(["cat", "house cat", "caf\u00e9", label]))
+    write(folder / "train.csv", ("img,text,label\n" + rows).encode())
+    description = json.loads((folder / "task.json").read_bytes())
+    description["files"] |= {"train": "train.csv", "test": "val.csv"}
+    small_roots.write_json(folder / "task.json", description)
+    assert fault in findings(tmp_path, "pets").faults
+    small_roots.write_json(
+        folder / "task.json", description | {"labels": ["cat", "house cat", "caf\u00e9", label]}
+    )
+    assert fault not in findings(tmp_path, "pets").faults
+
+
+def test_what_fine_tuning_and_pretraining_refuse_is_noted(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    line = (folder / "dev.jsonl").read_bytes()
+    write(folder / "dev.jsonl", line + line.replace(b"8291", b"42953").replace(b"042953.png", b"42953.png"))
+    notes = findings(tmp_path, "hateful_memes").notes
+    assert "test: 1 samples have no label: fine-tuning refuses them" in notes
+    assert "all 2 texts of val read the same: alignment prediction refuses them" in notes
+    assert "val lacks 1 of 2 labels, such as 'benign'" in notes
+
+
+def test_texts_of_two_splits_are_counted_and_groups_advised(tmp_path):
+    small_roots.pets(tmp_path)
+    found = findings(tmp_path, "pets")
+    assert rows(found.shared_texts) == [("train", "val", 1, 1.0, "purrs")] and not found.faults
+    assert found.notes[-2:] == [
+        "texts of train in val: 1 samples (100%), such as 'purrs'",
+        "many texts are shared: a column 'group' in the list keeps rows of one group in one split",
+    ]
+    small_roots.easy_vqa(tmp_path)  # of which nobody can write the list anew
+    notes = findings(tmp_path, "easy_vqa").notes
+    assert "texts of train in test: 4 samples (100%), such as 'what shape?'" in notes
+    assert not any("group" in note for note in notes)
+
+
+def test_images_that_a_link_takes_from_elsewhere_are_noted(tmp_path):
+    root = tmp_path / "root"
+    folder = small_roots.pets(root)
+    store = (folder / "photos").rename(tmp_path / "store")
+    (folder / "photos").mkdir()
+    for path in store.iterdir():
+        shutil.copy(path, folder / "photos")
+    (folder / "photos" / "e.png").unlink()
+    (folder / "photos" / "e.png").symlink_to(store / "e.png")
+    found = findings(root, "pets")
+    assert found.notes[-1] == f"images outside the data root, by a link: 1, such as {folder / 'photos' / 'e.png'}"
+    shutil.rmtree(folder / "photos")
+    (folder / "photos").symlink_to(store)  # the folder that the description names
+    assert not any("outside" in note for note in findings(root, "pets").notes) and not found.faults
 
 
 # The command

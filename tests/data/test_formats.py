@@ -159,7 +159,63 @@ def test_rows_after_a_title_of_two_lines_keep_their_line_numbers(tmp_path):
         read(tmp_path, "upmc_food")
 
 
+QUOTES = b'''pho_0.jpg,crisp golden pan weekday,pho
+pie_1.jpg,grandmother"s tomato weekday soup pan,pie
+pho_2.jpg,"unfinished lemon stack golden simple,pho
+pie_3.jpg,basil "bright" pan,pie
+pho_4.jpg,simple bake ginger 12" pan,pho
+pie_5.jpg,"a, ""b"", c",pie
+pho_6.jpg,"quoted" and "again",pho
+pie_7.jpg,one, two,pie
+pho_8.jpg,"Pho, at home
+in an hour",pho
+pie_10.jpg,"last""",pie
+'''
+
+
+def test_a_stray_quote_of_a_title_is_a_character_and_costs_no_line(tmp_path):
+    folder = tmp_path / "upmc_food"
+    write(folder / "texts" / "train_titles.csv", QUOTES)
+    write(folder / "texts" / "test_titles.csv", b"")
+    names = re.findall(r"p(?:ho|ie)_\d+", QUOTES.decode())
+    for name in names:
+        picture(folder / "images" / "train" / name[:3] / f"{name}.jpg")
+    reading = read(tmp_path, "upmc_food")
+    assert formats.task("upmc_food").labels(folder) == ("pho", "pie")
+    assert [(r.id, r.text, r.label) for r in reading.splits["train"]] == [
+        ("train-pho_0", "crisp golden pan weekday", 0),
+        ("train-pie_1", 'grandmother"s tomato weekday soup pan', 1),
+        ("train-pho_2", '"unfinished lemon stack golden simple', 0),
+        ("train-pie_3", 'basil "bright" pan', 1),
+        ("train-pho_4", 'simple bake ginger 12" pan', 0),
+        ("train-pie_5", 'a, "b", c', 1),
+        ("train-pho_6", '"quoted" and "again"', 0),
+        ("train-pie_7", "one, two", 1),
+        ("train-pho_8", "Pho, at home\nin an hour", 0),
+        ("train-pie_10", 'last"', 1),
+    ]
+
+
+def test_two_stray_quotes_do_not_join_the_lines_between_them(tmp_path):
+    folder = small_roots.upmc_food(tmp_path)
+    lines = [f"{dish}_{i}.jpg,title {i},{dish}\n" for i, dish in enumerate(["apple_pie", "pho"] * 20)]
+    lines[5], lines[30] = lines[5].replace(",t", ',"t'), lines[30].replace(",apple_pie", '",apple_pie')
+    write(folder / "texts" / "train_titles.csv", "".join(lines).encode())
+    for line in lines:
+        name, dish = line.strip().split(",")[::2]
+        picture(folder / "images" / "train" / dish / name)
+    splits = read(tmp_path, "upmc_food").splits
+    texts = [record.text for record in splits["train"] + splits["val"]]
+    assert len(texts) == 40 and '"title 5' in texts and 'title 30"' in texts
+
+
 # Easy-VQA
+
+
+def test_only_line_ends_part_the_answers_of_easy_vqa(tmp_path):
+    folder = small_roots.easy_vqa(tmp_path)
+    write(folder / "data" / "answers.txt", "circle\r\nyes\u2028please\nno\n".encode())
+    assert formats.task("easy_vqa").labels(folder) == ("circle", "yes\u2028please", "no")
 
 
 def test_easy_vqa_holds_out_whole_images(tmp_path):

@@ -1,6 +1,7 @@
 """Decoding: whatever a camera, an editor or a web page leaves becomes upright RGB, or an error that names it."""
 
 import io
+import os
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from small_roots import deep_png
 
 from vilbert_lib.data import images
 from vilbert_lib.data.images import broken, decode
@@ -75,6 +77,44 @@ def test_black_and_white_is_scaled_smoothly(tmp_path):
 def test_sixteen_bit_grey_keeps_its_range(tmp_path, name):
     ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
     assert difference(decode(saved(Image.fromarray(ramp), tmp_path / name), 16), ramp[:, :, None] // 257) <= 1
+
+
+@pytest.mark.parametrize(
+    ("brightest", "bits"), [(200, 8), (256, 10), (1023, 10), (4095, 12), (2100, 12), (16_000, 14), (40_000, 16)]
+)
+def test_sixteen_bit_grey_is_scaled_by_the_bits_that_it_uses(tmp_path, brightest, bits):
+    """Twelve bits of a camera, stored in sixteen, would be nearly black."""
+    ramp = np.linspace(0, brightest, 256).astype(np.uint16).reshape(16, 16)
+    pixels = decode(saved(Image.fromarray(ramp), tmp_path / "deep.png"), 16)
+    assert (pixels == (ramp * 256.0 // 2**bits)[:, :, None]).all()
+
+
+def test_sixteen_bit_colour_is_refused_where_twelve_bits_are_used(tmp_path):
+    """Pillow reads the upper eight bits of colour only."""
+    colours = np.random.default_rng(0).integers(0, 65_536, size=(8, 8, 3))
+    path = tmp_path / "deep.png"
+    path.write_bytes(deep_png(colours))
+    assert (decode(path, 8) == colours >> 8).all()
+    path.write_bytes(deep_png(colours >> 4))
+    with pytest.raises(ValueError, match=r"deep\.png: broken image \(16 bits a channel of which only 12 are used"):
+        decode(path, 8)
+    path.write_bytes(deep_png(colours * 0))  # black is black
+    assert not decode(path, 8).any()
+
+
+def test_a_dark_picture_of_eight_bits_is_not_taken_for_a_deep_one(tmp_path):
+    dark = Image.fromarray(np.full((16, 16, 3), 9, np.uint8))
+    for name, options in (("a.png", {}), ("a.tif", {"compression": "tiff_lzw"}), ("a.bmp", {})):
+        assert (decode(saved(dark, tmp_path / name, **options), 8) == 9).all()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_broken_and_never_waited_for(tmp_path, make):
+    path = tmp_path / "a.png"
+    make(path)
+    with pytest.raises(ValueError, match=r"a\.png: broken image \(not a regular file\)"):
+        decode(path, 8)
+    assert images.inspect([path])[path].cause == broken([path])[path] == "broken image (not a regular file)"
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])

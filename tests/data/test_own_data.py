@@ -1,7 +1,10 @@
 """Data of one's own: a list, a folder of images and a task.json are a task like the others."""
 
+import dataclasses
+import hashlib
 import json
 import random
+import warnings
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,50 @@ def test_named_labels_keep_their_order(tmp_path):
     assert task.labels(tmp_path / "mine") == ("b", "a")
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        (b"1.0 0.0 10.0 2.0", ("0", "1", "2", "10")),
+        (b"1.0 0 1 0.0", ("0", "1")),
+        (b"1.0 a 0.0 a", ("0.0", "1.0", "a")),
+    ],
+)
+def test_whole_numbers_as_pandas_writes_them_are_whole_numbers(tmp_path, written, names):
+    for name in "abcd":
+        picture(tmp_path / "mine" / f"{name}.png")
+    rows = (b"%c.png,text %d,%s\n" % (97 + i, i, label) for i, label in enumerate(written.split()))
+    task = make(tmp_path, b"img,text,label\n" + b"".join(rows), kind="multiclass")
+    assert task.labels(tmp_path / "mine") == names
+    assert len(found(task, tmp_path)) == 4
+
+
+def test_a_test_list_may_write_whole_numbers_otherwise_than_the_training_list(tmp_path):
+    files = {"train": "all.jsonl", "val": "all.jsonl", "test": "test.jsonl"}
+    task = make(tmp_path, labelled(0, 1), kind="binary", files=files, split_off={})
+    write(tmp_path / "mine" / "test.jsonl", b'{"img": "0.png", "text": "x", "label": 1.0}\n')
+    assert [record.label for record in task.splits(tmp_path)["test"]] == [1]
+
+
+@pytest.mark.parametrize("other", ["CAT", "c\u0061\u200bt", "\uff43at"])
+def test_labels_that_read_alike_are_warned_of_unless_they_are_named(tmp_path, other):
+    rows = labelled("cat", other, "dog", "cat")
+    with pytest.warns(UserWarning, match="labels '(cat|CAT)' and .* differ in case, blanks or Unicode form only"):
+        make(tmp_path, rows, kind="multiclass").labels(tmp_path / "mine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(tmp_path, rows, kind="multiclass", labels=["cat", other, "dog"]).labels(tmp_path / "mine")
+
+
+def test_a_broken_row_costs_one_row_of_a_csv(tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "mine" / f"{name}.png")
+    rows = b'a.png,one,x\nb.png,"two,y\nc.png,"three\nlines",y\nd.png,four,x\n'
+    task = make(tmp_path, b"img,text,label\n" + rows, kind="multiclass", split_off={"val": 0.3, "test": 0.3})
+    reading = task.read(tmp_path, on_error="skip")
+    assert {r.text for records in reading.splits.values() for r in records} == {"one", "three\nlines", "four"}
+    assert [problem.where for problem in reading.problems["train"]] == [f"{tmp_path / 'mine' / 'all.csv'}:3"]
+
+
 def test_an_empty_name_in_a_set_is_a_broken_line(tmp_path):
     with pytest.raises(ValueError, match=r"all\.jsonl:2: broken line \(an empty name is no label\)"):
         make(tmp_path, labelled(["x"], ["x", ""], [], ["x"]), kind="multilabel").read(tmp_path)
@@ -151,6 +198,76 @@ def test_broken_rows_of_a_list_that_is_split_are_skipped(tmp_path):
     reading = task.read(tmp_path, on_error="skip")
     assert sum(map(len, reading.splits.values())) == 8
     assert [problem.cause for problem in reading.problems["train"]] == ["broken line"]
+
+
+def test_without_groups_images_are_drawn_by_the_hash_of_seed_and_name(tmp_path):
+    """Finished runs were trained on these splits."""
+    task = make(tmp_path, labelled(*"ab" * 20), kind="binary", seed=3)
+    names = sorted((f"{i}.png" for i in range(40)), key=lambda name: hashlib.sha256(f"3/{name}".encode()).digest())
+    parts = images(task.splits(tmp_path))
+    assert parts == {"train": set(names[20:]), "val": set(names[:10]), "test": set(names[10:20])}
+
+
+def test_rows_of_one_group_and_of_one_image_stay_in_one_split(tmp_path):
+    rows = [row | {"group": i // 4} for i, row in enumerate(labelled(*"ab" * 40))]
+    rows.append({"img": "0.png", "text": "the picture of one group in another", "label": "a", "group": 19})
+    rows.append({"img": "alone.png", "text": "no group", "label": "b", "group": None})
+    splits = make(tmp_path, rows, kind="binary").splits(tmp_path)
+    group_of = {row["text"]: row["group"] for row in rows}
+    groups = {split: {group_of[r.text] for r in records} for split, records in splits.items()}
+    assert not groups["train"] & groups["val"] and not groups["train"] & groups["test"]
+    assert not groups["val"] & groups["test"] and set.union(*groups.values()) == {*range(20), None}
+    assert [split for split in groups if 0 in groups[split]] == [split for split in groups if 19 in groups[split]]
+    # 20 units: the first group and the last are one, and the image without a group is one.
+    assert {split: len(found - {19}) for split, found in groups.items()} == {"train": 10, "val": 5, "test": 5}
+
+
+def test_a_share_of_less_than_a_group_is_named(tmp_path):
+    rows = [row | {"group": "one"} for row in labelled(*"ab" * 8)]
+    with pytest.raises(ValueError, match=r"split_off val 0\.25: that share of 1 groups is none"):
+        make(tmp_path, rows, kind="binary").splits(tmp_path)
+
+
+def test_groups_are_a_part_of_the_fingerprint_only_where_splits_follow_them(tmp_path):
+    rows = [row | {"group": i // 2} for i, row in enumerate(labelled(*"ab" * 8))]
+    task = make(tmp_path, rows, kind="binary")
+    ungrouped = dataclasses.replace(task, draws_groups=lambda folder: False)
+    assert task.fingerprint(tmp_path) != ungrouped.fingerprint(tmp_path)
+    for part in ("val", "test"):
+        write(tmp_path / "mine" / f"{part}.jsonl", (tmp_path / "mine" / "all.jsonl").read_bytes())
+    files = {"train": "all.jsonl", "val": "val.jsonl", "test": "test.jsonl"}
+    task = make(tmp_path, rows, kind="binary", files=files, split_off={})
+    ungrouped = dataclasses.replace(task, draws_groups=lambda folder: False)
+    assert task.fingerprint(tmp_path) == ungrouped.fingerprint(tmp_path)
+
+
+# Where images lie
+
+
+def test_two_dots_after_a_link_lead_where_the_system_goes(tmp_path):
+    """``photos/link/../a.png`` is the image beside the link's target, not ``photos/a.png``."""
+    task = make(tmp_path, labelled(*"ab" * 4), kind="binary", images="photos")
+    (tmp_path / "mine" / "photos").mkdir()
+    for i in range(8):
+        (tmp_path / "mine" / f"{i}.png").rename(tmp_path / "mine" / "photos" / f"{i}.png")
+    target = picture(tmp_path / "mine" / "elsewhere" / "0.png")
+    (target.parent / "inner").mkdir()
+    (tmp_path / "mine" / "photos" / "link").symlink_to(target.parent / "inner")
+    lines = (tmp_path / "mine" / "all.jsonl").read_text().replace('"0.png"', '"link/../0.png"')
+    write(tmp_path / "mine" / "all.jsonl", lines.encode())
+    opened = {r.text: r.img for records in task.splits(tmp_path).values() for r in records}
+    assert opened["text 0"] == target and opened["text 1"] == tmp_path / "mine" / "photos" / "1.png"
+
+
+def test_images_may_lie_outside_the_data_root_where_the_description_says_so(tmp_path):
+    root, photos = tmp_path / "root", tmp_path / "photos"
+    rows = labelled(*"ab" * 4)
+    task = make(root, rows, kind="binary", images="../../photos")
+    for row in rows:
+        picture(photos / row["img"])
+    assert {r.img.parent for records in task.splits(root).values() for r in records} == {photos}
+    with pytest.raises(ValueError, match=r"all\.jsonl:1: .* outside the data root .* as images in task\.json"):
+        make(root, [{"img": "../../photos/0.png", "text": "x", "label": "a"}, *rows], kind="binary").read(root)
 
 
 # Registering

@@ -99,6 +99,9 @@ def test_a_transparent_palette_colour_is_laid_on_white():
 
 def test_sixteen_bit_grey_keeps_its_range():
     ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    for values in (ramp, ramp >> 4):  # and twelve bits stored in sixteen
+        shrunk = np.asarray(shrink(saved(Image.fromarray(values), "PNG"), 16, PLENTY))
+        assert shrunk.max() == 255
     shrunk = np.asarray(shrink(saved(Image.fromarray(ramp), "PNG"), 16, PLENTY))
     assert np.abs(shrunk[..., 0].astype(int) - ramp // 257).max() <= 1
 

@@ -166,6 +166,23 @@ def test_a_root_without_manifest_is_real(tmp_path):
     assert synthetic.describe(tmp_path) == "real data"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"generator": "another", "version": 1}',
+        b'{"inputs": "made with vilbert_lib.data.synthetic"}',
+        b'["vilbert_lib.data.synthetic"]',
+        b"Manifest-Version: 1.0",
+        b"\xff\xfe",
+    ],
+)
+def test_a_manifest_of_another_program_makes_no_data_synthetic(tmp_path, content):
+    (tmp_path / "MANIFEST.json").write_bytes(content)
+    assert synthetic.read_manifest(tmp_path) is None
+    assert synthetic.describe(tmp_path) == "real data"
+    assert synthetic.drawn_with(tmp_path, "mine") is None
+
+
 def test_every_part_of_the_information_adds_up_to_the_entropy_of_the_label(tiny_root):
     bits = {
         name: sum(parts.values()) for name, parts in synthetic.read_manifest(tiny_root)["decomposition"].items()

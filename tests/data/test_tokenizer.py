@@ -97,6 +97,24 @@ def test_a_root_without_any_task_is_named(tmp_path):
         of_root(tmp_path)
 
 
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_files_that_were_cut_or_swapped_are_made_anew(tiny_root, tmp_path, monkeypatch, file):
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path / "data"))
+    small, made = of_root(tiny_root, vocab_size=60), of_root(tiny_root)
+    pieces = made.tokens(range(made.vocab_size))
+    folder = paths.cache() / "tokenizers" / made.name
+    whole = (folder / file).read_bytes()
+    for damage in (whole[: len(whole) // 2], b"{}", whole.replace(b"[MASK]", b"[WORD]", 1)):
+        (folder / file).write_bytes(damage)
+        with pytest.warns(UserWarning, match=f"{made.name}: the tokenizer is trained again: its files are not"):
+            again = of_root(tiny_root)
+        assert again.tokens(range(again.vocab_size)) == pieces and (folder / file).read_bytes() == whole
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name(small.name), folder)
+    with pytest.warns(UserWarning, match="trained again"):
+        assert of_root(tiny_root).vocab_size == made.vocab_size > small.vocab_size
+
+
 def test_training_happens_once(words, tiny_root, monkeypatch):
     assert (paths.cache() / "tokenizers" / words.name / "tokenizer.json").is_file()
     monkeypatch.setattr(tokenizer, "train_wordpieces", lambda *_: 1 / 0)

@@ -68,7 +68,21 @@ class Findings:
 def check(task: Task, data_root: Path) -> Findings:
     """Read the dataset of ``task`` and look at all that can be wrong with it.
 
-    Raises FileNotFoundError or ValueError where a list is missing or unreadable as a whole.
+    Parameters
+    ----------
+    task : Task
+        The dataset.
+    data_root : Path
+        The folder that holds the dataset's folder.
+
+    Returns
+    -------
+    Findings
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a list is missing or unreadable as a whole.
     """
     folder = task.folder(data_root)
     reading = task.read(data_root, on_error="skip")

@@ -32,15 +32,30 @@ Result = TypeVar("Result")
 
 
 def decode(path: Path, size: int, interpolation: str = "bicubic") -> np.ndarray:
-    """Read one image as (size, size, 3) uint8 RGB, upright, on white where it is transparent.
-
-    ``interpolation`` is ``bicubic``, ``bilinear`` or ``nearest``.
+    """Decode one image to RGB, upright, on white where it is transparent.
 
     Grey of 16 bits is scaled by the smallest of 8, 10, 12, 14 and 16 bits that holds its brightest
     pixel: cameras and scanners store 10, 12 or 14 bits in 16, which would be nearly black.
 
-    A ValueError names a file that is broken: cut off, no image, no regular file, or of more pixels
-    than Pillow's limit against decompression bombs allows.
+    Parameters
+    ----------
+    path : Path
+        The file; its content decides on the format, not its name.
+    size : int
+        Pixels a side.
+    interpolation : {"bicubic", "bilinear", "nearest"}
+        How the image is scaled.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+
+    Raises
+    ------
+    ValueError
+        If the file is broken: cut off, no image, no regular file, of more pixels than Pillow's
+        limit against decompression bombs allows, or colour that uses 12 of 16 bits or fewer. The
+        message names the file.
     """
     try:
         _refuse_other_than_files(path)
@@ -97,7 +112,7 @@ def _in_a_mode_to_scale(image: Image.Image) -> Image.Image:
 
 
 def upper_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as grey of 8, where Pillow would clip it to white: the upper 8 of the bits that it uses."""
+    """Convert grey of 16 bits to 8, the upper ones of those it uses; Pillow would clip it to white."""
     values = np.asarray(image)
     used = next(bits for bits in _DEPTHS if int(values.max()) < 1 << bits)
     return Image.fromarray((values >> (used - 8)).astype(np.uint8))

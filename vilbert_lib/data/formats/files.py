@@ -77,10 +77,19 @@ def read_text(path: Path) -> str:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, list[str] | ValueError]]:
-    """File and line, and the fields there or what is wrong with them, for every row that is not blank.
+    """Read the rows of a CSV file that are not blank.
 
-    A row that runs over several lines is at its first. After a broken row the next line is read as
-    a row of its own, so that a stray quote costs one line.
+    Yields
+    ------
+    (str, list of str or ValueError)
+        File and line, and the fields there or what is wrong with them. A row that runs over several
+        lines is at its first. After a broken row the next line is read as a row of its own, so that
+        a stray quote costs one line.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_text`.
     """
     lines = list(io.StringIO(read_text(path), newline=""))
     number = 0
@@ -103,7 +112,7 @@ def csv_rows(path: Path) -> Iterator[tuple[str, list[str] | ValueError]]:
 
 
 def image_names(folder: Path) -> set[str]:
-    """Names of the images in ``folder``; none where there is no such folder. Pipes and folders are no images."""
+    """Return the names of the images in ``folder``: files only. Where there is no such folder, none."""
     if not os.path.isdir(folder):
         return set()
     named = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(IMAGE_ENDINGS)]

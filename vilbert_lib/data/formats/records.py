@@ -156,7 +156,7 @@ def text_problem(where: str, text: str) -> Problem | None:
 
 
 def is_utf_8(text: str) -> bool:
-    """Whether ``text`` can be written as UTF-8: lone surrogates stand for bytes that are not."""
+    """Return whether ``text`` can be written as UTF-8: lone surrogates stand for bytes that are not."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -205,18 +205,34 @@ def image_path(images: Path, name: str, root: Path) -> Path:
 
 
 def is_below(path: Path, folder: Path) -> bool:
-    """Whether ``path`` lies in ``folder`` once all links are followed."""
+    """Return whether ``path`` lies in ``folder`` once all links are followed."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def settled(path: Path) -> Path:
-    """``path`` without ``..``; after a link ``..`` leads where the system goes, not one name back."""
+    """Return ``path`` without ``..``; after a link ``..`` leads where the system goes, not one name back."""
     plain, real = os.path.normpath(path), os.path.realpath(path)
     return Path(plain if os.path.realpath(plain) == real else real)
 
 
 def distinct(where: str, row: Row, seen: dict[str, tuple[str, Record]]) -> Row:
-    """``row``, or a problem where an earlier row of its list, kept in ``seen``, gave its id to another sample."""
+    """Refuse an id that an earlier row of the list gave to another sample.
+
+    Parameters
+    ----------
+    where : str
+        File and line of ``row``.
+    row : Record, Problem or LeftOut
+        A row of a list.
+    seen : dict of str to (str, Record)
+        For each id the first row that has it; ``row`` is added.
+
+    Returns
+    -------
+    Record, Problem or LeftOut
+        ``row``, or a problem where its id is known with another image, text or label. Copies of an
+        image are the same image.
+    """
     if not isinstance(row, Record):
         return row
     first, record = seen.setdefault(row.id, (where, row))
@@ -229,7 +245,14 @@ def distinct(where: str, row: Row, seen: dict[str, tuple[str, Record]]) -> Row:
 
 
 def doubtful_labels(names: tuple[str, ...]) -> list[str]:
-    """What may be a mistake in the names of classes, a sentence each: two that read alike, or a missing value."""
+    """Find what may be a mistake in the names of classes.
+
+    Returns
+    -------
+    list of str
+        A sentence for each name that differs from another in case, blanks, invisible characters or
+        Unicode form only, and for each that reads like a missing value, such as ``nan``.
+    """
     found: list[str] = []
     first: dict[str, str] = {}
     for name in names:
