@@ -47,7 +47,7 @@ def asked(run, root, image, place, **changes):
         "method": "chefer",
         "target": "",
         "out": place,
-        "train": False,
+        "train_first": False,
     }
     explain_pair(argparse.Namespace(**given | changes))
 
@@ -127,7 +127,9 @@ def test_a_run_whose_results_alone_are_kept_is_trained_on_request(
     shutil.rmtree(root)
     command = ["explain", "--run", config.id, "--img", str(image), "--text", "a fox", "--out", "why.png"]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"keeps its results, not its weights; add --train .* took 0 minutes"):
+    with pytest.raises(
+        SystemExit, match=r"keeps its results, not its weights; add --train-first .* took 0 minutes"
+    ):
         call(monkeypatch, command)
     described = ["--task", "hateful_memes", "--architecture", "baseline", "--train", "epochs=1"]
     call(monkeypatch, ["train", *described])
@@ -137,7 +139,7 @@ def test_a_run_whose_results_alone_are_kept_is_trained_on_request(
     call(monkeypatch, ["train", "--run", config.id])
     assert capsys.readouterr().out == f"{runs.Run(config).folder}\n" and runs.Run(config).trained
     shutil.rmtree(runs.Run(config).folder)
-    call(monkeypatch, [*command, "--train"])
+    call(monkeypatch, [*command, "--train-first"])
     assert (tmp_path / "why.png").stat().st_size > 1000 and runs.Run(config).trained
 
 

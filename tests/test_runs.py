@@ -1,6 +1,7 @@
 """Runs are described, trained once, found again and read back."""
 
 import dataclasses
+import fcntl
 import json
 import multiprocessing
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from interrupted import PROCESSES, started, train_and_count
 from PIL import Image
 
@@ -123,9 +123,9 @@ def test_the_first_failure_is_reported_at_once_and_names_its_run(store, tiny_roo
 def test_a_process_that_waits_for_a_run_says_so_once(store, tiny_root, tiny_profile, capsys):
     run = runs.Run(runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline"))
     run.folder.mkdir(parents=True)
-    held = FileLock(run.lock)
-    held.acquire()
-    threading.Timer(1.5, held.release).start()
+    held = os.open(run.lock, os.O_RDWR | os.O_CREAT)  # as another process holds it
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(1.5, os.close, [held]).start()
     with training._locked(run):
         assert capsys.readouterr().err == f"run {run.config.id}: waiting for another process that trains it\n"
 

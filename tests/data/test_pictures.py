@@ -54,6 +54,17 @@ def test_drawn_pictures_are_told_by_their_settings_where_annotations_are_equal(t
     assert pictures.fingerprint(task, again) == pictures.fingerprint(task, roots[1])
 
 
+def test_a_drawn_picture_that_was_replaced_is_named(tmp_path):
+    task, root = formats.task("upmc_food"), make_root(tmp_path / "root", n_train=8, tasks=["upmc_food"])
+    pictures.fingerprint(task, root)
+    first, second = images(task, root)[:2]
+    shutil.copy(second, first)
+    with pytest.raises(ValueError, match=rf"{first} is not the picture that the settings in .*MANIFEST\.json"):
+        pictures.fingerprint(task, root)
+    (root / "MANIFEST.json").unlink()
+    assert pictures.fingerprint(task, root)
+
+
 def test_a_task_of_ones_own_beside_drawn_ones_is_known_by_its_contents(tmp_path):
     root = make_root(tmp_path / "root", n_train=8, tasks=["upmc_food"])
     task = formats.task(small_roots.pets(root).name, root)

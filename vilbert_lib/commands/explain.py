@@ -23,7 +23,7 @@ def add_to(commands) -> None:
         "--target", default="", metavar="LABEL", help="the class to explain; default: the likeliest"
     )
     parser.add_argument(
-        "--train", action="store_true", help="train the run first where the archive keeps only its results"
+        "--train-first", action="store_true", help="train the run first where the archive keeps only its results"
     )
     parser.set_defaults(run=explain_pair)
 
@@ -35,10 +35,10 @@ def explain_pair(arguments: argparse.Namespace) -> None:
 
     explain.writable(arguments.out)
     run = runs.open_run(arguments.run_id)
-    if not run.trained and not arguments.train:
+    if not run.trained and not arguments.train_first:
         raise FileNotFoundError(
-            f"run {run.config.id}: the archive keeps its results, not its weights; add --train to train it here"
-            f" first, which took {run.summary['seconds'] / 60:.0f} minutes on {run.env['device']}"
+            f"run {run.config.id}: the archive keeps its results, not its weights; add --train-first to train"
+            f" it here, which took {run.summary['seconds'] / 60:.0f} minutes on {run.env['device']}"
         )
     root = explain.root_of(run.config, arguments.data_root)
     [run] = runs.ensure([run.config], root, weights=True)

@@ -72,8 +72,12 @@ class Run:
 
     @cached_property
     def epochs(self) -> list[dict]:
-        """The metrics of every epoch, from 0, the untrained model, on."""
-        return self._kept["metrics"] if self._kept else self._read("metrics.jsonl", checkpoint.read_json_lines)
+        """The metrics of every epoch, from 0, the untrained model, on; of an unfinished run those so far."""
+        if self._kept:
+            return self._kept["metrics"]
+        if not self.trained:
+            return checkpoint.read_json_lines(self.folder / "metrics.jsonl")
+        return self._read("metrics.jsonl", checkpoint.read_json_lines)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

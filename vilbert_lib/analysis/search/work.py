@@ -1,7 +1,6 @@
 """Work on a search: take what nobody has taken, train its runs, write down what came of it."""
 
 import time
-from contextlib import suppress
 
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
@@ -66,15 +65,24 @@ def _settle(
             for trial, of_trial in zip(mine, configs, strict=True):
                 record.note(trial, architecture=of_trial[0].architecture, runs=[config.id for config in of_trial])
             if not record.search.prune:
-                everything = [config for of_trial in configs for config in of_trial]
-                with suppress(FloatingPointError):  # whose it is, is asked below
-                    runs.ensure(everything, record.root, jobs, **loop_options)
+                _train_all([config for of_trial in configs for config in of_trial], record, jobs, loop_options)
             for trial, of_trial in zip(mine, configs, strict=True):
                 _settle_one(record, trial, of_trial, before, loop_options)
     except BaseException:
         for trial in mine:
             record.end(trial, TrialState.FAIL)  # nobody has to wait until it counts as dead
         raise
+
+
+def _train_all(configs: list[RunConfig], record: Record, jobs: int | None, loop_options: dict) -> None:
+    """Train ``configs`` at once, those that diverge left out: their trials are settled by :func:`_settle_one`."""
+    while configs:
+        try:
+            runs.ensure(configs, record.root, jobs, **loop_options)
+            return
+        except FloatingPointError as error:
+            rest = [config for config in configs if config.id not in str(error)]
+            configs = rest if len(rest) < len(configs) else []
 
 
 def _settle_one(
