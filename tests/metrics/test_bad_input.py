@@ -5,12 +5,13 @@ import pytest
 import torch
 from made_features import NEED_EQUAL_WIDTHS, pair, tokens
 
-from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.metrics import MEASURES, alignment_grid, layers
 from vilbert_lib.metrics.layers import Settings
 
 GOOD = pair(0, 8, 4, 4)[0]
 TOKENS, PATCHES, TOKEN_MASK, _ = tokens(0, n=8)
 ONLY_2D = [name for name in MEASURES if not name.startswith("max_sim")]
+MATRIX_FREE = ("procrustes", "procrustes_distance", "max_sim_tp", "max_sim_pt")
 USE_K = [name for name in MEASURES if MEASURES[name].uses_k]
 
 
@@ -77,6 +78,18 @@ def test_only_measures_that_compare_feature_by_feature_need_equal_widths(name):
             MEASURES[name](GOOD, GOOD[:, :3], k=2)
     else:
         assert np.isfinite(MEASURES[name](GOOD, GOOD[:, :3], k=2))
+
+
+def test_masked_entries_are_not_read_as_numbers():
+    mask = np.zeros(GOOD.shape, bool)
+    plain = np.ma.masked_array(GOOD, mask.copy())
+    assert MEASURES["cka"](plain, GOOD) == pytest.approx(1)
+    mask[3, 1] = True
+    masked = np.ma.masked_array(GOOD, mask)
+    with refused("Y has a masked entry at row 3, column 1: leave such rows out"):
+        MEASURES["cka"](GOOD, masked)
+    with refused("1 has a masked entry at row 3, column 1"):
+        alignment_grid(np.ma.stack([plain, masked], 1), ["cka"])
 
 
 def test_tensors_are_refused_like_arrays():
@@ -194,12 +207,61 @@ def test_an_unknown_setting():
         ({"pairs": ["ab"]}, "pairs holds 'ab': two names"),
         ({"pairs": [("a", "b"), ("a",)]}, r"pairs holds \('a',\): two names"),
         ({"device": "meta"}, "device='meta' cannot be used"),
+        ({"measures": ["cka", "mknn", "cka"], "k": 2}, "measures names 'cka' 2 times"),
+        ({"features": GOOD}, r"features has shape \(8, 4\): a mapping of names"),
+        ({"features": np.ones((3, 8, 8, 4))}, r"features has shape \(3, 8, 8, 4\): a mapping of names"),
+        ({"features": np.stack([GOOD] * 8)}, r"shape \(8, 8, 4\): as \(n, layers, d\) these are 8 layers of 8"),
+        ({"features": torch.ones(12, 512, 1)}, r"512 layers of 12 samples; if it is .*swapaxes"),
+        ({"features": []}, "features is empty"),
+        ({"features": "ab"}, "features is a str: a mapping of names"),
+        ({"features": [GOOD, GOOD[:, 0]]}, r"item 1 of features is of shape \(8,\)"),
+        ({"features": [GOOD.tolist()] * 2}, "item 0 of features is a list: an array"),
     ],
     ids=str,
 )
 def test_what_a_grid_refuses(wrong, message):
     with refused(message):
         alignment_grid(**{"features": {"a": GOOD, "b": GOOD[:, ::-1]}, "measures": ["cka"]} | wrong)
+
+
+# Memory
+
+
+@pytest.mark.parametrize(
+    ("name", "null"),
+    [(name, None) for name in MEASURES if name not in ("svcca", "cca", "cosine", *MATRIX_FREE)]
+    + [("cosine", "exact")],
+)
+def test_matrices_that_do_not_fit_are_refused_before_they_are_made(name, null, monkeypatch):
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 60e9)
+    X = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
+    with pytest.raises(
+        MemoryError, match=r"n=100000 samples need about (80|240)\.0 GB .* 60\.0 GB .*random subset"
+    ):
+        alignment_grid({"a": X, "b": X[:, ::-1]}, [name], null=null)
+
+
+@pytest.mark.parametrize("name", ["svcca", "cca", "procrustes"])
+def test_the_measures_that_the_memory_error_names_need_no_such_matrix(name, monkeypatch):
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 0)
+    assert MEASURES[name](GOOD, GOOD) == pytest.approx(1)
+    with pytest.raises(MemoryError, match="the Gram matrix of X of n=8 samples"):
+        MEASURES[name](np.hstack([GOOD, GOOD]), GOOD)
+
+
+def test_many_ties_must_fit_as_well(monkeypatch):
+    one_hot = np.eye(4)[np.arange(40) % 4]
+    assert MEASURES["mknn"](one_hot, one_hot, k=3) == 1
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 8 * torch.get_num_threads() * 40**2)
+    with pytest.raises(MemoryError, match="tied neighbours of n=40 samples"):
+        MEASURES["mknn"](one_hot, one_hot, k=3)
+
+
+def test_the_free_memory_is_that_of_the_machine():
+    import os
+
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0.001 * whole < layers.available_bytes(torch.device("cpu")) <= whole
 
 
 @pytest.mark.parametrize("name", [name for name in MEASURES if MEASURES[name].moments is None])

@@ -1,5 +1,6 @@
 """Chance levels: exact moments against all permutations, and p and calibrated values worked out by hand."""
 
+from fractions import Fraction
 from itertools import permutations
 
 import numpy as np
@@ -7,9 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from made_features import pair
+from scipy import stats
 
 from vilbert_lib.metrics import MEASURES, alignment_grid, calibration
 from vilbert_lib.metrics.layers import Layers, Settings
+from vilbert_lib.metrics.neighbours import Neighbours, mknn_moments
+from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 
 CLOSED = [name for name in MEASURES if MEASURES[name].moments]
 MEAN_ONLY = ("jaccard", "cycle_knn")
@@ -85,7 +89,75 @@ def test_exact_moments_of_six_samples(name):
         assert deviation == pytest.approx(values.std(), rel=1e-7)
 
 
-def test_levels_that_are_known_by_heart():
+def tied(n: int) -> np.ndarray:
+    """One-hot codes of three classes, the first with two samples more: the nearest neighbours are tied."""
+    return np.eye(3)[[0, 0, 0, *np.arange(n - 3) % 3]]
+
+
+@pytest.mark.parametrize("name", ["mknn", *MEAN_ONLY])
+def test_exact_moments_with_ties_in_one_layer_are_those_of_all_permutations_of_the_other(name):
+    other = pair(0, 6, 3, 3)[0]
+    values, *_ = of_all_orders(name, {"x": tied(6), "y": other}, k=2)
+    row = alignment_grid({"x": tied(6), "y": other}, [name], null="exact", k=2).iloc[0]
+    assert row.chance == pytest.approx(values.mean(), abs=1e-9)
+    if name == "mknn":
+        assert row.chance_sd == pytest.approx(values.std(), rel=1e-7)
+
+
+def test_ties_in_both_layers_leave_no_exact_chance_level():
+    names, n = ["mknn", *MEAN_ONLY, "cka"], 30
+    layers = {"x": tied(n), "y": tied(n)[::-1].copy(), "z": pair(0, n, 4, 4)[0]}
+    with pytest.warns(UserWarning, match="^mknn, jaccard, cycle_knn: .* 1 of 3 pairs, the first x and y") as said:
+        frame = alignment_grid(layers, names, null="exact", k=4)
+    assert len(said) == 1 and "use null='permutation'" in str(said[0].message)
+    unknown = frame[["chance", "chance_sd", "p", "calibrated"]].isna().all(axis=1)
+    assert (unknown == ((frame.x + frame.y == "xy") & (frame.measure != "cka"))).all()
+    assert frame.value.notna().all()
+
+
+def test_ties_that_do_not_decide_who_is_a_neighbour_leave_the_chance_level_exact():
+    """Twins are each other's nearest, equally near to all others: with k = 1 none is at the edge."""
+    twins = [np.repeat(x, 2, 0) for x in pair(0, 10, 4, 4)]
+    for k, known in ((1, True), (2, False)):  # the second and the third neighbour are twins
+        frame = alignment_grid(dict(zip("xy", twins, strict=True)), ["mknn"], null="exact", k=k)
+        assert frame.p.notna().all() == known
+
+
+# More samples than integers can count
+
+
+@pytest.mark.parametrize("n", [7134, 3_000_000])
+def test_moments_of_so_many_samples_that_integers_overflow(n):
+    """Gram matrices of halves coded +1 and -1: their product is a squared count, which is hypergeometric."""
+    diagonal = torch.ones(1, n, dtype=torch.float64)
+    halves = SymmetricStack(torch.empty(1, 0), diagonal, torch.tensor([float(n) * (n - 1)], dtype=torch.float64))
+    mean, deviation = permutation_moments(halves, halves)
+    common = np.arange(n // 2 + 1)
+    chance = stats.hypergeom(n, n // 2, n // 2).pmf(common)
+    products = (4.0 * common - n) ** 2
+    assert float(mean) == pytest.approx(chance @ products, rel=1e-6)
+    assert float(deviation) == pytest.approx((chance @ (products - chance @ products) ** 2) ** 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (70_000, 2)])
+def test_moments_of_neighbours_of_so_many_samples_that_integers_overflow(n, k):
+    """Each sample's neighbours are the next ones in a circle; the counts of Mantel 1967 as fractions."""
+    following = (torch.arange(n)[:, None] + torch.arange(1, k + 1)) % n
+    circle = Neighbours(following[None], torch.ones(1, n, k), (), torch.tensor([False]))
+    entries, row, chained = n * k, n * k * (k - 1), n * k * k
+    ways = [n * (n - 1)] * 2 + [n * (n - 1) * (n - 2)] * 3
+    counts = [(entries, 1), (0, 1), (row, 1), (row, 1), (chained, 2)]  # none is mutual
+    second = sum(Fraction(c * c * times, w) for (c, times), w in zip(counts, ways, strict=True))
+    rest = entries**2 - sum(c * times for c, times in counts)
+    second += Fraction(rest**2, n * (n - 1) * (n - 2) * (n - 3))
+    place = torch.tensor([0])
+    mean, deviation = mknn_moments(circle, circle, place, place)
+    assert float(mean) == pytest.approx(k / (n - 1))
+    variance = float(second - Fraction(n * k * k, n - 1) ** 2) / (n * k) ** 2
+    assert float(deviation) == pytest.approx(variance**0.5, rel=1e-6)
+
+
+def test_known_levels():
     n, k = 12, 3
     table = alignment_grid(three_layers(n), CLOSED, null="exact", k=k).set_index("measure")
     assert table.chance["mknn"].to_numpy() == pytest.approx(k / (n - 1))

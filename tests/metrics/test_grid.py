@@ -1,5 +1,6 @@
 """The grid of layers: the same numbers as one pair at a time, whatever the layers are."""
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -55,7 +56,7 @@ def check_rows(frame: pd.DataFrame, features: dict) -> None:
 
 def test_a_grid_equals_single_calls(equal):
     frame = alignment_grid(equal, ALL, **SETTINGS)
-    assert list(frame.columns) == ["x", "y", "measure", "value"]
+    assert list(frame.columns) == ["x", "y", "measure", "value", "largest_sample", "largest_feature"]
     assert list(zip(frame.measure, frame.x, frame.y, strict=True)) == [
         (measure, x, y) for measure in ALL for x, y in combinations(equal, 2)
     ]
@@ -169,6 +170,58 @@ def test_the_input_is_not_changed(equal, dtype):
     for name in ALL:
         MEASURES[name](given["a"], given["b"])
     assert all((given[name] == kept[name]).all() for name in given)
+
+
+@pytest.mark.parametrize("stack", [lambda x: np.stack(x, 1), lambda x: torch.tensor(np.stack(x, 1)), list, tuple])
+def test_layers_without_names_are_numbered(equal, stack):
+    given = stack(list(equal.values()))
+    numbered = dict(zip("01234", equal.values(), strict=True))
+    assert alignment_grid(given, ALL, **SETTINGS).equals(alignment_grid(numbered, ALL, **SETTINGS))
+
+
+# What dominates a layer
+
+
+def test_the_largest_shares_of_one_sample_and_one_feature(equal):
+    given = equal | {"tokens": np.random.default_rng(0).standard_normal((24, 3, 6))}
+    frame = alignment_grid(given, ["max_sim_tp"], pairs=[("a", "b"), ("c", "tokens"), ("tokens", "tokens")])
+    squares = {name: (x - x.mean(0)) ** 2 for name, x in equal.items()}
+    largest = {name: ((s.sum(1) / s.sum()).max(), (s.sum(0) / s.sum()).max()) for name, s in squares.items()}
+    shares = frame[["largest_sample", "largest_feature"]].to_numpy()
+    assert shares[0] == pytest.approx(np.maximum(largest["a"], largest["b"]))
+    assert shares[1] == pytest.approx(largest["c"])
+    assert np.isnan(shares[2]).all()
+
+
+def spoiled(rows=slice(None), columns=slice(None)) -> dict[str, np.ndarray]:
+    layers = made({"a": 6, "b": 6}, n=200)
+    layers["b"][rows, columns] *= 1000
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("given", "ids", "named"),
+    [
+        (spoiled(rows=7), None, r"sample 7 holds 9\d\.\d% of the variance of b:"),
+        (spoiled(rows=7), [f"s{i}" for i in range(200)], "sample 's7' in row 7 holds"),
+        (spoiled(columns=2), None, r"feature 2 holds 100\.0% of the variance of b:"),
+    ],
+    ids=["sample", "sample with id", "feature"],
+)
+def test_one_sample_or_feature_that_dominates_is_warned_of(given, ids, named):
+    for call in (
+        lambda: alignment_grid(given, ["cka", "mknn"], ids=ids),
+        lambda: MEASURES["cka"](given["a"], given["b"], ids=ids),
+    ):
+        with pytest.warns(UserWarning) as warned:
+            call()
+        assert len(warned) == 1 and re.search(named.replace("of b", "of [bY]"), str(warned[0].message))
+
+
+def test_ordinary_layers_are_not_warned_of(recwarn):
+    """Of two features one has more than half of the variance, whatever they are."""
+    alignment_grid(made({"a": 6, "b": 2, "c": 1}, n=200), ["cka", "mknn"], null="exact")
+    assert not recwarn.list
 
 
 # Where the work is done

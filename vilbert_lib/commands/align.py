@@ -1,6 +1,8 @@
 """``align``: measure the alignment of features that are there."""
 
 import argparse
+import sys
+import warnings
 from pathlib import Path
 
 
@@ -9,7 +11,8 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "align",
         help="measure the alignment of features that are there",
-        description="Layers are the arrays (n, d) of .npz files; their rows must be the same samples.",
+        description="Layers are the arrays (n, d) of .npz files; their rows must be the same samples."
+        " An array named ids holds the samples' ids, one a row: they must agree between files.",
     )
     parser.add_argument("first", type=Path, metavar="a.npz")
     parser.add_argument("second", type=Path, nargs="?", metavar="b.npz", help="left out: a.npz with itself")
@@ -19,6 +22,9 @@ def add_to(commands) -> None:
         "--null", choices=("none", "exact", "permutation"), help="by default exact where all have it"
     )
     parser.add_argument("--permutations", type=int, default=200, help="of the permutation null (200)")
+    parser.add_argument(
+        "--align", action="store_true", help="match rows by the arrays ids; leave out what is not in all"
+    )
     parser.add_argument("--device", help="where to compute, such as cuda")
     parser.add_argument("--out", type=Path, help="write the whole table: .csv or .parquet")
     parser.add_argument("--figure", type=Path, help="draw a heat map: .png, .pdf or .svg")
@@ -36,15 +42,20 @@ def align_files(arguments: argparse.Namespace) -> None:
     for path, endings in ((arguments.out, features.TABLES), (arguments.figure, features.PICTURES)):
         if path is not None:
             features.writable(path, endings)  # before the work, not after it
-    table = features.align(
-        arguments.first,
-        arguments.second,
-        measures,
-        k=arguments.k,
-        null=null,
-        permutations=arguments.permutations,
-        device=arguments.device,
-    )
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        table = features.align(
+            arguments.first,
+            arguments.second,
+            measures,
+            k=arguments.k,
+            null=null,
+            permutations=arguments.permutations,
+            align=arguments.align,
+            device=arguments.device,
+        )
+    for warning in noted:
+        print(f"align: {warning.message}", file=sys.stderr)
     print(features.in_words(table))
     if arguments.out:
         features.write(table, arguments.out)

@@ -108,8 +108,8 @@ def named_layers(features) -> dict[str, object]:
 def checked(name: str, features) -> Tensor:
     """``features`` (n, d), or (n, tokens, d), as a float tensor; a ValueError names what cannot be measured."""
     if isinstance(features, np.ma.MaskedArray) and np.ma.is_masked(features):
-        row = np.argwhere(np.ma.getmaskarray(features))[0].tolist()
-        raise ValueError(f"{name} has a masked entry at {row}: leave such rows out of all layers, or fill them in")
+        where = _in_words(np.argwhere(np.ma.getmaskarray(features))[0].tolist())
+        raise ValueError(f"{name} has a masked entry at {where}: leave such rows out of all layers")
     x = features.detach() if isinstance(features, Tensor) else _as_tensor(name, features)
     if x.ndim not in (2, 3):
         raise ValueError(f"{name} has {x.ndim} dimension(s), shape {tuple(x.shape)}: (n, d) is needed")
@@ -124,12 +124,15 @@ def checked(name: str, features) -> Tensor:
     finite = torch.isfinite(x)
     if not finite.all():
         place = torch.nonzero(~finite)[0].tolist()
-        axes = ("row", "column") if x.ndim == 2 else ("row", "token", "column")
-        where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=True))
-        raise ValueError(f"{name} holds {x[tuple(place)].item()} at {where}")
+        raise ValueError(f"{name} holds {x[tuple(place)].item()} at {_in_words(place)}")
     if bool((x - x[:1]).abs_().amax() <= SPREAD * x.abs().amax()):
         raise ValueError(f"{name} is constant: all {x.shape[0]} rows are equal")
     return x
+
+
+def _in_words(place: list[int]) -> str:
+    axes = ("row", "token", "column") if len(place) == 3 else ("row", "column")
+    return ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=False))
 
 
 def _as_tensor(name: str, features) -> Tensor:
@@ -147,13 +150,20 @@ def _row_ids(features: Mapping[str, object], ids, sizes: Mapping[str, int]) -> d
         for name in ids:
             if name not in features:
                 raise ValueError(f"ids names the layer {name!r}; known: {', '.join(features)}")
-        found |= {name: pd.Index(np.asarray(of_layer)) for name, of_layer in ids.items()}
+        found |= {name: _index(name, of_layer) for name, of_layer in ids.items()}
     elif ids is not None:
-        found = dict.fromkeys(features, pd.Index(np.asarray(ids))) | found
+        found = dict.fromkeys(features, _index("all layers", ids)) | found
     for name, index in found.items():
         if len(index) != sizes[name]:
             raise ValueError(f"ids of {name} has {len(index)} entries: it has n={sizes[name]} samples")
     return found
+
+
+def _index(name: str, ids) -> pd.Index:
+    ids = np.asarray(ids)
+    if ids.ndim != 1:
+        raise ValueError(f"ids of {name} has shape {ids.shape}: one id a sample is needed, (n,)")
+    return pd.Index(ids)
 
 
 def _check_order(ids: Mapping[str, pd.Index]) -> None:
@@ -327,12 +337,13 @@ class Layers:
         chosen = [i for i in chosen if self._features[i].ndim == 2]
         shares, dominant = np.full((len(self), 2), np.nan), []
         for i, largest in zip(chosen, each(self._largest, chosen, self.device), strict=True):
-            for side, (place, share) in enumerate(largest):
-                shares[i, side] = share
-                if share > DOMINANT and (side == 0 or self.width(i) > 2):
-                    sample = "sample" if self._ids is None else f"sample {self._ids.tolist()[place]!r} in row"
-                    what = f"feature {place}" if side else f"{sample} {place}"
-                    dominant.append(f"{what} holds {share:.1%} of the variance of {self.names[i]}")
+            (row, of_sample), (column, of_feature) = largest
+            shares[i] = of_sample, of_feature
+            if of_sample > DOMINANT:
+                known = "" if self._ids is None else f" {self._ids[[row]].tolist()[0]!r} in row"
+                dominant.append(f"sample{known} {row} holds {of_sample:.1%} of the variance of {self.names[i]}")
+            elif of_feature > DOMINANT and self.width(i) > 2:
+                dominant.append(f"feature {column} holds {of_feature:.1%} of the variance of {self.names[i]}")
         if dominant:
             more = f", and {len(dominant) - 3} more" if len(dominant) > 3 else ""
             warnings.warn(
