@@ -60,8 +60,25 @@ def test_the_slope_is_the_one_that_was_put_in(architectures):
     [row] = dose_response.per_unit(made(0.2, 0.5, architectures), "cka", "test_accuracy").to_dict("records")
     assert row["mean"] == pytest.approx(0.5) and row["low"] == pytest.approx(0.5)
     assert row["models"] == 3 * len(architectures)
-    with pytest.raises(ValueError, match="moves cka in no model"):
-        dose_response.per_unit(made(0.0, 0.5), "cka", "test_accuracy")
+
+
+def test_a_task_on_which_nothing_moved_alignment_is_a_row_that_says_so():
+    both = pd.concat([made(0.0, 0.5), made(0.2, 0.5).assign(task="other")])
+    still, moved = dose_response.per_unit(both, "cka", "test_accuracy").to_dict("records")
+    assert still["note"] == "not estimated: the weight moves cka in no model" and still["models"] == 0
+    assert moved["mean"] == pytest.approx(0.5) and moved["note"] == ""
+
+
+def test_one_seed_has_a_slope_and_no_interval():
+    one = made(0.2, 0.5, ("a",)).query("seed == 0")
+    [row] = dose_response.per_unit(one, "cka", "test_accuracy").to_dict("records")
+    assert (
+        row["mean"] == pytest.approx(0.5)
+        and row["note"] == "not estimated: 1 seed(s): an interval needs at least 2"
+    )
+    table = compared(one)
+    assert not table.reached.any() and "With one seed" in dose_response.conclusion(table)
+    assert all("by +0.20 (no interval)" in s or "by -0.20" in s for s in dose_response.sentences(table, "cka"))
 
 
 def test_weights_without_zero_and_strange_structures_are_refused(tiny_root, tiny_profile):

@@ -91,9 +91,14 @@ def test_columns_of_all_aggregates_stand_side_by_side(table):
     assert list(wide["mean noise"]) == list(table.noise) and "cka" not in wide
 
 
-def test_the_family_is_corrected_and_constant_columns_are_left_out(table):
+def test_the_family_is_corrected_and_constant_columns_are_no_part_of_it(table):
     found = performance.explored(table.assign(same=1.0), ["cka", "noise", "same"], "test_accuracy")
-    assert set(found.task) == {"first", "second", "all tasks"} and set(found.x) == {"cka", "noise"}
+    assert set(found.task) == {"first", "second", "all tasks"}
+    assert found[found.x == "same"][["r", "p", "p_family", "p_by"]].isna().all(axis=None)
+    found = found[found.x != "same"]
+    pd.testing.assert_frame_equal(
+        found.reset_index(drop=True), performance.explored(table, ["cka", "noise"], "test_accuracy")
+    )
     assert (found.p_family >= found.p - 1e-12).all() and (found.p_by >= found.p).all()
     of = found.set_index(["task", "x"])
     assert of.p_family["first", "cka"] < 0.05 < of.p_family["second", "cka"]
@@ -176,3 +181,99 @@ def test_sentences_say_what_the_numbers_say(table):
     assert "more alike, before training already" in already and "what training adds does not go along" in already
     alone = said(declared=declared[:1])
     assert "Holm" not in alone[0] and "together" not in " ".join(alone)
+
+
+@pytest.fixture(scope="module")
+def with_constant(table) -> pd.DataFrame:
+    """A third task on which every model predicts the majority class."""
+    third = table[table.task == "first"].assign(task="third", test_accuracy=0.562)
+    return pd.concat([table, third.assign(run=third.run.str.replace("first", "third"))], ignore_index=True)
+
+
+def said(table: pd.DataFrame, of: tuple[str, ...] = ("cka", "noise")) -> list[str]:
+    """All that a study says of alignment against performance, for the table of its runs."""
+    declared = performance.declared(table, "cka", "test_accuracy")
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    return [
+        *findings.of_performance(
+            declared,
+            performance.together(table, declared, "cka", "test_accuracy"),
+            performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy"),
+            performance.explored(table, list(of), "test_accuracy"),
+            performance.last_against_most(wide, ["cka"], "test_accuracy"),
+            "cka",
+            "test_accuracy",
+        ),
+        *findings.of_tasks(performance.agreement_of_tasks(table, "test_accuracy")),
+    ]
+
+
+def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(table, with_constant):
+    found, alone = (performance.declared(t, "cka", "test_accuracy") for t in (with_constant, table))
+    pd.testing.assert_frame_equal(found[:2], alone)
+    third = found.iloc[2]
+    assert third.task == "third" and third.n == 24 and np.isnan([third.between, third.within, third.icc_y]).all()
+    assert third.note == "; ".join(
+        f"not estimated: column {what}"
+        for what in (
+            "cka or test_accuracy is constant over all rows",
+            "test_accuracy is constant over all rows",
+            "test_accuracy is constant over the means of architecture",
+            "test_accuracy is constant within every architecture",
+        )
+    )
+    both = performance.together(with_constant, found, "cka", "test_accuracy")
+    assert both == statistics.together(table, "cka", "test_accuracy") and both["tasks"] == 2
+    assert list(performance.forest(found).task) == ["first", "second"]
+    explored = performance.explored(with_constant, ["cka"], "test_accuracy").set_index("task")
+    expected = performance.explored(table, ["cka"], "test_accuracy").set_index("task")
+    assert explored.r["all tasks"] == expected.r["all tasks"] and np.isnan(explored.r["third"])
+    beside = performance.beside(with_constant, untrained(with_constant), MIXED, "cka", "test_accuracy")
+    assert beside[beside.task == "third"].note.str.contains("test_accuracy is constant").all()
+    assert (beside[beside.task != "third"].note == "").all()
+
+
+def test_sentences_name_the_task_that_could_not_be_analysed(table, with_constant):
+    whole, alone = said(with_constant), said(table)
+    assert whole[:3] == alone[:3]
+    assert whole[3].startswith(
+        "third: cka against test_accuracy between architectures is not estimated: column cka or"
+    )
+    assert "2 more are not estimated: one side is constant or NaN" in whole[4]
+    assert "on third not estimated: column test_accuracy is constant over all rows" in whole[5]
+    assert whole[6].startswith("H1 between tasks: of 1 pairs of tasks") and len(whole) == 9
+    assert "H1 between second and third: not estimated: column third is constant" in whole[8]
+    assert "nan" not in " ".join(whole)
+
+
+def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
+    third = with_constant[with_constant.task == "third"]
+    two = pd.concat([third, third.assign(task="fourth")])
+    found = said(two)
+    assert [s.split(":")[0] for s in found[:2]] == ["third", "fourth"] and "nan" not in " ".join(found)
+    assert found[2].startswith("Exploratory, 0 correlations")
+
+
+def test_one_seed_gives_what_lies_between_architectures_and_no_more(table):
+    one = table[table.seed == 0]
+    found = performance.declared(one, "cka", "test_accuracy")
+    assert found.between[0] == statistics.between(one[one.task == "first"], "cka", "test_accuracy")["r"]
+    assert found[["within", "icc_x", "effective_n"]].isna().all(axis=None)
+    assert "every architecture has one row" in found.note[0] and "leave dof -1" in found.note[0]
+    assert performance.forest(found).empty
+    text = " ".join(said(one))
+    assert "nan" not in text and "Within architectures" not in text and "first: cka against" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [(0.3, "column cka is constant"), (np.nan, "column cka holds NaN or infinity in 24 of 24 rows")],
+)
+def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(table, values, reason):
+    lost = table.assign(cka=table.cka.where(table.task == "first", values))
+    found = performance.declared(lost, "cka", "test_accuracy").set_index("task")
+    assert found.between["first"] == performance.declared(table, "cka", "test_accuracy").between[0]
+    assert np.isnan(found.between["second"]) and reason in found.note["second"]
+    text = said(lost)
+    assert any(s.startswith("second: cka") and reason in s for s in text)
+    assert "nan" not in " ".join(text).replace("constant or NaN", "")

@@ -99,8 +99,35 @@ def test_an_order_that_changes_with_the_level_is_told_from_one_that_does_not(tab
     means = cells.mean().unstack()
     rest = means.sub(means.mean(axis=1), axis=0).sub(means.mean(), axis=1) + means.to_numpy().mean()
     assert found.both["unique"] == pytest.approx(2 * (rest**2).to_numpy().sum() / 12 / within)
-    with pytest.raises(ValueError, match="unique: each architecture and level needs at least two runs"):
-        task_structure.by_level(table[table.seed == 0], "reached")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t[t.seed == 0], "two runs of each at every level"),
+        (lambda t: t[t.architecture == "a"], "two architectures"),
+        (lambda t: t.assign(reached=0.5), "column reached is NaN in a run, or the same for all seeds"),
+        (lambda t: t.assign(reached=t.reached.where(t.seed == 0)), "column reached is NaN in a run"),
+    ],
+)
+def test_too_few_runs_and_runs_that_are_alike_give_rows_that_say_so(table, change, reason):
+    few = change(table)
+    factors = task_structure.by_level(few, "reached")
+    assert factors.p_both.isna().all() and factors.note.str.contains(reason).all() and len(factors) == 2
+    trends = task_structure.trends(few, ["reached", "cka"])
+    inside = task_structure.within_levels(few, "cka", "reached")
+    found = findings.of_structure(trends, factors, pd.DataFrame(columns=["direction"]), inside, "cka")
+    assert sum("is not estimated: " in s for s in found) >= 2 and "nan" not in " ".join(found)
+
+
+def test_alignment_that_is_nan_at_one_level_is_left_out_there_alone(table):
+    lost = table.assign(cka=table.cka.where(table.level != 1))
+    found = task_structure.within_levels(lost, "cka", "reached")
+    assert found.r[found.level == 1].isna().all() and found.r[found.level < 1].notna().all()
+    trends = task_structure.trends(lost, ["cka"])
+    factors = task_structure.by_level(table, "reached")
+    text = findings.of_structure(trends, factors, pd.DataFrame(columns=["direction"]), found, "cka")
+    assert sum("on 1 r is not estimated" in s for s in text) == 2 and "nan" not in " ".join(text)
 
 
 def test_within_a_level_correlation_is_over_its_runs(table):

@@ -1,5 +1,7 @@
 """From the alignment of every layer to one number a run."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from vilbert_lib.config import choose
@@ -8,12 +10,14 @@ from vilbert_lib.metrics import MEASURES
 AGGREGATES = {"mean": "mean", "last": "last", "max": "max"}
 
 
-def declare(field: str, measure: str) -> None:
-    """Raise a ValueError that names ``field`` unless ``measure`` is known and larger where more alike."""
+def declare(field: str, measure: str, recorded: Sequence[str] | None = None) -> None:
+    """Raise a ValueError that names ``field`` unless ``measure`` is a known similarity that is ``recorded``."""
     similarities = [name for name, known in MEASURES.items() if known.sign > 0]
     if measure in MEASURES and measure not in similarities:
         raise ValueError(f"{field} {measure!r} is a distance: declare a similarity, of {', '.join(similarities)}")
     choose(field, measure, similarities)
+    if recorded is not None and measure not in recorded:
+        raise ValueError(f"{field} {measure!r} is not recorded at this profile: name one of {', '.join(recorded)}")
 
 
 def paired_rows(alignments: pd.DataFrame) -> pd.DataFrame:

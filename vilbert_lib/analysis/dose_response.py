@@ -98,8 +98,8 @@ def measured(configs: list[tuple[dict, Path, RunConfig]], measures: list[str], l
 
 
 def _at_layers(rows: pd.DataFrame, layers: list[int]) -> pd.DataFrame:
-    chosen = layers or [int(alignment.same_layer(rows).text_layer.max())]
-    return rows[rows.text_layer.isin(chosen)]
+    rows = alignment.paired_rows(rows)
+    return rows[rows.pair.isin(layers or [rows.pair.max()])]
 
 
 def per_unit(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
@@ -107,24 +107,29 @@ def per_unit(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
 
     The slope of y on x over the weights of one architecture and seed, by least squares through their means, then
     the mean over architectures and seeds: one row a task with ``mean``, the two-stage bootstrap's ``low`` and
-    ``high`` (Student's over models for fewer than three architectures), and ``models``. Models whose x the weight
-    did not move are left out.
+    ``high`` (Student's over models for fewer than three architectures, none for one model), and ``models``. Models
+    whose x the weight did not move, or is NaN, are left out; where none is left the row is NaN. ``note`` says so.
     """
     rows = []
     for task, of_task in table.groupby("task", sort=False):
         slopes = pd.DataFrame(
             {"architecture": name, "seed": seed, "slope": np.polyfit(group[x], group[y], 1)[0]}
             for (name, seed), group in of_task.groupby(["architecture", "seed"], sort=False)
-            if np.ptp(group[x]) > 1e-9
+            if np.ptp(group[x]) > 1e-9 and group[y].notna().all()
         )
+        row = {"task": task, "models": len(slopes)}
         if slopes.empty:
-            raise ValueError(f"{task}: the weight moves {x} in no model")
-        if slopes.architecture.nunique() > 2:
-            low, high = statistics.mean_interval(slopes, "slope")
-        else:
-            low, high = statistics.seed_interval(slopes.slope)
-        rows.append({"task": task, "mean": slopes.slope.mean(), "low": low, "high": high, "models": len(slopes)})
-    return pd.DataFrame(rows)
+            rows.append(row | {"note": f"not estimated: the weight moves {x} in no model"})
+            continue
+        found = statistics.estimated(_mean_slope, slopes)
+        rows.append(row | {"mean": slopes.slope.mean()} | found)
+    return pd.DataFrame(rows).reindex(columns=["task", "mean", "low", "high", "models", "note"])
+
+
+def _mean_slope(slopes: pd.DataFrame) -> dict:
+    few = slopes.architecture.nunique() < 3
+    low, high = statistics.seed_interval(slopes.slope) if few else statistics.mean_interval(slopes, "slope")
+    return {"low": low, "high": high}
 
 
 def compared(moved: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +152,7 @@ def sentences(table: pd.DataFrame, measure: str) -> list[str]:
     """What the weights did, from :func:`compared`. Where alignment was not moved nothing follows for accuracy."""
     found = []
     for row in table.itertuples():
-        shift = f"{measure} by {row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+        shift = f"{measure} by {row.difference:+.2f} {statistics.bracketed(row.low, row.high, '+.2f')}"
         start = f"{row.task}, {row.architecture}, weight {row.weight:+g}: "
         if not row.reached:
             found.append(start + f"alignment is not shown to be moved ({shift}), so nothing follows.")
@@ -164,6 +169,8 @@ def sentences(table: pd.DataFrame, measure: str) -> list[str]:
 def conclusion(table: pd.DataFrame) -> str:
     """The answer to the causal question in one sentence, from :func:`compared`."""
     moved = table[table.reached]
+    if table.low.isna().all():
+        return "With one seed no difference has an interval: the causal question stays open."
     if moved.empty:
         return "The weights are not shown to move alignment anywhere: the causal question stays open."
     up, down = moved.low_accuracy > 0, moved.high_accuracy < 0

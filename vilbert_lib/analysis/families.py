@@ -23,11 +23,19 @@ def correlations(table: pd.DataFrame, measures: list[str], *, within: str = "tas
     return centred.corr()
 
 
+def comparable(table: pd.DataFrame, measures: list[str], *, within: str = "task") -> list[str]:
+    """Those of ``measures`` that have a value for every run, and differ between the runs of a task."""
+    known = [name for name in measures if table[name].notna().all()]
+    return [name for name in known if (table.groupby(within)[name].nunique() > 1).any()]
+
+
 def groups(matrix: pd.DataFrame, *, apart: float = 0.3) -> pd.Series:
     """The group of each measure, ordered so that like stands beside like: average linkage on 1 - \\|r\\|.
 
     Groups are apart where the mean of 1 - \\|r\\| between their members is above ``apart``.
     """
+    if len(matrix) < 2:
+        return pd.Series(1, index=matrix.index, name="group")
     distances = squareform((1 - matrix.abs()).to_numpy().clip(0), checks=False)
     tree = optimal_leaf_ordering(linkage(distances, "average"), distances)
     numbers = pd.Series(fcluster(tree, apart, "distance"), index=matrix.index, name="group")

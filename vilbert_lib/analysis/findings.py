@@ -3,7 +3,7 @@
 import pandas as pd
 
 from vilbert_lib.analysis.performance import LEARNED, MIXED, UNTRAINED
-from vilbert_lib.analysis.statistics import adjust, smallest_detectable
+from vilbert_lib.analysis.statistics import adjust_known, bracketed, smallest_detectable
 
 
 def of_performance(
@@ -22,7 +22,7 @@ def of_performance(
     better = -1 if target.endswith("loss") else 1
     where = beside.set_index(["task", "source"])
     found = []
-    if len(declared) > 1:
+    if len(declared) > 1 and together["tasks"]:
         everywhere = where.loc["all tasks"]
         verdict = _verdict(better, together["r"], together["p"], everywhere)
         if together["p"] >= 0.05:
@@ -37,6 +37,9 @@ def of_performance(
             f" {verdict}."
         )
     for row in declared.itertuples():
+        if pd.isna(row.between):
+            found.append(f"{row.task}: {measure} against {target} between architectures is {row.note}.")
+            continue
         verdict = _verdict(better, row.between, row.between_holm, where.loc[row.task])
         if row.between_holm >= 0.05 and smallest_detectable(int(together["clusters"])) >= row.kept:
             verdict += (
@@ -44,13 +47,23 @@ def of_performance(
                 f" correlation about {row.kept:.2f} would be left"
             )
         corrected = f" (after Holm over tasks {in_words(row.between_holm)})" if len(declared) > 1 else ""
+        without = (
+            f" Without {row.left_out}, on which most hangs, r = {row.between_without:+.2f},"
+            f" {in_words(row.without_p)}."
+            if row.left_out
+            else ""
+        )
+        inside = (
+            f" Within architectures r = {row.within:+.2f} [{row.within_low:+.2f}, {row.within_high:+.2f}]."
+            if pd.notna(row.within)
+            else ""
+        )
+        worth = f"; they are worth {row.effective_n:.0f}" if pd.notna(row.effective_n) else ""
+        missing = f" Of the rest: {row.note}." if row.note else ""
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f}"
             f" [{row.between_low:+.2f}, {row.between_high:+.2f}], {in_words(row.between_p)}{corrected}: {verdict}."
-            f" Without {row.left_out}, on which most hangs, r = {row.between_without:+.2f},"
-            f" {in_words(row.without_p)}. Within architectures"
-            f" r = {row.within:+.2f} [{row.within_low:+.2f}, {row.within_high:+.2f}]. Taken as independent,"
-            f" {row.n} runs would give {row.pooled:+.2f}; they are worth {row.effective_n:.0f}."
+            f"{without}{inside} Taken as independent, {row.n} runs would give {row.pooled:+.2f}{worth}.{missing}"
         )
     return [*found, _of_family(explored), _of_layers(layers, measure, target, better)]
 
@@ -75,23 +88,28 @@ def _verdict(better: int, r: float, p: float, where: pd.DataFrame) -> str:
 
 
 def _of_family(explored: pd.DataFrame) -> str:
+    known = explored[explored.p.notna()]
+    lost = len(explored) - len(known)
     kept = explored[explored.p_family < 0.05].sort_values("p_family")
     strongest = "; ".join(
         f"{len(rows)} on {task}, most of all {rows.x.iloc[0]} ({rows.r.iloc[0]:+.2f})"
         for task, rows in kept.groupby("task", sort=False)
     )
     return (
-        f"Exploratory, {len(explored)} correlations between architectures: {(explored.p < 0.05).sum()}"
-        f" have p < .05 by themselves, of which chance gives {0.05 * len(explored):.0f}; {len(kept)} within their"
+        f"Exploratory, {len(known)} correlations between architectures: {(known.p < 0.05).sum()}"
+        f" have p < .05 by themselves, of which chance gives {0.05 * len(known):.0f}; {len(kept)} within their"
         f" family{f' ({strongest})' if strongest else ''};"
-        f" {(explored.p_by < 0.05).sum()} after Benjamini and Yekutieli over all."
+        f" {(known.p_by < 0.05).sum()} after Benjamini and Yekutieli over all."
+        + (f" {lost} more are not estimated: one side is constant or NaN." if lost else "")
     )
 
 
 def _of_layers(layers: pd.DataFrame, measure: str, target: str, better: int) -> str:
-    corrected = layers.assign(holm=adjust(layers.p, "holm"))
+    corrected = layers.assign(holm=adjust_known(layers.p, "holm"))
     said = [
-        f"on {row.task} {'not shown to go' if row.holm >= 0.05 else 'goes'} with {target}"
+        f"on {row.task} {row.note}"
+        if row.note
+        else f"on {row.task} {'not shown to go' if row.holm >= 0.05 else 'goes'} with {target}"
         f"{' other' if row.holm >= 0.05 else ' more' if better * row.difference > 0 else ' less'} than the last"
         f" (r = {row.max:+.2f} and {row.last:+.2f}, difference {row.difference:+.2f}"
         f" [{row.low:+.2f}, {row.high:+.2f}])"
@@ -106,13 +124,15 @@ def in_words(p: float) -> str:
 
 
 def _estimate(row: pd.Series) -> str:
-    return f"{row['mean']:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    return f"{row['mean']:+.3f} {bracketed(row.low, row.high)}"
 
 
 def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
     """H3, for the declared measure, and how many of all measures say the same."""
     trained, untrained, learned = (rises.xs(moment, level="moment") for moment in ("best", "untrained", "learned"))
     own, was, more = (table.loc[measure] for table in (trained, untrained, learned))
+    if pd.isna(own.p):
+        return [f"H3 for {measure} is {own.note}."]
     verdict = "holds" if own.low > 0 and own.p < 0.05 else "fails" if own.high < 0 else "cannot be told"
     agreeing = trained[(trained.low > 0) & (trained.p < 0.05)]
     few = " (of few architectures single runs' signs are turned, which finds too much)" * (own.flipped == "pair")
@@ -132,7 +152,7 @@ def of_families(groups: pd.Series, choices: pd.DataFrame, four: list[str]) -> li
     members = groups.groupby(groups).apply(lambda group: ", ".join(group.index))
     number = f"{len(members)} group{'s' * (len(members) > 1)}"
     found = [f"The {len(groups)} measures fall into {number}: {' | '.join(members)}."]
-    if len(choices):
+    if len(choices) and set(four) <= set(groups.index):
         wanted = choices[choices.chosen.map(lambda names: set(names.split(", ")) == set(four))]
         place = int(wanted.index[0]) + 1
         found.append(
@@ -146,10 +166,15 @@ def of_tasks(orders: pd.DataFrame) -> list[str]:
     """H1 between the tasks: is the order of the architectures the same?"""
     if orders.empty:
         return ["H1 between tasks: one task, nothing to compare."]
-    same = orders[(orders.p_holm < 0.05) & (orders.r > 0)]
+    known, unknown = orders[orders.note == ""], orders[orders.note != ""]
+    lost = [f"H1 between {row.task} and {row.other}: {row.note}." for row in unknown.itertuples()]
+    if known.empty:
+        return lost
+    same = known[(known.p_holm < 0.05) & (known.r > 0)]
     return [
-        f"H1 between tasks: of {len(orders)} pairs of tasks {len(same)} have the architectures in an order that"
-        f" is alike beyond chance (Spearman's r from {orders.r.min():+.2f} to {orders.r.max():+.2f}, Holm)."
+        f"H1 between tasks: of {len(known)} pairs of tasks {len(same)} have the architectures in an order that"
+        f" is alike beyond chance (Spearman's r from {known.r.min():+.2f} to {known.r.max():+.2f}, Holm).",
+        *lost,
     ]
 
 
@@ -164,11 +189,15 @@ def of_structure(
         reached = row["value"] == "reached"
         what = "what is reached of the best possible accuracy" if reached else f"alignment ({row['value']})"
         verdict = "rises" if row.low > 0 else "falls" if row.high < 0 else "has no trend that is shown"
+        verdict = row.note or verdict
         found.append(
             f"From all redundant to all {row['direction']}, by a straight line through the levels, {what}"
             f" {verdict}: {_estimate(row)}."
         )
-    for row in factors.assign(holm=adjust(factors.p_both, "holm")).itertuples():
+    for row in factors.assign(holm=adjust_known(factors.p_both, "holm")).itertuples():
+        if row.note:
+            found.append(f"Whether the best placement depends on how much is {row.direction} is {row.note}.")
+            continue
         depends = "depends" if row.holm < 0.05 else "is not shown to depend"
         found.append(
             f"Which placement reaches most {depends} on how much is {row.direction}: placements by levels"
@@ -185,9 +214,14 @@ def of_structure(
             + (" Where none does, alignment had nothing to help with." if (rows.beyond == 0).any() else "")
         )
     for direction, rows in inside.groupby("direction", sort=False):
+        lost = rows.r.isna().sum()
+        if lost == len(rows):
+            found.append(f"Within the levels towards {direction}, {measure} against accuracy is not estimated.")
+            continue
         clear = rows[(rows.low > 0) | (rows.high < 0)]
         found.append(
             f"Within the levels towards {direction}, {measure} goes with accuracy by r from {rows.r.min():+.2f} to"
-            f" {rows.r.max():+.2f}; on {len(clear)} of {len(rows)} levels the interval leaves out zero."
+            f" {rows.r.max():+.2f}; on {len(clear)} of {len(rows)} levels the interval leaves out zero"
+            f"{f', on {lost} r is not estimated' if lost else ''}."
         )
     return found

@@ -19,11 +19,12 @@ def signal_to_noise(
     nowhere in the mean, and may come out negative. The noise is the mean of \\|g\\|² less the signal.
     Gradients are those of the streams alone: a head can always learn how frequent its classes are.
     Rows ``objective``, ``signal``, ``noise``, ``ratio``, and ``error``, the ratio's standard error by
-    leaving out each batch in turn. A ValueError for fewer than 3 batches.
+    leaving out each batch in turn. NaN where the data make fewer than 3 batches.
     """
     order = epoch_order(len(data), 0, 0)[: count * batch_size]
     if len(order) < 3 * batch_size:
-        raise ValueError(f"{len(order)} samples make fewer than 3 batches of {batch_size}")
+        columns = ["signal", "noise", "ratio", "error"]
+        return pd.DataFrame({"objective": list(data.objectives)}).reindex(columns=["objective", *columns])
     parameters = [p for p in model.vilbert.parameters() if p.requires_grad]
     found: dict[str, list[torch.Tensor]] = {objective: [] for objective in data.objectives}
     model.eval()

@@ -26,41 +26,75 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     ``between_p``, and ``between_holm``, corrected for the tasks; ``left_out``, on which most hangs, and
     ``between_without`` it with its own ``without_p``; ``kept``, how much smaller r between means of so many seeds
     is than between what they stand for, by the reliability of both; ``within`` with ``within_low``,
-    ``within_high``, ``within_p`` (permutation) and ``dof``.
+    ``within_high``, ``within_p`` (permutation) and ``dof``; ``note``. What cannot be estimated on a task, as where
+    all models predict one class or there is one seed, is NaN, and ``note`` says why.
     """
     rows = []
     for task, of_task in table.groupby("task", sort=False):
-        pooled, across, inside = (f(of_task, x, y) for f in TESTS)
-        most = statistics.between_without(of_task, x, y).iloc[0]
-        without = statistics.between(of_task[of_task.architecture != most.left_out], x, y)
-        rows.append(
-            {
-                "task": task,
-                "n": pooled["n"],
-                "effective_n": statistics.effective_n(of_task, x, y),
-                "icc_x": statistics.icc(of_task, x),
-                "icc_y": statistics.icc(of_task, y),
-                "pooled": pooled["r"],
-                "low": pooled["low"],
-                "high": pooled["high"],
-                "between": across["r"],
-                "between_low": across["low"],
-                "between_high": across["high"],
-                "between_p": across["p"],
-                "left_out": most.left_out,
-                "between_without": most.r,
-                "without_p": without["p"],
-                "kept": np.sqrt(statistics.reliability(of_task, x) * statistics.reliability(of_task, y)),
-                "within": inside["r"],
-                "within_low": inside["low"],
-                "within_high": inside["high"],
-                "within_p": inside["p_permutation"],
-                "dof": inside["dof"],
-            }
-        )
+        row = dict.fromkeys(DECLARED, np.nan) | {"task": task, "n": len(of_task), "left_out": ""}
+        notes = []
+        for estimate in (_pooled, _clustering, _between, _without, _within):
+            found = statistics.estimated(estimate, of_task, x, y)
+            notes.append(found.pop("note"))
+            row |= found
+        rows.append(row | {"note": "; ".join(dict.fromkeys(filter(None, notes)))})
     found = pd.DataFrame(rows)
-    found.insert(found.columns.get_loc("left_out"), "between_holm", statistics.adjust(found.between_p, "holm"))
-    return found
+    return found.assign(between_holm=statistics.adjust_known(found.between_p, "holm"))
+
+
+DECLARED = (
+    *("task", "n", "effective_n", "icc_x", "icc_y", "pooled", "low", "high"),
+    *("between", "between_low", "between_high", "between_p", "between_holm", "left_out", "between_without"),
+    *("without_p", "kept", "within", "within_low", "within_high", "within_p", "dof"),
+)
+
+
+def _pooled(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.correlation(of_task, x, y)
+    if np.isnan(found["r"]):
+        raise statistics.NotEstimableError(f"column {x} or {y} is constant over all rows")
+    return {"pooled": found["r"], "low": found["low"], "high": found["high"]}
+
+
+def _clustering(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    shares = {"icc_x": statistics.icc(of_task, x), "icc_y": statistics.icc(of_task, y)}
+    kept = np.sqrt(statistics.reliability(of_task, x) * statistics.reliability(of_task, y))
+    return shares | {"effective_n": statistics.effective_n(of_task, x, y), "kept": kept}
+
+
+def _between(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.between(of_task, x, y)
+    return {"between": found["r"]} | {f"between_{name}": found[name] for name in ("low", "high", "p")}
+
+
+def _without(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    most = statistics.between_without(of_task, x, y).iloc[0]
+    rest = statistics.between(of_task[of_task.architecture != most.left_out], x, y)
+    return {"left_out": most.left_out, "between_without": most.r, "without_p": rest["p"]}
+
+
+def _within(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.within(of_task, x, y)
+    ends = {"within_low": found["low"], "within_high": found["high"], "within_p": found["p_permutation"]}
+    return {"within": found["r"], "dof": found["dof"]} | ends
+
+
+def together(table: pd.DataFrame, declared: pd.DataFrame, x: str, y: str) -> dict[str, float]:
+    """:func:`vilbert_lib.analysis.statistics.together` of the tasks whose r between architectures is estimated.
+
+    ``declared`` is the table of :func:`declared`. Where there is no such task ``tasks`` is 0 and all else NaN.
+    """
+    usable = declared.task[declared.between.notna()]
+    if usable.empty:
+        return dict.fromkeys(("r", "p", "low", "high"), np.nan) | {"tasks": 0, "clusters": 0, "exact": False}
+    return statistics.together(table[table.task.isin(usable)], x, y)
+
+
+def forest(declared: pd.DataFrame) -> pd.DataFrame:
+    """:func:`vilbert_lib.analysis.statistics.combine` of the tasks whose r within architectures is estimated."""
+    rows = declared.assign(r=declared.within)[["task", "r", "dof"]]
+    rows = rows[rows.r.abs() < 1]
+    return statistics.combine(rows) if len(rows) else rows.assign(low=np.nan, high=np.nan, note="")
 
 
 TRAINED, UNTRAINED, LEARNED, MIXED = (
@@ -77,25 +111,31 @@ def beside(table: pd.DataFrame, before: pd.DataFrame, mixed: dict[str, int], x: 
     Co-attention makes streams alike before anything is learned, the more so the more layers it has mixed: a
     correlation with the trained x need not speak of what was learned. ``before`` has x of the same ``run`` before
     training, ``mixed`` the number of layers after an architecture's first block. One row a ``task`` (of several,
-    also ``all tasks``) and ``source``: ``r``, ``low``, ``high``, ``p``.
+    also ``all tasks``) and ``source``: ``r``, ``low``, ``high``, ``p``, and a ``note`` where these are not
+    estimated. ``all tasks`` are those on which y and the source vary between architectures.
     """
     untrained = table.run.map(before.set_index("run")[x])
     wide = table.assign(
         **{TRAINED: table[x], UNTRAINED: untrained, LEARNED: table[x] - untrained},
         **{MIXED: table.architecture.map(mixed)},
     )
-    parts = {task: (statistics.between, of_task) for task, of_task in wide.groupby("task", sort=False)}
-    if len(parts) > 1:
-        parts["all tasks"] = (statistics.together, wide)
+    sources = (TRAINED, UNTRAINED, LEARNED, MIXED)
     rows = [
-        {"task": task, "source": source} | test(rows, source, y)
-        for task, (test, rows) in parts.items()
-        for source in (TRAINED, UNTRAINED, LEARNED, MIXED)
+        {"task": task, "source": source} | statistics.estimated(statistics.between, of_task, source, y)
+        for task, of_task in wide.groupby("task", sort=False)
+        for source in sources
     ]
-    return pd.DataFrame(rows)[["task", "source", "r", "low", "high", "p"]]
-
-
-TESTS = (statistics.correlation, statistics.between, statistics.within)
+    columns = ["task", "source", "r", "low", "high", "p", "note"]
+    found = pd.DataFrame(rows).reindex(columns=columns)
+    if found.task.nunique() == 1:
+        return found
+    everywhere = []
+    for source in sources:
+        usable = found.task[(found.source == source) & found.r.notna()]
+        rows_of = wide[wide.task.isin(usable)]
+        tested = statistics.estimated(statistics.together, rows_of, source, y) if len(usable) else {}
+        everywhere.append({"task": "all tasks", "source": source, "note": "not estimated on any task"} | tested)
+    return pd.concat([found, pd.DataFrame(everywhere).reindex(columns=columns)], ignore_index=True)
 
 
 def side_by_side(tables: dict[str, pd.DataFrame], measures: list[str]) -> pd.DataFrame:
@@ -113,29 +153,40 @@ def explored(wide: pd.DataFrame, xs: list[str], y: str, *, level: str = "between
 
     Columns ``task``, ``x``, ``r``, ``p``, ``p_family`` (against the largest \\|r\\| of the family, permuted
     alike) and ``p_by`` (Benjamini and Yekutieli, over all rows). ``all tasks`` is of architectures' means
-    over tasks, after bringing every task to mean 0 and deviation 1. Columns that are constant are left out.
+    over tasks, after bringing every task to mean 0 and deviation 1. Where x or y is constant or NaN on a task the
+    row is NaN and no part of the family; so is x over all tasks unless it is known on each that has a y.
     """
-    parts = []
+    parts, known = [], {}
     for task, of_task in wide.groupby("task", sort=False):
-        parts.append(_family(of_task, xs, y, level).assign(task=task))
+        known[task] = [x for x in xs if _varies(of_task, x)] if _varies(of_task, y) else []
+        parts.append(_family(of_task, xs, known[task], y, level).assign(task=task))
     if len(parts) > 1:
-        kept = [x for x in xs if all(x in set(part.x) for part in parts)]
-        parts.append(_family(standardised(wide, [*kept, y]), kept, y, level).assign(task="all tasks"))
+        usable = [task for task, kept in known.items() if kept]
+        kept = [x for x in xs if usable and all(x in known[task] for task in usable)]
+        rows = standardised(wide[wide.task.isin(usable)], [*kept, y])
+        parts.append(_family(rows, xs, kept, y, level).assign(task="all tasks"))
     found = pd.concat(parts, ignore_index=True)
-    return found.assign(p_by=statistics.adjust(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
+    return found.assign(p_by=statistics.adjust_known(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
 
 
-def _family(table: pd.DataFrame, xs: list[str], y: str, level: str) -> pd.DataFrame:
-    varied = [x for x in xs if table.groupby("architecture")[x].mean().std() > 1e-9 * table[x].abs().max()]
-    return statistics.max_t(table, varied, y, level=level)
+def _varies(of_task: pd.DataFrame, column: str) -> bool:
+    means = of_task.groupby("architecture")[column].mean()
+    return bool(of_task[column].notna().all() and means.std() > 1e-9 * of_task[column].abs().max())
+
+
+def _family(table: pd.DataFrame, xs: list[str], kept: list[str], y: str, level: str) -> pd.DataFrame:
+    """A row an x; NaN for those that are not ``kept``."""
+    if not kept:
+        return pd.DataFrame({"x": xs}).assign(r=np.nan, p=np.nan, p_family=np.nan)
+    return statistics.max_t(table, kept, y, level=level).set_index("x").reindex(xs).reset_index()
 
 
 def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.DataFrame:
     """Does the most alike layer go with y better than the last does? One row a task and measure.
 
     ``last`` and ``max`` are r between architectures, ``difference`` = max - last with its interval (``low``,
-    ``high``) and p, which of fewer than six architectures cannot reach .05; ``p_by`` is over all rows. For
-    measures of similarity: of a distance the sign would be the other.
+    ``high``) and p, which of fewer than six architectures cannot reach .05; ``p_by`` is over all rows; ``note``
+    says why a row could not be estimated. For measures of similarity: of a distance the sign would be the other.
     """
     rows = []
     for task, runs_of_task in wide.groupby("task", sort=False):
@@ -149,20 +200,24 @@ def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.Dat
                     "last": of_task[x2].corr(of_task[y]),
                     "max": of_task[x1].corr(of_task[y]),
                 }
-                | statistics.difference_of_correlations(of_task, x1, x2, y)
+                | statistics.estimated(statistics.difference_of_correlations, of_task, x1, x2, y)
             )
-    found = pd.DataFrame(rows)
-    return found.assign(p_by=statistics.adjust(found.p, "by"))
+    columns = ["task", "measure", "last", "max", "difference", "low", "high", "p", "note"]
+    found = pd.DataFrame(rows).reindex(columns=columns)
+    return found.assign(p_by=statistics.adjust_known(found.p, "by"))
 
 
 def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
     """Is the order of the architectures the same on every task? One row a pair of tasks.
 
     ``r`` is Spearman's of the architectures' means, ``p`` by permuting the architectures, ``p_holm``
-    adjusted for the number of pairs.
+    adjusted for the number of pairs; ``note`` says why a pair could not be estimated.
     """
     means = results.groupby(["architecture", "task"], sort=False)[y].mean().unstack()
     ranks = means.rank().reset_index()
-    rows = [{"task": a, "other": b, **statistics.between(ranks, a, b)} for a, b in combinations(means.columns, 2)]
-    found = pd.DataFrame(rows, columns=["task", "other", "r", "p", "clusters", "exact"])
-    return found.assign(p_holm=statistics.adjust(found.p, "holm"))
+    rows = [
+        {"task": a, "other": b} | statistics.estimated(statistics.between, ranks, a, b)
+        for a, b in combinations(means.columns, 2)
+    ]
+    found = pd.DataFrame(rows, columns=["task", "other", "r", "p", "clusters", "exact", "note"])
+    return found.assign(p_holm=statistics.adjust_known(found.p, "holm"))

@@ -1,10 +1,12 @@
 """What co-attention does to alignment where it stands: before and after a block, trained and not."""
 
+import numpy as np
 import pandas as pd
 
 from vilbert_lib.analysis import statistics
 from vilbert_lib.analysis.alignment import at_epoch
 from vilbert_lib.metrics import MEASURES
+from vilbert_lib.representations import paired_layers
 
 #: Co-attention placements by name, as (text ids, vision ids).
 Placements = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -20,14 +22,17 @@ def _pairs(alignments: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beside_control(rows: pd.DataFrame, pairs: pd.DataFrame, control: str) -> pd.DataFrame:
-    """Add ``control``: the same pair, task, seed and moment in the architecture without blocks."""
+    """Add ``control``: the same pair, task, seed and moment in the architecture without blocks.
+
+    It is NaN, as ``value`` is, where a layer of the pair is constant.
+    """
     keys = ["task", "seed", "moment", "measure", "text_layer", "vision_layer"]
     without = pairs[pairs.architecture == control][[*keys, "value"]].rename(columns={"value": "control"})
-    found = rows.merge(without, "left", keys)
-    if found.control.isna().any() and found.value.notna().all():
-        lacking = found[found.control.isna()][["task", "seed"]].drop_duplicates().to_dict("records")
-        raise ValueError(f"{control} has no run, or no value, for {lacking}")
-    return found
+    found = rows.merge(without, "left", keys, indicator="found")
+    if (lacking := found[found.found == "left_only"]).size:
+        lacking = lacking[["task", "seed"]].drop_duplicates().to_dict("records")
+        raise ValueError(f"{control} has no run, or no such layers, for {lacking}")
+    return found.drop(columns="found")
 
 
 def around_first_block(
@@ -97,9 +102,13 @@ def _known(pairs: pd.DataFrame, placements: Placements) -> Placements:
     return {name: placements[name] for name in there}
 
 
-def layers_after(placements: Placements, layers: int) -> dict[str, int]:
-    """How many of the ``layers`` of equal number run after the first meeting of the streams; without blocks 0."""
-    return {name: layers - max(t[0], v[0]) if t else 0 for name, (t, v) in placements.items()}
+def layers_after(placements: Placements, text_layers: int, vision_layers: int) -> dict[str, int]:
+    """How many pairs of layers at the same relative depth run after the first block; 0 without blocks."""
+    pairs = paired_layers(text_layers, vision_layers)
+    return {
+        name: sum(t >= t_ids[0] and v >= v_ids[0] for t, v in pairs) if t_ids else 0
+        for name, (t_ids, v_ids) in placements.items()
+    }
 
 
 def lines(around: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +116,8 @@ def lines(around: pd.DataFrame) -> pd.DataFrame:
 
     Columns ``measure``, ``line``, ``offset``, ``mean``, ``low``, ``high``. Lines are the trained and the
     untrained model, the trained model without blocks, and chance, where the pairs have such a level: some measures
-    have it for pairs of equal number alone. The interval is that of the two-stage bootstrap over architectures.
+    have it for pairs at the same relative depth alone. The interval is that of the two-stage bootstrap over
+    architectures; a mean over runs of which some have no value (NaN) has none.
     """
     trained, untrained = (around[around.moment == moment] for moment in ("best", "untrained"))
     drawn = {
@@ -119,17 +129,9 @@ def lines(around: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for line, table in drawn.items():
         for (measure, offset), group in table.groupby(["measure", "offset"], sort=False):
-            low, high = statistics.mean_interval(group, "value")
-            rows.append(
-                {
-                    "measure": measure,
-                    "line": line,
-                    "offset": offset,
-                    "mean": group.value.mean(),
-                    "low": low,
-                    "high": high,
-                }
-            )
+            low, high = statistics.mean_interval(group, "value") if group.value.notna().all() else (np.nan, np.nan)
+            named = {"measure": measure, "line": line, "offset": offset}
+            rows.append(named | {"mean": group.value.mean(), "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -139,7 +141,8 @@ def rises(steps: pd.DataFrame) -> pd.DataFrame:
     Over the blocks of a run the mean is taken first; then runs are compared with those without blocks
     (:func:`vilbert_lib.analysis.statistics.paired`), ``untrained`` and at their ``best`` epoch, and in the row
     ``learned`` what a block adds at the best epoch with what it added before training.
-    Columns ``mean``, ``low``, ``high``, ``p``, ``pairs``, ``clusters``, ``flipped``.
+    Columns ``mean``, ``low``, ``high``, ``p``, ``pairs``, ``clusters``, ``flipped``, and a ``note`` where these
+    are not estimated: fewer than three architectures have a layer before a block, or a value is NaN.
     """
     pairs = ["architecture", "task", "seed"]
     columns = ["jump", "control_jump", "excess"]
@@ -148,8 +151,13 @@ def rises(steps: pd.DataFrame) -> pd.DataFrame:
     for measure, of_measure in means.groupby("measure", sort=False):
         for moment, group in of_measure.groupby("moment", sort=False):
             long = group.melt(pairs, ["jump", "control_jump"], "kind", "step")
-            found = statistics.paired(long, "step", of="kind", against="control_jump", pairs=pairs)
-            rows.append(found.assign(measure=measure, moment=moment))
-        found = statistics.paired(of_measure, "excess", of="moment", against="untrained", pairs=pairs)
-        rows.append(found.assign(measure=measure, moment="learned"))
-    return pd.concat(rows, ignore_index=True).set_index(["measure", "moment"]).drop(columns="of")
+            found = statistics.estimated(_paired, long, "step", of="kind", against="control_jump", pairs=pairs)
+            rows.append({"measure": measure, "moment": moment} | found)
+        found = statistics.estimated(_paired, of_measure, "excess", of="moment", against="untrained", pairs=pairs)
+        rows.append({"measure": measure, "moment": "learned"} | found)
+    columns = ["measure", "moment", "mean", "low", "high", "p", "pairs", "clusters", "flipped", "note"]
+    return pd.DataFrame(rows).reindex(columns=columns).set_index(["measure", "moment"])
+
+
+def _paired(*args, **settings) -> dict:
+    return statistics.paired(*args, **settings).drop(columns="of").iloc[0].to_dict()

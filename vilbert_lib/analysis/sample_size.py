@@ -10,15 +10,17 @@ from scipy import stats
 from torch import Tensor
 
 from vilbert_lib.analysis import statistics, thesis_log
-from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.paths import REPOSITORY
+from vilbert_lib.representations import measure_pairs, paired_names
 
 
 def layer_profile(features: Mapping[str, Tensor], measures: Iterable[str], k: int) -> pd.DataFrame:
-    """Alignment of the text and vision layers of equal number: columns ``layer``, ``measure``, ``value``."""
-    layers = sorted(int(name[1:]) for name in features if name.startswith("t"))
-    frame = alignment_grid(features, measures, k=k, pairs=[(f"t{i}", f"v{i}") for i in layers])
-    return frame.assign(layer=frame.x.str[1:].astype(int))[["layer", "measure", "value"]]
+    """Alignment of the text and vision layers at the same relative depth.
+
+    Columns ``layer`` (of the deeper stream), ``measure`` and ``value``, NaN where one of the layers is constant.
+    """
+    frame = measure_pairs(features, measures, k, paired_names(features))
+    return frame.assign(layer=frame.groupby("measure").cumcount())[["layer", "measure", "value"]]
 
 
 def halves(features: Mapping[str, Tensor], seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -99,8 +101,8 @@ def within_models(profiles: pd.DataFrame, setting: str, compared: Compared) -> p
     and the ``setting``, n or k. One row a model, measure and pair of settings ``a`` and ``b``:
     ``pearson``, ``spearman`` and the p-value of each, means over the draws of ``a``. The settings are
     ``compared`` across the two parts, which have no sample in common: each with the ``reference``, or with
-    its ``own`` in the other part; or ``together`` on the same samples, any two. A profile that is constant
-    has no correlation and is left out.
+    its ``own`` in the other part; or ``together`` on the same samples, any two. A profile that is constant, or NaN
+    in a layer, has no correlation and is left out.
     """
     rows = []
     for (model, architecture, measure), group in profiles.groupby(
@@ -121,7 +123,8 @@ def within_models(profiles: pd.DataFrame, setting: str, compared: Compared) -> p
                 values = dict(zip(("pearson", "p", "spearman", "p_spearman"), np.mean(found, axis=0), strict=True))
                 named = {"model": model, "architecture": architecture, "measure": measure, "a": a, "b": b}
                 rows.append(named | values)
-    return pd.DataFrame(rows)
+    keys = ["model", "architecture", "measure", "a", "b"]
+    return pd.DataFrame(rows, columns=[*keys, "pearson", "p", "spearman", "p_spearman"])
 
 
 def tabulated(within: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -149,7 +152,8 @@ def tabulated(within: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 "models": len(group),
             }
         )
-    return pd.DataFrame(rows)
+    estimates = ["pearson", "low", "high", "sd", "p", "p sd", "spearman", "spearman sd", "models"]
+    return pd.DataFrame(rows, columns=["measure", "a", "b", *estimates])
 
 
 def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed: int = 0) -> pd.DataFrame:
@@ -157,7 +161,7 @@ def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed
 
     A model's alignment is the mean over layers (first draw). One row a measure and pair of settings as
     in :func:`within_models`: ``pearson``, ``low``, ``high`` (two-stage bootstrap of architectures and
-    models), ``spearman``, ``models``. Settings in which all models are alike are left out.
+    models), ``spearman``, ``models``. Settings in which all models are alike, or one is NaN, are left out.
     """
     first = profiles[profiles.draw == 0]
     keys = ["measure", "architecture", "model", "part", setting]
@@ -167,7 +171,7 @@ def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed
         table = group.pivot(index=["architecture", "model"], columns=["part", setting], values="value")
         table = table.loc[:, np.ptp(table.to_numpy(), axis=0) > 0]
         settings = {part: [value for p, value in table.columns if p == part] for part in (0, 1)}
-        for a, b in _pairs(settings, compared):
+        for a, b in _pairs(settings, compared) if settings[0] and settings[1] else []:
             other = int(compared != "together")
             both = pd.DataFrame({"x": table[0, a], "y": table[other, b]}).reset_index()
             found = statistics.correlation(both, "x", "y", seed=seed)
@@ -183,7 +187,7 @@ def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed
                     "models": found["n"],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["measure", "a", "b", "pearson", "low", "high", "spearman", "models"])
 
 
 def enough(agreements: pd.DataFrame, wanted: float = 0.9) -> dict[str, int | None]:

@@ -119,17 +119,23 @@ def trends(table: pd.DataFrame, values: list[str]) -> pd.DataFrame:
 
     One row a direction and value: ``mean`` slope from level 0 to 1 over architectures and seeds with the
     two-stage bootstrap's ``low`` and ``high``, and ``icc``, the share of the slopes' variance that lies between
-    architectures: near 0 where the level does the same to all of them.
+    architectures: near 0 where the level does the same to all of them, NaN for one seed or one architecture.
+    ``note`` says why there is no interval, where a value is NaN.
     """
     rows = []
     for value in values:
         for direction, found in slopes(table, value).groupby("direction", sort=False):
-            low, high = statistics.mean_interval(found, value)
-            rows.append(
-                {"direction": direction, "value": value, "mean": found[value].mean(), "low": low, "high": high}
-                | {"icc": statistics.icc(found, value), "runs": len(found)}
-            )
-    return pd.DataFrame(rows)
+            named = {"direction": direction, "value": value, "mean": found[value].mean(), "runs": len(found)}
+            interval = statistics.estimated(_interval, found, value)
+            share = statistics.estimated(lambda found, value: {"icc": statistics.icc(found, value)}, found, value)
+            rows.append(named | share | interval)
+    columns = ["direction", "value", "mean", "low", "high", "icc", "runs", "note"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _interval(found: pd.DataFrame, value: str) -> dict:
+    low, high = statistics.mean_interval(found, value)
+    return {"low": low, "high": high}
 
 
 def by_level(table: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -137,32 +143,41 @@ def by_level(table: pd.DataFrame, value: str) -> pd.DataFrame:
 
     Placements and levels are factors, seeds repeat: ``both`` is F of their interaction with ``dof`` and
     ``residual`` degrees of freedom and ``p_both``, ``level`` that of the levels with ``p_level``; ``best`` names
-    the placement with the largest mean at every level. F takes runs to scatter alike everywhere, normally. A
-    ValueError for fewer than two runs of a placement and level.
+    the placement with the largest mean at every level. F takes runs to scatter alike everywhere, normally. With
+    fewer than two runs of a placement and level, two placements, or values that vary, F is NaN: ``note`` says so.
     """
     rows = []
     for direction, found in table.groupby("direction", sort=False):
-        if found.groupby(["architecture", "level"]).size().min() < 2:
-            raise ValueError(f"{direction}: each architecture and level needs at least two runs")
-        plain = found.rename(columns={value: "value"})[["value", "architecture", "level"]]
-        tests = anova_lm(ols("value ~ C(architecture) * C(level)", plain).fit())
-        both, level = tests.loc["C(architecture):C(level)"], tests.loc["C(level)"]
-        means = plain.groupby(["level", "architecture"]).value.mean().unstack()
-        rows.append(
-            {"direction": direction, "both": both.F, "dof": int(both.df), "residual": int(tests.df["Residual"])}
-            | {"p_both": both["PR(>F)"], "level": level.F, "p_level": level["PR(>F)"]}
-            | {"best": ", ".join(f"{name} at {at:g}" for at, name in means.idxmax(axis=1).items())}
-        )
-    return pd.DataFrame(rows)
+        rows.append({"direction": direction} | statistics.estimated(_interaction, found, value))
+    columns = ["direction", "both", "dof", "residual", "p_both", "level", "p_level", "best", "note"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _interaction(found: pd.DataFrame, value: str) -> dict:
+    plain = found.rename(columns={value: "value"})[["value", "architecture", "level"]]
+    cells = plain.groupby(["architecture", "level"]).value
+    if cells.size().min() < 2 or plain.architecture.nunique() < 2:
+        raise statistics.NotEstimableError("two architectures, and two runs of each at every level, are needed")
+    if plain.value.isna().any() or cells.var().max() < 1e-20:
+        raise statistics.NotEstimableError(f"column {value} is NaN in a run, or the same for all seeds")
+    tests = anova_lm(ols("value ~ C(architecture) * C(level)", plain).fit())
+    both, level = tests.loc["C(architecture):C(level)"], tests.loc["C(level)"]
+    means = cells.mean().unstack("architecture")
+    return (
+        {"both": both.F, "dof": int(both.df), "residual": int(tests.df["Residual"])}
+        | {"p_both": both["PR(>F)"], "level": level.F, "p_level": level["PR(>F)"]}
+        | {"best": ", ".join(f"{name} at {at:g}" for at, name in means.idxmax(axis=1).items())}
+    )
 
 
 def within_levels(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Pearson's r between x and y over the runs of each level, one row a direction and level.
 
-    With the two-stage bootstrap's interval, ``low`` and ``high``; NaN where a side is constant.
+    With the two-stage bootstrap's interval, ``low`` and ``high``; NaN where a side is constant, or NaN in a run.
     """
     rows = [
-        {"direction": direction, "level": level, **statistics.correlation(group, x, y)}
+        {"direction": direction, "level": level} | statistics.estimated(statistics.correlation, group, x, y)
         for (direction, level), group in table.groupby(["direction", "level"], sort=False)
     ]
-    return pd.DataFrame(rows)
+    columns = ["direction", "level", "r", "low", "high", "n", "clusters", "note"]
+    return pd.DataFrame(rows).reindex(columns=columns)

@@ -1,11 +1,13 @@
 """How sure one can be: intervals and tests that know runs of one architecture to be related."""
 
 from vilbert_lib.analysis.statistics.bootstrap import mean_interval
+from vilbert_lib.analysis.statistics.clusters import NotEstimableError, estimated
 from vilbert_lib.analysis.statistics.coefficients import p_of_r, pearson_interval, spearman_interval
 from vilbert_lib.analysis.statistics.correlations import correlation, difference_of_correlations
 from vilbert_lib.analysis.statistics.dependence import effective_n, effective_number, icc, reliability
-from vilbert_lib.analysis.statistics.families import adjust, max_t
+from vilbert_lib.analysis.statistics.families import adjust, adjust_known, max_t
 from vilbert_lib.analysis.statistics.intervals import (
+    bracketed,
     over_seeds,
     proportion_interval,
     seed_interval,
@@ -22,9 +24,12 @@ from vilbert_lib.analysis.statistics.power import (
 from vilbert_lib.analysis.statistics.tasks import combine, together
 
 __all__ = [
+    "NotEstimableError",
     "adjust",
+    "adjust_known",
     "between",
     "between_without",
+    "bracketed",
     "chance_to_detect",
     "combine",
     "correlation",
@@ -32,6 +37,7 @@ __all__ = [
     "differences",
     "effective_n",
     "effective_number",
+    "estimated",
     "icc",
     "mantel",
     "max_t",

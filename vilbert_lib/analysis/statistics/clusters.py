@@ -1,6 +1,6 @@
 """Rows that belong together: a table's columns as arrays whose rows are sorted by cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,22 @@ import pandas as pd
 # Shape legend: N rows, A clusters (architectures), S rows of a cluster; arrays (..., N) may hold many data sets.
 
 ROUNDING = 1e-12  # spreads below this share of the largest value are rounding
+
+
+class NotEstimableError(ValueError):
+    """A table in which nothing is wrong, and of which a statistic cannot be estimated all the same.
+
+    A column is constant or holds NaN, or there are too few rows or clusters. A study makes a row of it that says
+    so, see :func:`estimated`, and goes on; any other ValueError is a mistake in the call.
+    """
+
+
+def estimated(estimate: Callable[..., dict], *args, **settings) -> dict:
+    """What ``estimate`` returns, and an empty ``note``; where it cannot be estimated, a ``note`` that says why."""
+    try:
+        return estimate(*args, **settings) | {"note": ""}
+    except NotEstimableError as error:
+        return {"note": f"not estimated: {error}"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +70,8 @@ def read(
 ) -> tuple[Clusters, np.ndarray]:
     """The clusters of ``table`` and its ``columns`` as floats (columns, N), rows sorted by cluster.
 
-    A ValueError names a column that is missing or holds what is no finite number, and says where there are
-    fewer than ``at_least`` clusters.
+    A ValueError names a column that is missing or not numeric; it is a :class:`NotEstimableError` where a column
+    holds NaN or infinity, or there are fewer than ``at_least`` clusters.
     """
     for column in (cluster, *columns):
         if column not in table:
@@ -64,20 +80,20 @@ def read(
         raise ValueError(f"column {cluster} is empty in {unnamed} of {len(table)} rows")
     codes, names = pd.factorize(table[cluster], sort=True)
     if len(names) < at_least:
-        raise ValueError(f"{len(names)} values of {cluster}: at least {at_least} are needed")
+        raise NotEstimableError(f"{len(names)} values of {cluster}: at least {at_least} are needed")
     order = np.argsort(codes, kind="stable")
     values = np.array([numbers(table[column], column)[order] for column in columns])
     return Clusters(np.bincount(codes, minlength=len(names))), values
 
 
 def numbers(values: pd.Series, name: str) -> np.ndarray:
-    """A column as floats; a ValueError that names it where a value is none or is not finite."""
+    """A column as floats; a ValueError names it if not numeric, a NotEstimableError if a value is not finite."""
     try:
         found = values.to_numpy(float, na_value=np.nan)
     except (TypeError, ValueError):
         raise ValueError(f"column {name} is not numeric") from None
     if wrong := int((~np.isfinite(found)).sum()):
-        raise ValueError(f"column {name} holds NaN or infinity in {wrong} of {len(found)} rows")
+        raise NotEstimableError(f"column {name} holds NaN or infinity in {wrong} of {len(found)} rows")
     return found
 
 
@@ -87,10 +103,10 @@ def varies(spread: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def refuse_constant(spread: np.ndarray, values: np.ndarray, names: Sequence[str], where: str) -> None:
-    """A ValueError that names the first of the columns (columns, N) whose ``spread`` is nothing."""
+    """A NotEstimableError that names the first of the columns (columns, N) whose ``spread`` is nothing."""
     for name, moves in zip(names, varies(spread, values), strict=True):
         if not moves:
-            raise ValueError(f"column {name} is constant {where}")
+            raise NotEstimableError(f"column {name} is constant {where}")
 
 
 def unit(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from vilbert_lib.analysis.statistics.bootstrap import middle, two_stage, weighted_r
-from vilbert_lib.analysis.statistics.clusters import Clusters, read, refuse_constant, unit
+from vilbert_lib.analysis.statistics.clusters import Clusters, NotEstimableError, read, refuse_constant, unit
 from vilbert_lib.analysis.statistics.permutations import p_values, signs
 
 
@@ -19,9 +19,11 @@ def correlation(
     With 5 or 12 architectures of 3 seeds it leaves out the truth in 2 to 4 % of simulated studies up to an
     intraclass correlation of .6, and in 6.5 to 8 % at .9.
     Draws in which a side is constant are left out; a side that is constant altogether gives NaN. Returns
-    ``r``, ``low``, ``high``, ``n``, ``clusters``.
+    ``r``, ``low``, ``high``, ``n``, ``clusters``. A NotEstimableError for one row, or NaN.
     """
     clusters, values = read(table, [x, y], cluster)
+    if clusters.n < 2:
+        raise NotEstimableError("one row: a correlation needs at least 2")
     low, high = middle(weighted_r(two_stage(clusters, draws, seed), *values))
     r = stats.pearsonr(*values).statistic
     return {"r": float(r), "low": low, "high": high, "n": clusters.n, "clusters": clusters.count}

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from vilbert_lib.analysis.statistics.clusters import Clusters, read, refuse_constant
+from vilbert_lib.analysis.statistics.clusters import Clusters, NotEstimableError, read, refuse_constant
 
 
 def icc(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> float:
@@ -15,7 +15,7 @@ def icc(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> fl
     clusters, values = read(table, [value], cluster, at_least=2)
     refuse_constant(values - values.mean(-1, keepdims=True), values, [value], "over all rows")
     if clusters.n == clusters.count:
-        raise ValueError(f"every {cluster} has one row: what lies within them cannot be told")
+        raise NotEstimableError(f"every {cluster} has one row: what lies within them cannot be told")
     return _icc(clusters, values[0])
 
 

@@ -57,6 +57,14 @@ def max_t(
     )
 
 
+def adjust_known(p, method: Adjustment = "holm") -> np.ndarray:
+    """:func:`adjust` of the p-values that are not NaN; NaN stays NaN and counts as no test."""
+    found = np.array(p, dtype=float)
+    known = ~np.isnan(found)
+    found[known] = adjust(found[known], method)
+    return found
+
+
 def p_of_largest(null: np.ndarray) -> np.ndarray:
     """The share of orders whose largest \\|r\\| reaches each of the first, (..., k, P, m) to (..., k, m)."""
     largest = np.abs(null).max((-3, -1))[..., None, :, None]

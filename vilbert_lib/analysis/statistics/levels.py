@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from vilbert_lib.analysis.statistics.clusters import Clusters, read, refuse_constant, unit
+from vilbert_lib.analysis.statistics.clusters import Clusters, NotEstimableError, read, refuse_constant, unit
 from vilbert_lib.analysis.statistics.coefficients import around, p_of_r
 from vilbert_lib.analysis.statistics.permutations import orders, orders_within, p_values, products
 
@@ -59,7 +59,7 @@ def within(
     clusters, values = read(table, [x, y], cluster)
     dof = clusters.n - clusters.count - 1
     if dof < 2:
-        raise ValueError(
+        raise NotEstimableError(
             f"{clusters.n} rows of {clusters.count} values of {cluster} leave dof {dof}: 2 are needed"
         )
     centred = clusters.centred(values)
@@ -78,6 +78,6 @@ def correlations(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray
 
 
 def refuse_alike(clusters: Clusters, values: np.ndarray, names: list[str], cluster: str) -> None:
-    """A ValueError that names the first of the columns (columns, N) whose cluster means are all alike."""
+    """A NotEstimableError names the first of the columns (columns, N) whose cluster means are all alike."""
     means = clusters.means(values)
     refuse_constant(means - means.mean(-1, keepdims=True), values, names, f"over the means of {cluster}")

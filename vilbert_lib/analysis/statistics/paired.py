@@ -15,10 +15,11 @@ ENOUGH = 6  # clusters: of fewer, no choice of signs is as rare as .05
 def differences(table: pd.DataFrame, value: str, *, of: str, against: str) -> pd.DataFrame:
     """``value`` of every model less that of the model ``against`` with the same seed, one row a model and seed.
 
-    ``of`` is the column that names the models; a ValueError where a seed lacks one of them.
+    ``of`` is the column that names the models; a ValueError where a seed lacks one of them. The difference to a
+    value that is NaN is NaN.
     """
     wide = table.pivot(index="seed", columns=of, values=value)
-    if wide.isna().any(axis=None):
+    if len(table) < wide.size:
         raise ValueError(f"{value} is not there for every seed and {of}")
     others = [name for name in dict.fromkeys(table[of]) if name != against]
     return wide[others].sub(wide[against], axis=0).reset_index().melt("seed", var_name=of, value_name=value)

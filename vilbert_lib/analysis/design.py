@@ -1,0 +1,74 @@
+"""What a study needs of its parameters: checked before anything is trained."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from vilbert_lib.config import BASELINES, Profile, choose, placement
+from vilbert_lib.data import formats
+from vilbert_lib.training.finetune import measures_of
+
+
+def check_lists(parameters: SimpleNamespace, *needed: str) -> None:
+    """Raise a ValueError for a list that holds a value twice, or one of the ``needed`` that is empty."""
+    for name, values in vars(parameters).items():
+        if not isinstance(values, list):
+            continue
+        if name in needed and not values:
+            raise ValueError(f"{name} is empty: give at least one value")
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            raise ValueError(f"{name} {values} holds {twice[0]!r} twice: give it once")
+
+
+def check_tasks(field: str, tasks: list[str], root: Path) -> None:
+    """Raise a ValueError that names ``field`` unless each of ``tasks`` is a labelled task of the data root."""
+    there = formats.names_in(root)
+    for name in tasks:
+        if name not in there:
+            raise ValueError(f"{field} {name!r} is no task of {root}: it holds {', '.join(there) or 'none'}")
+        if formats.task(name, root).kind == "captions":
+            raise ValueError(f"{field} {name!r} has no labels to fine-tune on: name a labelled task")
+
+
+def check_placements(field: str, architectures: list[str], *, at_least: int = 1) -> None:
+    """Raise a ValueError that names ``field`` unless all have two streams, and ``at_least`` so many blocks."""
+    blocks = [name for name in architectures if placement(name)[0]]
+    if single := [name for name in architectures if "streams" in BASELINES.get(name, {})]:
+        raise ValueError(f"{field} {single} have no two streams to compare: name placements of co-attention")
+    if len(blocks) < at_least:
+        raise ValueError(f"{field} {architectures}: at least {at_least} with co-attention blocks are needed")
+
+
+def check_baselines(architectures: list[str], baselines: list[str]) -> None:
+    """Raise a ValueError for a baseline that is not known, or named among the ``architectures`` as well."""
+    for name in baselines:
+        placement(name)
+        if name in architectures:
+            raise ValueError(f"baselines {baselines}: {name!r} is among the architectures, name it once")
+
+
+def check_target(field: str, target: str, tasks: list[str], root: Path) -> None:
+    """Raise a ValueError that names ``field`` unless ``target`` is recorded for runs of each of ``tasks``."""
+    for name in tasks:
+        kind = formats.task(name, root).kind
+        recorded = [f"test_{measure}" for measure in ("loss", *measures_of(kind, 2))]
+        if target not in recorded:
+            raise ValueError(f"{field} {target!r} is not recorded for {name}: name one of {', '.join(recorded)}")
+
+
+def check_levels(levels: int, architectures: list[str], profile: Profile) -> None:
+    """Raise a ValueError unless ``levels`` is 0, or one synthetic task can be studied at so many levels."""
+    if not levels:
+        return
+    if levels < 2:
+        raise ValueError(f"levels {levels}: a trend needs at least 2; 0 leaves that part out")
+    if not profile.synthetic_samples:
+        raise ValueError(f"levels {levels}: profile {profile.name!r} has no synthetic data; give 0")
+    check_placements("level_architectures", architectures)
+    if len(architectures) < 2:
+        raise ValueError(f"level_architectures {architectures}: at least 2 are needed to compare them")
+
+
+def check_optional_task(field: str, name: str, tasks: list[str], root: Path) -> None:
+    """Raise a ValueError that names ``field`` unless ``name`` is empty, one of ``tasks`` or a known task."""
+    if name and name not in tasks:
+        choose(field, name, [*formats.names_in(root), *formats.TASKS])
