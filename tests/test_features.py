@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from vilbert_lib import __main__, features
 from vilbert_lib.metrics import alignment_grid
@@ -68,7 +69,44 @@ def test_one_file_is_measured_with_itself(files, monkeypatch, capsys):
 def test_measures_without_closed_form_come_without_chance(files, monkeypatch, capsys):
     run(monkeypatch, "text.npz", "vision.npz", "--measures", "svcca", "--out", "new/table.parquet")
     assert "by chance" not in capsys.readouterr().out
-    assert list(pd.read_parquet("new/table.parquet")) == ["x", "y", "measure", "value"]
+    columns = ["x", "y", "measure", "value", "largest_sample", "largest_feature"]
+    assert list(pd.read_parquet("new/table.parquet")) == columns
+
+
+def test_files_with_ids_are_matched_by_id_or_refused(files, monkeypatch, capsys):
+    vision = features.read(files / "vision.npz")
+    wanted = features.align(files / "text.npz", files / "vision.npz", ["cka"])
+    text, order = features.read(files / "text.npz"), np.random.default_rng(0).permutation(300)
+    names = np.array([f"s{i}" for i in range(300)])
+    np.savez(files / "text.npz", ids=names, **text)
+    np.savez(files / "shuffled.npz", ids=names[order], **{name: x[order] for name, x in vision.items()})
+    differ = f"row 0 is 's0' in text.npz: text 2 but 's{order[0]}' in shuffled"
+    with pytest.raises(SystemExit, match=differ):
+        run(monkeypatch, "text.npz", "shuffled.npz")
+    run(monkeypatch, "text.npz", "shuffled.npz", "--align", "--measures", "cka", "--out", "table.csv")
+    assert pd.read_csv("table.csv").value.to_numpy() == pytest.approx(wanted.value.to_numpy())
+    fewer = {name: x[order[:290]] for name, x in vision.items()}
+    np.savez(files / "fewer.npz", ids=names[order[:290]], **fewer)
+    run(monkeypatch, "text.npz", "fewer.npz", "--align", "--measures", "cka")
+    assert "align: 290 samples are in all layers; left out: 10 of text.npz: text 0" in capsys.readouterr().err
+    assert features.align(files / "text.npz", files / "vision.npz", ["cka"]).equals(wanted)  # one file has no ids
+
+
+def test_tied_neighbours_have_no_exact_chance_level(files, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    np.savez("codes.npz", a=np.eye(4)[rng.integers(0, 4, 99)], b=np.eye(4)[rng.integers(0, 4, 99)])
+    run(monkeypatch, "codes.npz", "--measures", "mknn")
+    shown = capsys.readouterr()
+    assert shown.out.endswith("chance level unknown (tied neighbours): --null permutation gives one\n")
+    assert shown.err.startswith("align: mknn: no exact chance level for 1 of 1 pairs")
+
+
+def test_a_dominant_sample_is_named(files, monkeypatch, capsys):
+    text = features.read(files / "text.npz")
+    text["text 0"][7] *= 1000
+    np.savez("spoiled.npz", **text)
+    run(monkeypatch, "spoiled.npz", "--measures", "cka")
+    assert "align: sample 7 holds 99.6% of the variance of spoiled.npz: text 0" in capsys.readouterr().err
 
 
 def independent(seed: int, layers: int = 12) -> pd.DataFrame:
@@ -102,6 +140,17 @@ def test_a_table_is_written_whole_or_not_at_all(files, monkeypatch):
         with pytest.raises((TypeError, ValueError, AttributeError)):
             features.write(table.assign(value=[Unwritable()] * len(table)), files / name)
         assert (files / name).read_bytes() == kept
+    features.heat_map(table, files / "map.png", "caption")
+    kept = (files / "map.png").read_bytes()
+    monkeypatch.setattr(Figure, "savefig", fail_halfway)
+    with pytest.raises(OSError, match="disk full"):
+        features.heat_map(table, files / "map.png", "caption")
+    assert (files / "map.png").read_bytes() == kept and not list(files.glob("*.unfinished"))
+
+
+def fail_halfway(figure, path, **options):
+    path.write_bytes(b"half a picture")
+    raise OSError("disk full")
 
 
 class Unwritable:
@@ -119,6 +168,10 @@ def write_bad(folder):
     np.savez(folder / "short.npz", layer=np.random.default_rng(0).standard_normal((299, 3)))
     np.savez(folder / "gap.npz", layer=np.where(np.arange(900).reshape(300, 3) == 7, np.nan, 1.0))
     np.savez(folder / "none.npz")
+    np.savez(folder / "onlyids.npz", ids=np.arange(300))
+    np.savez(folder / "fewids.npz", layer=np.eye(300), ids=np.arange(299))
+    np.savez(folder / "ids.npz", layer=np.eye(300), ids=np.arange(300))
+    np.savez(folder / "otherids.npz", layer=np.eye(300), ids=np.arange(1, 301))
     (folder / "folder.csv").mkdir()
     (folder / "cut.npz").write_bytes((folder / "text.npz").read_bytes()[:500])
 
@@ -131,6 +184,11 @@ def write_bad(folder):
         ("text.npz objects.npz", "objects.npz: array 'layer' cannot be read"),
         ("text.npz words.npz", "words.npz: array 'layer' holds <U1"),
         ("text.npz none.npz", "none.npz: holds no arrays"),
+        ("text.npz onlyids.npz", "onlyids.npz: holds no arrays of features"),
+        ("text.npz fewids.npz", "ids of fewids.npz: layer has 299 entries: it has n=300"),
+        ("ids.npz otherids.npz", "row 0 is 0 in ids.npz: layer but 1 in otherids.npz: layer"),
+        ("text.npz ids.npz --align", "align=True: text.npz: text 0 has no ids"),
+        ("text.npz vision.npz --measures cka mknn cka", "measures names 'cka' 2 times"),
         ("short.npz", "short.npz: holds one array"),
         ("text.npz short.npz", "short.npz: layer has n=299"),
         ("text.npz gap.npz", "gap.npz: layer holds nan at row 2, column 1"),
