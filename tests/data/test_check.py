@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from small_roots import picture, write
 from vilbert_lib import __main__
 from vilbert_lib.data import formats
 from vilbert_lib.data.check import check
+
+REAL = os.environ.get("VILBERT_REAL_DATA", "")
 
 
 def findings(root: Path, name: str):
@@ -241,6 +244,17 @@ def test_images_that_a_link_takes_from_elsewhere_are_noted(tmp_path):
     shutil.rmtree(folder / "photos")
     (folder / "photos").symlink_to(store)  # the folder that the description names
     assert not any("outside" in note for note in findings(root, "pets").notes) and not found.faults
+
+
+@pytest.mark.skipif(
+    not (Path(REAL) / "easy_vqa").is_dir() or not REAL,
+    reason="VILBERT_REAL_DATA does not name a folder that holds easy_vqa/",
+)
+def test_nothing_is_wrong_with_the_real_easy_vqa():
+    found = findings(Path(REAL), "easy_vqa")
+    assert found.faults == []
+    shared = found.shared_texts.set_index(["split", "other"]).share
+    assert shared["train", "test"] == 1  # few questions, asked of all images
 
 
 # The command

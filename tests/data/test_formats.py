@@ -212,6 +212,18 @@ def test_two_stray_quotes_do_not_join_the_lines_between_them(tmp_path):
 # Easy-VQA
 
 
+def test_a_null_character_breaks_its_line_and_utf_16_every_line(tmp_path):
+    path = small_roots.hateful_memes(tmp_path) / "train.jsonl"
+    good = path.read_bytes()
+    for content, broken in ((b"{\0}\n" + good, 1), (good.decode().encode("utf-16-le"), 2)):
+        write(path, content)
+        reading = read(tmp_path, "hateful_memes", "skip")
+        assert len(reading.problems["train"]) >= broken and len(reading.splits["train"]) == (
+            2 if broken == 1 else 0
+        )
+        assert ("UTF-16" in str(reading.problems["train"][0])) == (broken == 2)
+
+
 def test_only_line_ends_part_the_answers_of_easy_vqa(tmp_path):
     folder = small_roots.easy_vqa(tmp_path)
     write(folder / "data" / "answers.txt", "circle\r\nyes\u2028please\nno\n".encode())

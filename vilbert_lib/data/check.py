@@ -265,16 +265,12 @@ def _split_groups(groups: dict[str, set[str]]) -> list[str]:
 
 def _links_outside(files: set[Path], folders: list[Path]) -> list[str]:
     """Images that links lead to from outside the data root and the folder of the images."""
-    parents = {parent: any(is_below(parent, folder) for folder in folders) for parent in {f.parent for f in files}}
-    found = sorted(
-        path
-        for path in files
-        if (
-            not any(is_below(path, folder) for folder in folders)
-            if path.is_symlink()
-            else not parents[path.parent]
-        )
-    )
+
+    def is_inside(path: Path) -> bool:
+        return any(is_below(path, folder) for folder in folders)
+
+    places = {place: is_inside(place) for place in {file.parent for file in files}}
+    found = sorted(file for file in files if not (is_inside(file) if file.is_symlink() else places[file.parent]))
     return [f"images outside the data root, by a link: {len(found)}, such as {found[0]}"] if found else []
 
 

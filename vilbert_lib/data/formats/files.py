@@ -55,7 +55,9 @@ _WIDE = "the encoding is UTF-16, not UTF-8: save the file as UTF-8"
 
 
 def _is_utf_16(content: bytes) -> bool:
-    return content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1000]
+    # Of Latin letters every second byte is null; a single null character is one broken line.
+    start = content[:1000]
+    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 4 * start.count(0) > len(start)
 
 
 def read_text(path: Path) -> str:
