@@ -1,6 +1,7 @@
 """Parameters are checked, a bare papermill run never touches its source, pages hide the machine."""
 
 import base64
+import html
 import io
 import os
 import subprocess
@@ -10,6 +11,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import yaml
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
@@ -155,9 +160,9 @@ def test_a_profile_gives_studies_their_parameters(notebook):
 
 
 def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
-    done = papermill(notebook, "-p", "profil", "small", stdin=subprocess.DEVNULL)
+    done = papermill(notebook, "-p", "seeds", "small", stdin=subprocess.DEVNULL)
     assert done.returncode == 1
-    assert "no parameter 'profil'; did you mean 'profile'?" in done.stderr
+    assert "parameter seeds = 'small' is of type str: int is needed" in done.stderr
     assert not (paths.book() / "log").exists() and "_partial" in done.stderr
 
 
@@ -232,3 +237,164 @@ def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():
     result = pages.tidy(new_notebook(cells=[cell], metadata={"papermill": {}}), {"/a": "<a>"}).cells[0]
     assert [output.text for output in result.outputs] == ["<a>/b"]
     assert result.metadata == {"tags": ["x"]}
+
+
+def run_papermill(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["papermill", *map(str, arguments)])
+    studies.papermill()
+
+
+CODE = "a=1;open('made','w')"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", CODE, "x"), r"no parameter \"a=1;open"),
+        (("-r", CODE, "x"), r"no parameter \"a=1;open"),
+        (("-y", f'{{"{CODE}": 1}}'), r"no parameter \"a=1;open"),
+        (("-b", base64.b64encode(f'{{"{CODE}": 1}}'.encode()).decode()), r"no parameter \"a=1;open"),
+        (("-f", "given.yaml"), r"no parameter \"a=1;open"),
+        (("-y", "[1]"), r"parameters \[1\] are no mapping"),
+        (("-y", "{"), "papermill: while parsing"),
+        (("-p", "profil", "small"), r"no parameter 'profil'; did you mean 'profile'\?"),
+        (("-p", "seeds", "0", "-p", "seeds", "1"), "parameter 'seeds' is named twice"),
+    ],
+)
+@pytest.mark.parametrize("output", [(), ("out.ipynb",)], ids=["log", "output"])
+def test_a_parameter_that_is_not_declared_is_refused_before_anything_is_run(
+    notebook, tmp_path, monkeypatch, arguments, message, output
+):
+    monkeypatch.chdir(tmp_path)
+    Path("given.yaml").write_text(f'"{CODE}": 1')
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match=message):
+        run_papermill(monkeypatch, notebook, *output, *arguments)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_name_without_a_notebook_must_be_an_identifier():
+    studies.check_names(None, ["seeds", "data_root"])
+    for name in (CODE, "for", "a b", 1):
+        with pytest.raises(ValueError, match="is no name of a parameter"):
+            studies.check_names(None, [name])
+
+
+def test_a_profile_and_a_study_that_do_not_exist_are_refused(notebook):
+    (notebook.parent / "small.yaml").write_text('09_example:\n  "a=1;b": 1\n')
+    with pytest.raises(ValueError, match="09_example has no parameter 'a=1;b'"):
+        studies.make_page("09_example", "small")
+    for asked in (lambda: studies.make_page("09_example", "../x"), lambda: studies.plan("09_example", "../x")):
+        with pytest.raises(ValueError, match=r"unknown profile '\.\./x'; known: base, quick, small"):
+            asked()
+    for asked in (lambda: studies.make_page("9"), lambda: studies.plan("9"), lambda: studies.refresh(["9"])):
+        with pytest.raises(ValueError, match="unknown study '9'; known: 09_example"):
+            asked()
+
+
+def test_a_book_that_cannot_be_written_is_named_before_the_study_runs(notebook, monkeypatch):
+    monkeypatch.setattr(studies, "_execute", lambda *_: pytest.fail("the study was run"))
+    for folder in ("log", "results"):
+        (paths.book() / folder).parent.mkdir(exist_ok=True)
+        (paths.book() / folder).write_text("a file in its place")
+    with pytest.raises(SystemExit, match=r"nothing can be written into .*log: Not a directory"):
+        run_papermill(monkeypatch, notebook)
+    with pytest.raises(OSError, match=r"nothing can be written into .*results: Not a directory"):
+        studies.make_page("09_example")
+
+
+def test_a_page_stays_as_it_was_when_the_disk_is_full(tmp_path, monkeypatch):
+    page = tmp_path / "page.ipynb"
+    page.write_text("before")
+
+    def full(path, text, **_):
+        path.write_bytes(text.encode()[:10])
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        pages.write(page, new_notebook(cells=[]))
+    assert page.read_bytes() == b"before" and [path.name for path in tmp_path.iterdir()] == ["page.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/d", "<r>"),
+        ("'/d/x.png', (/d) /d. file:///d/x", "'<r>/x.png', (<r>) <r>. file://<r>/x"),
+        ("a\\n/d/x \x1b[34m/d\x1b[0m", "a\\n<r>/x \x1b[34m<r>\x1b[0m"),
+        ("/data /a/d b//d http://d /d-1 /d.png", "/data /a/d b//d http://d /d-1 /d.png"),
+        ('<img src="data:image/png;base64,AA/d/BB+/d="> /d', '<img src="data:image/png;base64,AA/d/BB+/d="> <r>'),
+    ],
+)
+def test_only_whole_paths_are_hidden(text, shown):
+    assert pages.hide(text, {"/d": "<r>"}) == shown
+
+
+def picture_with(text):
+    """A picture whose base64 holds ``text``."""
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, "PNG")
+    padding = b" " * (-file.tell() % 3)
+    return base64.b64encode(file.getvalue() + padding + base64.b64decode(text.encode())).decode()
+
+
+def test_hiding_a_short_path_leaves_pictures_and_code_as_they_are(notebook, tmp_path):
+    """``-p data_root /d`` once rewrote every picture in which these two letters stand."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell('data_root = "/d"\n', metadata={"tags": ["injected-parameters"]})
+    code = new_code_cell("rate = 7/d  # /d/x", id="a-d")
+    pixels = picture_with("AA/d/dAA")
+    assert "/d" in pixels
+    code.outputs = [
+        new_output("display_data", {"image/png": pixels, "text/html": "<p>/d/a</p>", "text/markdown": "- /d/a"}),
+        new_output("stream", text="read /d/a\n"),
+    ]
+    executed = new_notebook(cells=[*cells[:2], injected, code], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    *_, given, shown = nbformat.read(page, as_version=4).cells
+    assert (
+        given.source.strip() == 'data_root = "<data_root>"' and shown.source == code.source and shown.id == "a-d"
+    )
+    assert Image.open(io.BytesIO(base64.b64decode(shown.outputs[0].data["image/png"]))).size == (2, 2)
+    assert shown.outputs[0].data["image/png"].strip() == pixels
+    assert shown.outputs[0].data["text/html"] == "<p>&lt;data_root&gt;/a</p>"
+    assert shown.outputs[0].data["text/markdown"] == r"- \<data_root>/a"
+    assert shown.outputs[1].text == "read <data_root>/a\n"
+
+
+HOSTILE = "<img src=x onerror=alert(1)>|*a* _b_ `c` $x$ $$y$$ {{z}} [l](http://x) <b>&amp;</b> \\* 1. #"
+
+
+def rendered(markdown):
+    """``markdown`` as the book renders it."""
+    config = yaml.safe_load((paths.REPOSITORY / "_config.yml").read_text())
+    extensions = set(config["parse"]["myst_enable_extensions"])
+    return create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML).render(markdown)
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "# a", "- a", "1. a", "> a", ":::a", "(a)=", "+++", "% a", "```a"])
+def test_names_of_tasks_and_labels_are_shown_character_by_character(text):
+    spelled = html.escape(text)
+    assert rendered(studies.findings(text, f"Of {text}, 2.").data).count(f"<li>{spelled}</li>") == 1
+    assert f"Of {spelled}, 2." in rendered(studies.findings(text, f"Of {text}, 2.").data)
+    assert rendered(studies.note(text).data) == f"<p><em>{spelled}</em></p>\n"
+    assert f">{spelled}</code>" in rendered(pages.as_code(text))
+
+
+def test_a_sentence_may_begin_and_end_with_emphasis():
+    assert studies.findings("**holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*").data == (
+        "- **holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*"
+    )
+
+
+def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell(f"profile = {HOSTILE!r}", metadata={"tags": ["injected-parameters"]})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
+    assert title == "# 2026-01-01: Example"  # without the value: the theme repeats titles as HTML
+    assert f">{html.escape(HOSTILE)}</code>" in rendered(rest) and "<img" not in rendered(rest)

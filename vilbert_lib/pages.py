@@ -180,6 +180,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
             f", {name} {escape_markdown(value)}"
             for name, value in values.items()
             if not isinstance(given[name], list) and name != "data_root" and given[name] != usual.get(name)
+            if not set("<>&") & set(value)  # the book's theme repeats titles as HTML that is not escaped
         ]
         about = (
             f"*Run of {entry} with {listed or 'the default parameters'}{f', on {data}' if data else ''};"

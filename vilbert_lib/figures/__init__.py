@@ -28,7 +28,7 @@ from vilbert_lib.figures.studies import (
     measures_among_themselves,
     over_levels,
 )
-from vilbert_lib.figures.style import caption, save, use_style
+from vilbert_lib.figures.style import caption, use_style
 
 __all__ = [
     "alignment_against",
@@ -61,7 +61,6 @@ __all__ = [
     "removal_curves",
     "sample_grid",
     "samples",
-    "save",
     "shade_layers",
     "slices",
     "stream_heatmaps",

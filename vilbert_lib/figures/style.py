@@ -3,9 +3,6 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers; heat maps use ``cividis``.
 """
 
-import os
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -25,18 +22,13 @@ class PlainTextFigure(Figure):
     def draw(self, renderer) -> None:
         with plt.rc_context({"text.parse_math": False}):  # for ticks that are made while it is drawn
             for text in self.findobj(Text):
-                text.set_parse_math(False)
+                text.set_parse_math(text.get_wrap())  # of wrapped texts matplotlib measures formulas in any case
             super().draw(renderer)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` beside ``path`` and move it there, so that a full disk leaves the old file as it was."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        figure.savefig(unfinished, format=path.suffix.removeprefix("."), dpi=150)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def without_formulas(text: str) -> str:
+    """``text`` for an artist that wraps it: matplotlib then shows each ``$`` as it stands."""
+    return text.replace("$", r"\$")
 
 
 def use_style() -> None:
@@ -56,7 +48,8 @@ def use_style() -> None:
 
 def caption(figure: Figure, text: str) -> Figure:
     """Write below ``figure`` where its numbers come from."""
-    figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=8.5, color="0.35", wrap=True)
+    look = {"fontsize": 8.5, "color": "0.35", "wrap": True}
+    figure.text(0.5, -0.02, without_formulas(text), ha="center", va="top", **look)
     return figure
 
 

@@ -204,3 +204,24 @@ def test_the_command_works_on_a_search_and_says_what_was_best(monkeypatch, tiny_
     assert row["architecture"] in capsys.readouterr().out
     with pytest.raises(SystemExit, match="search batch differ"):
         command(monkeypatch, *asked, "--batch", 2, "--trials", 1)
+
+
+def test_a_folder_with_special_characters_holds_the_database(scale, tiny_root, tmp_path, monkeypatch):
+    """``?`` begins a query in the address of a database: what follows in the path was cut off."""
+    folder = tmp_path / "a?b #c%20 {d}"
+    monkeypatch.setattr(paths, "studies", lambda: folder)
+    plan = search.Search(name="odd", objectives=("hateful_memes.val_loss",))
+    record = search.start(plan, scale, tiny_root)
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+    assert (folder / "odd.db").stat().st_size > 0 and search.read("odd").search == record.search
+    with pytest.raises(ValueError, match="n_trials -1 must be at least 1"):
+        search.work(record, -1)
+
+
+def test_a_database_that_cannot_be_used_is_named(scale, tiny_root):
+    (paths.studies() / "folder.db").mkdir(parents=True)
+    plan = search.Search(name="folder", objectives=("hateful_memes.val_loss",))
+    with pytest.raises(
+        OSError, match=r"search 'folder': its database .*folder\.db cannot be used: unable to open"
+    ):
+        search.start(plan, scale, tiny_root)

@@ -1,0 +1,134 @@
+"""``python -m vilbert_lib``: an error of data, machine or input is one line; one of the program is a traceback."""
+
+import errno
+import pickle
+import zipfile
+import zlib
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+import optuna
+import pytest
+import sqlalchemy
+import torch
+from safetensors import SafetensorError
+
+from vilbert_lib import studies
+from vilbert_lib.__main__ import main
+from vilbert_lib.analysis.statistics import simulate
+from vilbert_lib.commands.train import settings
+from vilbert_lib.config import TrainConfig
+
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device", "/x/a.png")
+OF_DATABASE = sqlalchemy.exc.OperationalError("INSERT INTO trials", {}, Exception("database is locked"))
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["vilbert_lib", *map(str, arguments)])
+    main()
+
+
+def failing(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(studies, "refresh", fail)
+    command(monkeypatch, "refresh")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a is wrong:\n  b"), "a is wrong: b"),
+        (NO_SPACE, "[Errno 28] No space left on device: '/x/a.png'"),
+        (FloatingPointError("loss is nan in run r"), "loss is nan in run r"),
+        (MemoryError(), "not enough memory: use fewer samples, a smaller batch or fewer processes"),
+        (MemoryError("80 GB are needed"), "80 GB are needed"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+        (zipfile.BadZipFile("a.npz: bad magic"), "a.npz: bad magic"),
+        (zlib.error("Error -3"), "Error -3"),
+        (EOFError(), "EOFError()"),
+        (pickle.UnpicklingError("cut"), "cut"),
+        (SafetensorError("HeaderTooLarge"), "HeaderTooLarge"),
+        (BrokenProcessPool("run r: killed"), "run r: killed"),
+        (optuna.exceptions.DuplicatedStudyError("s"), "s"),
+        (OF_DATABASE, "database is locked"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_of_data_machine_or_input_is_one_line(monkeypatch, error, line):
+    with pytest.raises(SystemExit) as end:
+        failing(monkeypatch, error)
+    assert end.value.code == f"refresh: {line}"  # printed, with exit status 1
+
+
+def test_an_interruption_ends_with_its_own_status(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        failing(monkeypatch, KeyboardInterrupt())
+    assert end.value.code == 130 and capsys.readouterr().err == "refresh: interrupted\n"
+
+
+@pytest.mark.parametrize("kind", [TypeError, AttributeError, KeyError, RuntimeError])
+def test_an_error_of_the_program_keeps_its_traceback(monkeypatch, kind):
+    with pytest.raises(kind):
+        failing(monkeypatch, kind("x"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("search x --objectives a.val_loss --trials -1", "--trials -1 must be at least 1"),
+        ("search x --objectives a.val_loss --trials 2 --at-once -1", "--at-once -1 must be at least 0"),
+        ("search x --objectives a.val_loss --trials 2 --heartbeat 0", "--heartbeat 0 must be at least 1"),
+        ("search x --objectives a.val_loss a.val_loss --trials 2", "'a.val_loss' is named twice"),
+        ("simulate --draws 0", "--draws 0 must be at least 1"),
+        ("simulate --jobs 0", "--jobs 0 must be at least 1"),
+        ("refresh 05", "unknown study '05'; known: .*05_thesis_log"),
+        ("page 5", "unknown study '5'; known: .*05_thesis_log"),
+        ("plan 04_correlation --profile tiny", "unknown profile 'tiny'; known: base, quick, small"),
+    ],
+)
+def test_an_argument_out_of_range_is_named(monkeypatch, arguments, message):
+    monkeypatch.setattr(simulate, "error_rates", lambda *_, **__: pytest.fail("it was begun"))
+    with pytest.raises(SystemExit, match=message):
+        command(monkeypatch, *arguments.split())
+
+
+def test_a_setting_given_twice_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="'lr=2': lr is given twice"):
+        settings(TrainConfig, ["lr=1", "epochs=2", "lr=2"])
+    asked = "train --task easy_vqa --architecture baseline --train lr=1 --train lr=2"
+    with pytest.raises(SystemExit, match="'lr=2': lr is given twice"):
+        command(monkeypatch, *asked.split())
+
+
+def test_a_measure_given_twice_is_refused(monkeypatch, tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.eye(8), b=np.ones((8, 1)) * np.arange(8)[:, None])
+    with pytest.raises(SystemExit, match="'cka' 2 times"):
+        command(monkeypatch, "align", tmp_path / "a.npz", "--measures", "cka", "cka")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_a_damaged_file_of_arrays_is_named(monkeypatch, tmp_path, share):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, a=np.random.default_rng(0).standard_normal((64, 8)), b=np.eye(64))
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(SystemExit, match=r"align: .*a\.npz"):
+        command(monkeypatch, "align", path, "--measures", "cka")
+
+
+def test_a_figure_stays_as_it_was_when_the_disk_is_full(monkeypatch, tmp_path):
+    path, picture = tmp_path / "a.npz", tmp_path / "a.png"
+    np.savez(path, a=np.random.default_rng(0).standard_normal((32, 4)), b=np.eye(32))
+    picture.write_bytes(b"before")
+
+    def full(_, target, **__):
+        target.write_bytes(b"half")
+        raise NO_SPACE
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(SystemExit, match="No space left"):
+        command(monkeypatch, "align", path, "--measures", "cka", "--figure", picture)
+    assert picture.read_bytes() == b"before" and sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "a.png"]
