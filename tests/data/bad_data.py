@@ -51,7 +51,7 @@ def checking(task: str) -> Callable[[Path, str], str]:
     return lambda root, on_error: "; ".join(check.check(formats.task(task, root), root).faults)
 
 
-def test_titles(root: Path, on_error: str) -> str:
+def first_test_title(root: Path, on_error: str) -> str:
     return f"the title {formats.task('upmc_food').splits(root, on_error)['test'][0].text}"
 
 
@@ -336,7 +336,7 @@ GROUPS = {
             "upmc_food/texts/train_titles.csv:5: broken line (2 columns instead of image, title and class)", LINE),
         Row(food, "a quote that is never closed",
             line("texts/test_titles.csv", b'apple_pie_9.jpg,"Pie,apple_pie', 1),
-            'the title "Pie', "—", test_titles),
+            'the title "Pie', "—", first_test_title),
         Row(food, "an image outside the data root",
             line("texts/test_titles.csv", b"../../../../../x.jpg,Pie,apple_pie", 1),
             "upmc_food/texts/test_titles.csv:1: broken line ('../../../../../x.jpg' lies outside …)", LINE),
