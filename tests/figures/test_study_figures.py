@@ -41,3 +41,12 @@ def test_a_panel_reaches_no_further_beyond_its_points_than_they_reach_from_each_
     low, high = axis.get_ylim()
     assert (table.accuracy.min() - low) <= np.ptp(table.accuracy) + 1e-9
     assert (high - table.accuracy.max()) <= np.ptp(table.accuracy) + 1e-9
+
+
+def test_a_column_without_values_leaves_its_panel_empty_and_the_other_as_it_is(table):
+    """Alignment is NaN where a layer is constant."""
+    table = table.assign(cka=np.nan)
+    found = {name: contrasts(table, name, of="weight", against=0.0) for name in ("cka", "accuracy")}
+    empty, full = figures.dose_response(table, {"cka": "CKA", "accuracy": "test accuracy"}, found).axes
+    counts = [sum(isinstance(c, ErrorbarContainer) for c in axis.containers) for axis in (empty, full)]
+    assert counts == [0, 10]

@@ -111,11 +111,14 @@ def dose_response(
             found = differences[column].dropna(subset="difference")
             found = found[(found.task == task) & (found[hue] == name)]
             reach = np.abs(found[["low", "high"]].sub(found.difference, axis=0)).T
-            axis.errorbar(found.weight + apart[name], start + found.difference, reach, ls="", capsize=3, **look)
+            if len(found):
+                means = start + found.difference
+                axis.errorbar(found.weight + apart[name], means, reach, ls="", capsize=3, **look)
             axis.axhline(start, lw=0.8, ls="--", **look)
-        low, high = own[column].min(), own[column].max()
-        span = max(high - low, 0.02)
-        axis.set_ylim(max(low - span, axis.get_ylim()[0]), min(high + span, axis.get_ylim()[1]))
+        if own[column].notna().any():
+            low, high = own[column].min(), own[column].max()
+            span = max(high - low, 0.02)
+            axis.set_ylim(max(low - span, axis.get_ylim()[0]), min(high + span, axis.get_ylim()[1]))
         axis.set_title(str(task))
     return figure
 
