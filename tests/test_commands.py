@@ -13,7 +13,7 @@ import sqlalchemy
 import torch
 from safetensors import SafetensorError
 
-from vilbert_lib import studies
+from vilbert_lib import runs, studies
 from vilbert_lib.__main__ import main
 from vilbert_lib.analysis.statistics import simulate
 from vilbert_lib.commands.train import settings
@@ -100,6 +100,18 @@ def test_a_setting_given_twice_is_refused(monkeypatch):
     asked = "train --task easy_vqa --architecture baseline --train lr=1 --train lr=2"
     with pytest.raises(SystemExit, match="'lr=2': lr is given twice"):
         command(monkeypatch, *asked.split())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"vocab_size": 7}, r"vocab_size 7: the tokenizer has \d+; leave it out"),
+        ({"t_biattention_ids": (1,), "v_biattention_ids": (2,)}, "'late_fusion' has t_.*name it 't1-v2'"),
+    ],
+)
+def test_a_setting_that_would_not_hold_is_refused(tiny_profile, tiny_root, model, message):
+    with pytest.raises(ValueError, match=message):
+        runs.configure(tiny_profile, tiny_root, "hateful_memes", "late_fusion", model=model)
 
 
 def test_a_measure_given_twice_is_refused(monkeypatch, tmp_path):

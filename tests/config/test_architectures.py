@@ -1,12 +1,25 @@
 """Architectures and profiles are found by their names."""
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vilbert_lib.config import ARCHITECTURES, PROFILES, ModelConfig, architecture_of, arrange, placement, profile
+from vilbert_lib.config import (
+    ARCHITECTURES,
+    PROFILES,
+    ModelConfig,
+    RunConfig,
+    architecture_of,
+    arrange,
+    check_arranged,
+    placement,
+    profile,
+    to_dict,
+)
+from vilbert_lib.runs import planning
 
 THESIS = {
     "baseline": ([], []),
@@ -80,3 +93,39 @@ def test_every_placement_is_read_back_from_what_it_is_called(ids):
 def test_a_spelling_that_means_nothing_or_has_another_form_is_an_error(spelled, message):
     with pytest.raises(ValueError, match=message):
         arrange(ModelConfig(), spelled)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "message"),
+    [
+        (
+            "middle_fusion",
+            {"t_biattention_ids": (1, 2, 3)},
+            r"not \(1, 2, 3\): name it 't1.2.3-v6.7.8'",
+        ),
+        ("t1-v2", {"v_biattention_ids": (3,)}, r"v_biattention_ids \(2,\), not \(3,\): name it 't1-v3'"),
+        ("linear_probe", {"frozen_layers": 0}, "frozen_layers -1, not 0: leave frozen_layers out"),
+        ("linear_probe", {"t_biattention_ids": (1,), "v_biattention_ids": (1,)}, "name it 't1-v1'"),
+    ],
+)
+def test_a_name_stands_for_one_architecture(architecture, changes, message):
+    placed = arrange(ModelConfig(), architecture)
+    check_arranged(dataclasses.replace(placed, dropout=0.5), architecture)
+    with pytest.raises(ValueError, match=f"architecture '{architecture}' has .*{message}"):
+        check_arranged(dataclasses.replace(placed, **changes), architecture)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/a", "..", "", "a b", "a\n", "$x", "ä"])
+def test_an_architecture_cannot_lead_out_of_the_run_store(name, tmp_path):
+    with pytest.raises(ValueError, match=r"architecture .* must be made of letters"):
+        RunConfig(task="t", architecture=name)
+    values = to_dict(RunConfig(task="t", architecture="baseline")) | {"architecture": name}
+    (tmp_path / "plan.json").write_text(json.dumps({"data_root": "/data", "config": values}))
+    with pytest.raises(ValueError, match=r"plan\.json describes no run: .* must be made of letters"):
+        planning.read(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/a", "..", ".", "", "a\0"])
+def test_a_task_cannot_lead_out_of_the_run_store(name):
+    with pytest.raises(ValueError, match="must be the name of a folder, without a path"):
+        RunConfig(task=name, architecture="baseline")
