@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -134,6 +135,16 @@ def test_one_safetensors_file_is_enough_with_its_configuration_beside(bert, tmp_
     reference = BertForMaskedLM.from_pretrained(bert).bert.state_dict()
     found = pretrained.text_stream(config).state_dict()
     assert all(torch.equal(found[name], reference[name]) for name in found)
+
+
+@pytest.mark.parametrize("stream", ["text_weights", "vision_weights"])
+def test_weights_that_cannot_be_read_are_named(bert, vit, tmp_path, stream):
+    folder = shutil.copytree(bert if stream == "text_weights" else vit, tmp_path / "cut")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    config = config_of(**{stream: folder})
+    with pytest.raises(ValueError, match=r"weights .*cut.* cannot be read: .*; fetch or write them again"):
+        ViLBERT(config)
 
 
 def damaged(folder, tmp_path, change) -> str:

@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from timm.models import vision_transformer
@@ -135,16 +139,27 @@ def vision_folder(name: str) -> Path:
     return weights.folder(known.hf_hub_id)
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of a damaged file of weights as a ValueError that names it."""
+    try:
+        yield
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f"weights {path} cannot be read: {error}; fetch or write them again") from error
+
+
 def _published_text(config: ModelConfig) -> PreTrainedModel:
-    model, report = AutoModel.from_pretrained(
-        weights.folder(config.text_weights),
-        attn_implementation="sdpa",
-        dtype=torch.float32,
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-        ignore_mismatched_sizes=True,  # so that they are listed with the others
-        output_loading_info=True,
-    )
+    folder = weights.folder(config.text_weights)
+    with _naming(folder):
+        model, report = AutoModel.from_pretrained(
+            folder,
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+            ignore_mismatched_sizes=True,  # so that they are listed with the others
+            output_loading_info=True,
+        )
     if not (hasattr(model, "embeddings") and hasattr(getattr(model, "encoder", None), "layer")):
         raise ValueError(f"weights {config.text_weights}: {type(model).__name__} is not built like BERT")
     prefix = f"{model.base_model_prefix}."
@@ -162,7 +177,8 @@ def _published_vision(config: ModelConfig) -> nn.Module:
         {"img_size": config.image_size, "proj_drop_rate": config.dropout, "attn_drop_rate": config.dropout},
     )
     file = weights.file_in(vision_folder(config.vision_weights))
-    found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    with _naming(file):
+        found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
     found = vision_transformer.checkpoint_filter_fn(found, model)  # other namings, another image size
     found = {name: tensor for name, tensor in found.items() if not name.startswith(VISION_HEADS)}
     own = model.state_dict()
