@@ -23,9 +23,10 @@ def plan(arguments: argparse.Namespace) -> None:
     from vilbert_lib import studies
     from vilbert_lib.training import checkpoint
 
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     lines = "".join(f"{path}\n" for path in studies.plan(arguments.name, arguments.profile))
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write(arguments.out, lambda path: path.write_text(lines, encoding="utf-8"))
     else:
         print(lines, end="")
