@@ -159,9 +159,11 @@ def test_a_flipped_bit_of_the_best_weights_is_named(begun, tiny_root, monkeypatc
     with pytest.raises(Enough):
         runs.train(begun.config, tiny_root)
     [path] = begun.folder.glob("best-*.safetensors")
-    for _ in flipped(path, 3):
+    recorded = checkpoint.read_state(begun.folder / "checkpoint.pt")["digests"]["best"]
+    checkpoint.verify(path, recorded)
+    for count, _ in enumerate(flipped(path)):
         with pytest.raises(ValueError, match=rf"{path.name} is damaged: .*remove .*trained anew"):
-            runs.train(begun.config, tiny_root)
+            runs.train(begun.config, tiny_root) if count == 0 else checkpoint.verify(path, recorded)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from vilbert_lib import runs
+from vilbert_lib.analysis import of_models
+from vilbert_lib.data.synthetic import make_root
 from vilbert_lib.runs import archive, shown, training
 
 
@@ -95,6 +97,22 @@ def test_a_damaged_table_advises_to_remove_that_table(places, tiny_root, tiny_pr
         run.table("norms", lambda: made)
     path.unlink()
     pd.testing.assert_frame_equal(run.table("norms", lambda: made), made)
+
+
+def test_a_table_of_other_samples_is_another_table(places, tiny_root, tiny_profile, tmp_path):
+    """Samples of another root, and of the same root after its images were replaced."""
+    unseen = make_root(tmp_path / "unseen", n_train=32, seed=5)
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    [run] = runs.ensure([config], tiny_root)
+
+    def values(root):
+        return of_models.profiles_over_k(run, tiny_root, root, 12, ["mknn"], [2, 3]).value.tolist()
+
+    first, others = values(tiny_root), values(unseen)
+    assert first != others and len(list(run.folder.glob("profiles_over_k-*"))) == 2
+    (unseen / "MANIFEST.json").unlink()  # known by the contents of its images from now on
+    values(unseen)
+    assert len(list(run.folder.glob("profiles_over_k-*"))) == 3
 
 
 def test_there_must_be_something_to_keep(places, tiny_profile):
