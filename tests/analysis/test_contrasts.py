@@ -82,3 +82,28 @@ def test_what_could_have_been_shown_is_half_the_widest_interval(results):
 def test_a_seed_without_a_kind_is_an_error(results):
     with pytest.raises(ValueError, match="not there for every seed"):
         contrasts.contrasts(results.drop(index=0), "accuracy", of="fusion", against="hadamard")
+
+
+def test_one_seed_has_a_difference_and_no_interval(results):
+    one = results[(results.seed == 0) & (results.architecture == "a")]
+    table = contrasts.contrasts(one, "accuracy", of="fusion", against="hadamard")
+    row = table[(table.task == "memes") & (table.fusion == "sum")].iloc[0]
+    assert (
+        row.difference == pytest.approx(0.1, abs=0.02)
+        and np.isnan(row.low)
+        and row.note == "no interval: one seed"
+    )
+    said = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
+    assert said[0].startswith("memes, a: sum against hadamard is not shown to change accuracy: +0.")
+    assert said[0].endswith("(no interval).") and np.isnan(contrasts.reach(table))
+    assert "no measure has an interval" in contrasts.of_measures(table.assign(measure="cka"))
+
+
+def test_a_value_that_is_nan_is_said_of_its_task_alone(results):
+    lost = results.assign(accuracy=results.accuracy.where((results.task == "food") | (results.seed > 0)))
+    table = contrasts.contrasts(lost, "accuracy", of="fusion", against="hadamard")
+    said = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
+    food = contrasts.contrasts(results[results.task == "food"], "accuracy", of="fusion", against="hadamard")
+    assert said[4:] == contrasts.sentences(food, "fusion", "hadamard", "accuracy")
+    assert contrasts.EVERYWHERE not in set(table[table.task == "memes"].architecture) and len(said) == 5
+    assert "nan" not in " ".join(said).lower().replace("is nan", "")

@@ -86,3 +86,11 @@ def test_sentences_say_what_the_numbers_say(table):
     place = int(choices.index[choices.chosen == "a, b"][0]) + 1
     assert f"place {place} of 10 choices" in told and choices.chosen[0] in told
     assert len(findings.of_families(groups, pd.DataFrame(), ["a"])) == 1
+
+
+def test_measures_that_are_constant_or_nan_are_not_compared():
+    table = pd.DataFrame(
+        {"task": list("aabb"), "x": [1.0, 2, 3, 3], "y": [1.0, 1, 2, 2], "z": [1.0, 2, 3, np.nan]}
+    )
+    assert families.comparable(table, ["x", "y", "z"]) == ["x"]
+    assert families.groups(families.correlations(table, ["x"])).to_dict() == {"x": 1}

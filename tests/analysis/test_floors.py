@@ -4,10 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from vilbert_lib.analysis import floors
+from vilbert_lib.data import formats
 from vilbert_lib.data.formats import Record
 from vilbert_lib.data.masking import IGNORED
 
@@ -87,3 +89,65 @@ def test_the_most_frequent_word_is_never_a_special_token():
 
 def test_nothing_asked_is_a_floor_of_zero():
     assert floors.most_frequent_word(TRAIN_WORDS, Held([[2, 7, 3]], [[X, X, X]])) == 0.0
+
+
+EMOJI = {"majority": 0.562, "text lookup": 0.892}
+
+
+def made(accuracy: dict[str, float], seeds=(0, 1)) -> pd.DataFrame:
+    """Runs whose accuracy differs by a fifth of a point from seed to seed."""
+    return pd.DataFrame(
+        {"run": f"{name}-{seed}", "architecture": name, "seed": seed, "test_accuracy": value + 0.002 * seed}
+        | {"n_test": 800}
+        for name, value in accuracy.items()
+        for seed in seeds
+    )
+
+
+def test_baselines_of_a_task_are_those_of_its_splits(tiny_root):
+    task = formats.task("easy_vqa", tiny_root)
+    splits, names = task.splits(tiny_root), task.labels(task.folder(tiny_root))
+    known = splits["train"] + splits["val"]
+    assert floors.baselines("easy_vqa", tiny_root) == {
+        "majority": floors.majority(known, splits["test"], names),
+        "text lookup": floors.text_only(known, splits["test"], names),
+    }
+
+
+def test_a_model_below_the_text_lookup_does_not_lead():
+    runs = made({"middle": 0.669, "text_only": 0.612, "image_only": 0.6})
+    said = floors.against_one_side("emoji", runs, "middle", ["text_only", "image_only"], EMOJI)
+    assert "-22.2 points against the text lookup baseline" in said and "not shown that every seed's model" in said
+    said = floors.against_baselines("emoji", runs.groupby("architecture").test_accuracy.mean(), EMOJI)
+    assert said.startswith("emoji: majority class 56.2%, text lookup") and "89.2%; middle has 67.0%, 22.2" in said
+    assert said.endswith("points below the text lookup, which sees no image.")
+
+
+def test_a_model_above_all_that_reads_one_side_uses_both():
+    runs = made({"middle": 0.95, "text_only": 0.612, "image_only": 0.6})
+    said = floors.against_one_side("emoji", runs, "middle", ["text_only"], EMOJI)
+    assert (
+        "+5.9 points against the text lookup baseline" in said and ": every seed's model uses both sides" in said
+    )
+    low = {"majority": 0.5, "text lookup": 0.612}
+    said = floors.against_one_side(
+        "emoji", made({"middle": 0.95, "text_only": 0.6125}), "middle", ["text_only"], low
+    )
+    assert "against text_only, the better of one side: every seed" in said and "2 of them say [+" in said
+    said = floors.against_one_side("emoji", runs[runs.seed == 0], "middle", ["text_only"], low)
+    assert said.endswith("One seed gives no interval over seeds.") and "nan" not in said
+    reached = runs.groupby("architecture").test_accuracy.mean()
+    assert floors.against_baselines("emoji", reached, low).endswith("33.9 points above the higher of them.")
+
+
+def test_runs_that_predict_one_class_are_listed_and_the_criterion_is_named():
+    runs = made({"a": 0.562, "b": 0.6})
+    old = floors.checks(runs)
+    assert old[0].endswith("best validation accuracy.") and old[1].startswith("Of 4 of 4 runs it is not recorded")
+    new = floors.checks(runs.assign(select="macro_f1", test_classes_predicted=[1, 2, 2, 2]))
+    assert new[0].endswith("best validation macro F1.") and len(new) == 2
+    assert new[1] == (
+        "1 of 4 runs predict one class for every test sample, so their accuracy is that of a constant: a-0."
+    )
+    mixed = floors.checks(runs.assign(select=["loss", None, None, None]))
+    assert mixed[0].endswith("best validation loss (1 runs), accuracy (3 runs).")

@@ -184,10 +184,16 @@ def test_sentences_say_what_the_numbers_say(table):
 
 
 @pytest.fixture(scope="module")
-def with_constant(table) -> pd.DataFrame:
+def few(table) -> pd.DataFrame:
+    """Five architectures: all their orders are quickly gone through."""
+    return table[table.architecture.isin(ARCHITECTURES[:5])].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def with_constant(few) -> pd.DataFrame:
     """A third task on which every model predicts the majority class."""
-    third = table[table.task == "first"].assign(task="third", test_accuracy=0.562)
-    return pd.concat([table, third.assign(run=third.run.str.replace("first", "third"))], ignore_index=True)
+    third = few[few.task == "first"].assign(task="third", test_accuracy=0.562)
+    return pd.concat([few, third.assign(run=third.run.str.replace("first", "third"))], ignore_index=True)
 
 
 def said(table: pd.DataFrame, of: tuple[str, ...] = ("cka", "noise")) -> list[str]:
@@ -208,13 +214,13 @@ def said(table: pd.DataFrame, of: tuple[str, ...] = ("cka", "noise")) -> list[st
     ]
 
 
-def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(table, with_constant):
-    found, alone = (performance.declared(t, "cka", "test_accuracy") for t in (with_constant, table))
-    pd.testing.assert_frame_equal(found[:2], alone)
+def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(few, with_constant):
+    found, alone = (performance.declared(t, "cka", "test_accuracy") for t in (with_constant, few))
+    pd.testing.assert_frame_equal(found[:2], alone, check_dtype=False)
     third = found.iloc[2]
-    assert third.task == "third" and third.n == 24 and np.isnan([third.between, third.within, third.icc_y]).all()
-    assert third.note == "; ".join(
-        f"not estimated: column {what}"
+    assert third.task == "third" and third.n == 15 and np.isnan([third.between, third.within, third.icc_y]).all()
+    assert third.note == "not estimated: " + "; ".join(
+        f"column {what}"
         for what in (
             "cka or test_accuracy is constant over all rows",
             "test_accuracy is constant over all rows",
@@ -223,18 +229,18 @@ def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_st
         )
     )
     both = performance.together(with_constant, found, "cka", "test_accuracy")
-    assert both == statistics.together(table, "cka", "test_accuracy") and both["tasks"] == 2
+    assert both == statistics.together(few, "cka", "test_accuracy") and both["tasks"] == 2
     assert list(performance.forest(found).task) == ["first", "second"]
     explored = performance.explored(with_constant, ["cka"], "test_accuracy").set_index("task")
-    expected = performance.explored(table, ["cka"], "test_accuracy").set_index("task")
+    expected = performance.explored(few, ["cka"], "test_accuracy").set_index("task")
     assert explored.r["all tasks"] == expected.r["all tasks"] and np.isnan(explored.r["third"])
     beside = performance.beside(with_constant, untrained(with_constant), MIXED, "cka", "test_accuracy")
     assert beside[beside.task == "third"].note.str.contains("test_accuracy is constant").all()
     assert (beside[beside.task != "third"].note == "").all()
 
 
-def test_sentences_name_the_task_that_could_not_be_analysed(table, with_constant):
-    whole, alone = said(with_constant), said(table)
+def test_sentences_name_the_task_that_could_not_be_analysed(few, with_constant):
+    whole, alone = said(with_constant), said(few)
     assert whole[:3] == alone[:3]
     assert whole[3].startswith(
         "third: cka against test_accuracy between architectures is not estimated: column cka or"
@@ -248,14 +254,14 @@ def test_sentences_name_the_task_that_could_not_be_analysed(table, with_constant
 
 def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
     third = with_constant[with_constant.task == "third"]
-    two = pd.concat([third, third.assign(task="fourth")])
+    two = pd.concat([third, third.assign(task="fourth", run="fourth" + third.run)])
     found = said(two)
     assert [s.split(":")[0] for s in found[:2]] == ["third", "fourth"] and "nan" not in " ".join(found)
     assert found[2].startswith("Exploratory, 0 correlations")
 
 
-def test_one_seed_gives_what_lies_between_architectures_and_no_more(table):
-    one = table[table.seed == 0]
+def test_one_seed_gives_what_lies_between_architectures_and_no_more(few):
+    one = few[few.seed == 0]
     found = performance.declared(one, "cka", "test_accuracy")
     assert found.between[0] == statistics.between(one[one.task == "first"], "cka", "test_accuracy")["r"]
     assert found[["within", "icc_x", "effective_n"]].isna().all(axis=None)
@@ -267,12 +273,12 @@ def test_one_seed_gives_what_lies_between_architectures_and_no_more(table):
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [(0.3, "column cka is constant"), (np.nan, "column cka holds NaN or infinity in 24 of 24 rows")],
+    [(0.3, "column cka is constant"), (np.nan, "column cka holds NaN or infinity in 15 of 15 rows")],
 )
-def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(table, values, reason):
-    lost = table.assign(cka=table.cka.where(table.task == "first", values))
+def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(few, values, reason):
+    lost = few.assign(cka=few.cka.where(few.task == "first", values))
     found = performance.declared(lost, "cka", "test_accuracy").set_index("task")
-    assert found.between["first"] == performance.declared(table, "cka", "test_accuracy").between[0]
+    assert found.between["first"] == performance.declared(few, "cka", "test_accuracy").between[0]
     assert np.isnan(found.between["second"]) and reason in found.note["second"]
     text = said(lost)
     assert any(s.startswith("second: cka") and reason in s for s in text)

@@ -146,3 +146,18 @@ def test_an_unknown_architecture_is_named():
 def test_no_p_is_said_to_be_zero():
     assert findings.in_words(0.0001) == "p < 0.001" and findings.in_words(0.0006) == "p = 0.001"
     assert findings.in_words(0.25) == "p = 0.250"
+
+
+def test_of_two_architectures_rises_are_rows_that_say_so():
+    found = placement.rises(placement.jumps(alignments(), PLACEMENTS))
+    assert found[["mean", "p"]].isna().all(axis=None) and len(found) == 3
+    assert findings.of_placement(found, "cka") == [
+        "H3 for cka is not estimated: 1 values of architecture: at least 3 are needed."
+    ]
+
+
+def test_a_mean_over_runs_of_which_one_has_no_value_has_no_interval():
+    around = placement.around_first_block(alignments(), PLACEMENTS, reach=2)
+    around.loc[(around.seed == 0) & (around.offset == 0), "value"] = float("nan")
+    drawn = placement.lines(around).set_index(["line", "offset"])
+    assert drawn.low.isna()["trained", 0] and drawn["mean"].notna().all() and drawn.low.notna()["trained", 1]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
+from vilbert_lib.analysis import sample_size
 from vilbert_lib.analysis.sample_size import (
     across_models,
     enough,
@@ -207,3 +208,27 @@ def test_layers_that_differ_by_chance_alone_do_not_agree():
         made = profiles.assign(model="a", architecture="a")
         found.append(within_models(made, "n", "reference").pearson.item())
     assert abs(np.mean(found)) < 0.25
+
+
+def test_models_without_a_value_leave_tables_without_rows():
+    rows = [
+        {
+            "model": m,
+            "architecture": m,
+            "measure": "cka",
+            "layer": layer,
+            "draw": 0,
+            "part": part,
+            "n": 8,
+            "value": np.nan,
+        }
+        for m in "ab"
+        for layer in range(3)
+        for part in (0, 1)
+    ]
+    profiles = pd.DataFrame(rows)
+    within = sample_size.within_models(profiles, "n", "reference")
+    tables = sample_size.tabulated(within), sample_size.across_models(profiles, "n", "reference")
+    for table in (within, *tables):
+        assert table.empty and {"measure", "a", "pearson"} <= set(table.columns)
+    assert sample_size.enough(tables[0]) == {} and sample_size.steadiest(tables[0]).empty

@@ -59,7 +59,7 @@ def of_performance(
             else ""
         )
         worth = f"; they are worth {row.effective_n:.0f}" if pd.notna(row.effective_n) else ""
-        missing = f" Of the rest: {row.note}." if row.note else ""
+        missing = f" What else there is to say of the task is {row.note}." if row.note else ""
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f}"
             f" [{row.between_low:+.2f}, {row.between_high:+.2f}], {in_words(row.between_p)}{corrected}: {verdict}."
@@ -149,6 +149,8 @@ def of_placement(rises: pd.DataFrame, measure: str) -> list[str]:
 
 def of_families(groups: pd.Series, choices: pd.DataFrame, four: list[str]) -> list[str]:
     """Groups of measures that say the same, and what four of them tell of the others."""
+    if groups.empty:
+        return []
     members = groups.groupby(groups).apply(lambda group: ", ".join(group.index))
     number = f"{len(members)} group{'s' * (len(members) > 1)}"
     found = [f"The {len(groups)} measures fall into {number}: {' | '.join(members)}."]
@@ -189,7 +191,9 @@ def of_structure(
         reached = row["value"] == "reached"
         what = "what is reached of the best possible accuracy" if reached else f"alignment ({row['value']})"
         verdict = "rises" if row.low > 0 else "falls" if row.high < 0 else "has no trend that is shown"
-        verdict = row.note or verdict
+        if pd.isna(row["mean"]):
+            found.append(f"The trend from all redundant to all {row['direction']} of {what} is {row.note}.")
+            continue
         found.append(
             f"From all redundant to all {row['direction']}, by a straight line through the levels, {what}"
             f" {verdict}: {_estimate(row)}."

@@ -32,12 +32,13 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     rows = []
     for task, of_task in table.groupby("task", sort=False):
         row = dict.fromkeys(DECLARED, np.nan) | {"task": task, "n": len(of_task), "left_out": ""}
-        notes = []
+        reasons = []
         for estimate in (_pooled, _clustering, _between, _without, _within):
             found = statistics.estimated(estimate, of_task, x, y)
-            notes.append(found.pop("note"))
+            reasons.append(found.pop("note").removeprefix("not estimated: "))
             row |= found
-        rows.append(row | {"note": "; ".join(dict.fromkeys(filter(None, notes)))})
+        missing = "; ".join(dict.fromkeys(filter(None, reasons)))
+        rows.append(row | {"note": missing and f"not estimated: {missing}"})
     found = pd.DataFrame(rows)
     return found.assign(between_holm=statistics.adjust_known(found.between_p, "holm"))
 

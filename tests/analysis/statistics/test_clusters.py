@@ -83,3 +83,16 @@ def test_the_scale_of_a_column_changes_nothing(name):
         assert np.allclose(found[["r", "p", "p_family"]], scaled[["r", "p", "p_family"]], atol=1e-6)
     else:
         assert scaled == pytest.approx(found, abs=1e-6)
+
+
+def test_what_cannot_be_estimated_is_a_note_and_a_mistake_stays_an_error():
+    table = pd.DataFrame({"architecture": list("aabbcc"), "x": 1.0, "y": range(6), "z": list("uvwxyz")})
+    found = statistics.estimated(statistics.between, table, "x", "y")
+    assert found == {"note": "not estimated: column x is constant over the means of architecture"}
+    assert statistics.estimated(statistics.between, table, "y", "y")["note"] == ""
+    for wrong in ("w", "z"):
+        with pytest.raises(ValueError, match=r"no column 'w'|column z is not numeric"):
+            statistics.estimated(statistics.between, table, wrong, "y")
+    assert np.isnan(statistics.correlation(table, "x", "y")["r"])
+    with pytest.raises(statistics.NotEstimableError, match="at least 2"):
+        statistics.correlation(table[:1], "x", "y")

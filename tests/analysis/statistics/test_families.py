@@ -7,7 +7,7 @@ import pytest
 from made_runs import runs_of, uneven
 from scipy import stats
 
-from vilbert_lib.analysis.statistics import adjust, between, max_t, within
+from vilbert_lib.analysis.statistics import adjust, adjust_known, between, max_t, within
 
 LEVELS = {"between": (between, "p"), "within": (within, "p_permutation")}
 
@@ -98,3 +98,9 @@ def test_what_is_no_p_is_refused(p):
 def test_another_method_is_refused():
     with pytest.raises(ValueError, match="method 'bonferroni' is none of holm, by"):
         adjust([0.1], "bonferroni")
+
+
+def test_p_values_that_are_not_known_count_as_no_test():
+    found = adjust_known([0.01, np.nan, 0.04])
+    assert found[[0, 2]].tolist() == adjust([0.01, 0.04]).tolist() and np.isnan(found[1])
+    assert np.isnan(adjust_known([np.nan])).all()

@@ -6,7 +6,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from vilbert_lib.analysis.statistics import over_seeds, proportion_interval, seed_interval, share_difference
+from vilbert_lib.analysis.statistics import (
+    bracketed,
+    over_seeds,
+    proportion_interval,
+    seed_interval,
+    share_difference,
+)
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.0, 20), (0.35, 20), (0.6, 540), (1.0, 3)])
@@ -45,3 +51,16 @@ def test_the_difference_of_two_shares_has_newcombes_interval():
     assert low == pytest.approx(a - b - np.hypot(a - l1, u2 - b))
     assert high == pytest.approx(a - b + np.hypot(u1 - a, b - l2))
     assert share_difference(b, a, n) == pytest.approx((-high, -low))
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    found = over_seeds(pd.DataFrame({"model": ["a", "b", "b"], "value": [1.0, 2.0, 4.0]}), ["model"], "value")
+    assert found["mean"].tolist() == [1, 3] and found.seeds.tolist() == [1, 2]
+    assert found.low.isna().tolist() == found.high.isna().tolist() == [True, False]
+    empty = over_seeds(pd.DataFrame({"model": [], "value": []}), ["model"], "value")
+    assert list(empty.columns) == ["model", "mean", "low", "high", "seeds"]
+
+
+def test_an_interval_that_is_not_there_is_said_to_be_missing():
+    assert bracketed(-0.0211, 0.11) == "[-0.021, +0.110]" and bracketed(1.25, 2, "+.1f") == "[+1.2, +2.0]"
+    assert bracketed(np.nan, np.nan) == "(no interval)"

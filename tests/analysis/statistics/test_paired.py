@@ -107,3 +107,9 @@ def test_another_pair_of_columns_may_be_named():
 def test_what_is_not_in_pairs_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         paired(change(trained(4, 3, 0.5)), "value", of="kind", against="none")
+
+
+def test_the_difference_to_a_value_that_is_nan_is_nan():
+    table = pd.DataFrame({"seed": [0, 0, 1, 1], "model": list("abab"), "accuracy": [0.5, 0.7, np.nan, 0.9]})
+    found = differences(table, "accuracy", of="model", against="a")
+    assert found.accuracy[0] == pytest.approx(0.2) and np.isnan(found.accuracy[1])
