@@ -22,7 +22,7 @@ def of_performance(
     better = -1 if target.endswith("loss") else 1
     where = beside.set_index(["task", "source"])
     found = []
-    if len(declared) > 1 and together["tasks"]:
+    if together["tasks"] > 1:
         everywhere = where.loc["all tasks"]
         verdict = _verdict(better, together["r"], together["p"], everywhere)
         if together["p"] >= 0.05:
@@ -59,7 +59,7 @@ def of_performance(
             else ""
         )
         worth = f"; they are worth {row.effective_n:.0f}" if pd.notna(row.effective_n) else ""
-        missing = f" What else there is to say of the task is {row.note}." if row.note else ""
+        missing = f" The rest is {row.note}." if row.note else ""
         found.append(
             f"{row.task}: {measure} against {target} between architectures r = {row.between:+.2f}"
             f" [{row.between_low:+.2f}, {row.between_high:+.2f}], {in_words(row.between_p)}{corrected}: {verdict}."

@@ -53,7 +53,8 @@ DECLARED = (
 def _pooled(of_task: pd.DataFrame, x: str, y: str) -> dict:
     found = statistics.correlation(of_task, x, y)
     if np.isnan(found["r"]):
-        raise statistics.NotEstimableError(f"column {x} or {y} is constant over all rows")
+        constant = x if of_task[x].nunique() < 2 else y
+        raise statistics.NotEstimableError(f"column {constant} is constant over all rows")
     return {"pooled": found["r"], "low": found["low"], "high": found["high"]}
 
 
