@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
 
 from tqdm import tqdm
 
@@ -45,7 +47,8 @@ def train_all(work: Callable, items: dict[str, tuple], jobs: int, bar: tqdm) -> 
     # is forked instead, so that only the first trainings wait for the imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vilbert_lib.runs"])
-    reports, stop, done = context.Queue(), context.Event(), threading.Event()
+    reports, done = context.Queue(), threading.Event()
+    stop, stopping = context.Pipe(duplex=False)  # unlike an event it does not wait for workers that were killed
 
     def listen() -> None:
         while not done.is_set():
@@ -62,7 +65,7 @@ def train_all(work: Callable, items: dict[str, tuple], jobs: int, bar: tqdm) -> 
                     _check(future, futures, jobs)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                stop.set()
+                stopping.send_bytes(b"stop")
                 raise
     finally:
         done.set()
@@ -95,20 +98,19 @@ def _name(error: Exception, run_id: str) -> None:
         error.args = (f"run {run_id}: {error}",)
 
 
-def _start(reports, stop, environment: dict[str, str], folder: str) -> None:
+def _start(reports, stop: Connection, environment: dict[str, str], folder: str) -> None:
     """What the server was started with may be another environment than that of the process that asks now."""
     global _reports
     _reports = reports
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    for returns in (multiprocessing.parent_process().join, stop.wait):
-        threading.Thread(target=_end_after, args=(returns,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
 
 
-def _end_after(returns: Callable[[], object]) -> None:
-    """End this process at once when ``returns`` does: its training can be resumed."""
-    returns()
+def _end_with_parent(stop: Connection) -> None:
+    """End when the process that asked says so or has ended, however it did: the training can be resumed."""
+    wait_for([multiprocessing.parent_process().sentinel, stop])
     os._exit(1)
 
 
