@@ -30,7 +30,7 @@ class NotedRun(Run):
     def _refuse(self, *_, **__) -> NoReturn:
         raise NotTrainedError(f"run {self.config.id} is only noted down, as {VARIABLE} is set")
 
-    summary = metrics = alignment = property(_refuse)
+    summary = epochs = metrics = alignment = property(_refuse)
     model = table = tables = _refuse
 
 
