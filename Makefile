@@ -11,9 +11,9 @@ STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 
 LIBRARY := $(shell find vilbert_lib -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-.PHONY: help setup studies book html test lint refresh small graph simulate log lock clean
+.PHONY: help setup studies book html test test-slow lint refresh small graph simulate log lock clean
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(SET_UP)  ## make .venv and install what requirements.lock names
 
@@ -46,6 +46,9 @@ book: studies html  ## everything: environment, data, quick studies, the book
 
 test: $(SET_UP)  ## unit tests and notebooks, two files at once
 	$(BIN)/python -m pytest --nbval -n 2 --dist loadfile
+
+test-slow: $(SET_UP)  ## tests that take long or need a network: a real download
+	$(BIN)/python -m pytest tests -m slow
 
 lint: $(SET_UP)  ## check style and imports
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """``data``: what can be done with datasets on disk, a sub-command a module."""
 
-from vilbert_lib.commands import check, fetch
+from vilbert_lib.commands import check
 
-MODULES = (check, fetch)
+MODULES = (check,)
 
 
 def add_to(commands) -> None:

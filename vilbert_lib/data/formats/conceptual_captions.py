@@ -1,12 +1,15 @@
-"""Conceptual Captions (Sharma et al. 2018): tab-separated caption and address, no header.
+"""Conceptual Captions (Sharma et al. 2018), with images that were downloaded from its lists of addresses.
 
-Images are named by the number of their line, so that no address ever becomes a path. Addresses
-rot: lines without an image are left out. There is no test part: validation serves as both.
+Either ``train/`` and ``validation/`` are folders that img2dataset wrote
+(:mod:`vilbert_lib.data.formats.img2dataset`), or they hold images named by the number of their line in the two
+lists, which are tab-separated caption and address without header. Many addresses are dead: lines without an image
+are left out. There is no test part: validation serves as both.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from vilbert_lib.data.formats import img2dataset
 from vilbert_lib.data.formats.files import existing, image_names
 from vilbert_lib.data.formats.records import LeftOut, Record, Row, Task, broken_line, text_problem
 
@@ -31,6 +34,9 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _captions(folder: Path, part: str) -> Iterator[Row]:
+    if img2dataset.shards(folder / part):
+        yield from img2dataset.records(folder / part, part)
+        return
     path = folder / LISTS[part]
     with open(existing(path), "rb") as file:
         for number, line in enumerate(file):
@@ -59,9 +65,15 @@ def _caption(where: str, name: str, words: bytes, image: Path) -> Row:
 
 
 def annotations(folder: Path) -> list[Path]:
-    """The lists, and the folders of the images: which are there is a part of what the dataset is."""
-    folders = [sorted(path for path in (folder / part).glob("*") if path.is_dir()) for part in LISTS]
-    return [*(folder / name for name in LISTS.values()), *(path for found in folders for path in found)]
+    """The files that define the samples: the shards' tables, or the list and the folders of the images."""
+    lists, folders = [], []
+    for part, name in LISTS.items():
+        if shards := img2dataset.shards(folder / part):
+            lists += shards
+        else:
+            lists.append(folder / name)
+            folders += sorted(path for path in (folder / part).glob("*") if path.is_dir())
+    return [*lists, *folders]
 
 
 TASK = Task(
