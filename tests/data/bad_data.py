@@ -332,8 +332,8 @@ GROUPS = {
             "2 left out: no text"),
     ],
     "UPMC Food-101": [
-        Row(food, "a row of two columns", line("texts/train_titles.csv", b"pho_3.jpg,pho", 5),
-            "upmc_food/texts/train_titles.csv:5: broken line (2 columns instead of image, title and class)", LINE),
+        Row(food, "a row of two columns", line("texts/train_titles.csv", b"pho_3.jpg,pho", 4),
+            "upmc_food/texts/train_titles.csv:4: broken line (2 columns instead of image, title and class)", LINE),
         Row(food, "a quote that is never closed",
             line("texts/test_titles.csv", b'apple_pie_9.jpg,"Pie,apple_pie', 1),
             'the title "Pie', "—", first_test_title),

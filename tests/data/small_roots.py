@@ -96,12 +96,12 @@ def mm_imdb(root: Path) -> Path:
 
 
 def upmc_food(root: Path) -> Path:
-    """Two dishes; an image number that ends in 9, a title with commas and a line break, one without words."""
+    """Two dishes; an image number that ends in 9, a title with commas, one with quotes, one without words."""
     folder = root / "upmc_food"
     write(
         folder / "texts" / "train_titles.csv",
         b'apple_pie_0.jpg,"Apple pie, the best",apple_pie\n'
-        b'pho_19.jpg,"Pho ""at home""\nin an hour",pho\n'
+        b'pho_19.jpg,"Pho ""at home"", in an hour",pho\n'
         b"pho_2.jpg,  ,pho\n"
         b"pho_3.jpg,caf\xc3\xa9 pho,pho\n",
     )

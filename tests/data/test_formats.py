@@ -146,17 +146,25 @@ def test_a_dish_has_the_title_of_its_page(tmp_path):
             ("train-apple_pie_0", images / "train" / "apple_pie" / "apple_pie_0.jpg", "Apple pie, the best", 0),
             ("train-pho_3", images / "train" / "pho" / "pho_3.jpg", "caf\u00e9 pho", 1),
         ],
-        "val": [("train-pho_19", images / "train" / "pho" / "pho_19.jpg", 'Pho "at home"\nin an hour', 1)],
+        "val": [("train-pho_19", images / "train" / "pho" / "pho_19.jpg", 'Pho "at home", in an hour', 1)],
         "test": [("test-apple_pie_9", images / "test" / "apple_pie" / "apple_pie_9.jpg", "Pie again", 0)],
     }
     assert reading.left_out == {"train": Counter({"no text": 1})}
 
 
-def test_rows_after_a_title_of_two_lines_keep_their_line_numbers(tmp_path):
-    folder = small_roots.upmc_food(tmp_path)
-    (folder / "images" / "train" / "pho" / "pho_3.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{folder / 'texts' / 'train_titles.csv'}:5: ")):
-        read(tmp_path, "upmc_food")
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_physical_line_is_one_record_whatever_its_quotes(tmp_path, end):
+    path = small_roots.upmc_food(tmp_path) / "texts" / "train_titles.csv"
+    lines = [
+        b'apple_pie_0.jpg,"Apple pie,apple_pie',
+        b'\tpho_19.jpg,"Pho',
+        b'in an hour",pho',
+        b'pho_3.jpg,the best",pho',
+    ]
+    write(path, end.join(lines) + end)
+    reading = read(tmp_path, "upmc_food", "skip")
+    assert [r.text for r in reading.splits["train"]] == ['"Apple pie', 'the best"']
+    assert [str(p).split(": ")[0] for p in reading.problems["train"]] == [f"{path}:2", f"{path}:3"]
 
 
 QUOTES = b'''pho_0.jpg,crisp golden pan weekday,pho
@@ -167,8 +175,7 @@ pho_4.jpg,simple bake ginger 12" pan,pho
 pie_5.jpg,"a, ""b"", c",pie
 pho_6.jpg,"quoted" and "again",pho
 pie_7.jpg,one, two,pie
-pho_8.jpg,"Pho, at home
-in an hour",pho
+pho_8.jpg,"Pho, at home",pho
 pie_10.jpg,"last""",pie
 '''
 
@@ -191,7 +198,7 @@ def test_a_stray_quote_of_a_title_is_a_character_and_costs_no_line(tmp_path):
         ("train-pie_5", 'a, "b", c', 1),
         ("train-pho_6", '"quoted" and "again"', 0),
         ("train-pie_7", "one, two", 1),
-        ("train-pho_8", "Pho, at home\nin an hour", 0),
+        ("train-pho_8", "Pho, at home", 0),
         ("train-pie_10", 'last"', 1),
     ]
 

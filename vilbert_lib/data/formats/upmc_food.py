@@ -1,7 +1,8 @@
 """UPMC Food-101 (Wang et al. 2015): photographs of dishes and the titles of the pages they come from.
 
-The lists have no header. A line is a sample: image, title and class, separated by commas. Their
-quotes are not reliable: a title may hold a stray one. Samples without a title are left out.
+The lists have no header. A physical line is a sample: image, title and class, separated by commas.
+Their quotes are not reliable: a title may hold a stray one, and none continues on the next line.
+Samples without a title are left out.
 """
 
 import re
@@ -23,8 +24,6 @@ from vilbert_lib.data.formats.records import (
 
 PARTS = ("train", "test")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-# A title in quotes may run over lines, but over none that begins with the name of an image: that is the next row.
-_OVER_LINES = re.compile(r'[^,"\n]*,"(?:[^"\n]|""|\n(?!\S+\.\w+,))*",[^,"\n]*$', re.MULTILINE)
 
 
 def titles(folder: Path, part: str) -> Path:
@@ -47,16 +46,11 @@ def _fields(path: Path) -> Iterator[tuple[str, list[str]]]:
     Image and class are the first and the last field, and all between is the title. Quotes are
     characters, except those around a whole field in which the others are doubled.
     """
-    content, start, number = read_text(path), 0, 1
-    while start < len(content):
-        whole = _OVER_LINES.match(content, start)
-        end = content.find("\n", start)
-        row = whole[0] if whole else content[start : end if end >= 0 else None]
-        image, *between = row.rstrip("\r").split(",")
-        fields = [image, ",".join(between[:-1]), between[-1]] if len(between) > 1 else [image, *between]
-        if row.strip():
+    for number, line in enumerate(re.split("\r\n|\r|\n", read_text(path)), start=1):
+        if line.strip():
+            image, *between = line.split(",")
+            fields = [image, ",".join(between[:-1]), between[-1]] if len(between) > 1 else [image, *between]
             yield f"{path}:{number}", [_unquoted(field) for field in fields]
-        start, number = start + len(row) + 1, number + row.count("\n") + 1
 
 
 def _unquoted(field: str) -> str:
