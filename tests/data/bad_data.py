@@ -437,8 +437,8 @@ GROUPS = {
             "'Img' is not 'img': names are in lower case and without blanks"),
         Row(pets, "JSON lines with fields in other letters",
             content("train.jsonl", b'{"img": "a.png", "text": "x", "Label": "cat"}\n'),
-            "pets: 0 labels are not those of a multiclass task: no row has a label; the first broken row is "
-            "pets/train.jsonl:1: broken line ('Label' is not 'label': names are in lower case …)"),
+            "pets: 0 labels are not those of a multiclass task: no row of train.jsonl has a value in 'label'; "
+            "the first broken row is pets/train.jsonl:1: broken line ('Label' is not 'label': …)"),
         Row(pets, "a CSV in UTF-16", content("test.csv", "img,text,label\ne.png,x,cat\n".encode("utf-16")),
             "pets/test.csv:1: the encoding is UTF-16, not UTF-8: save the file as UTF-8"),
         Row(pets, "a label in Latin-1", content("test.csv", b"img,text,label\ne.png,x,caf\xe9\n"),
@@ -453,7 +453,7 @@ GROUPS = {
             "pets/test.csv:2: broken line (unexpected end of data: put a text with quotes into quotes, …)", LINE),
         Row(pets, "a quote that is closed in a later row",
             content("test.csv", b'img,text,label\ne.png,"x,dog\nd.png,y",dog\n'),
-            "pets/test.csv:2: broken line (a field runs on to the row of 'd.png': a quote is opened and …)",
+            "pets/test.csv:2: broken line (a field runs on to the row of 'd.png', further rows in it: 1; …)",
             LINE),
         Row(pets, "an id that stands for two samples",
             content("test.csv", b"id,img,text,label\n1,e.png,x,dog\n1,e.png,y,dog\n"),

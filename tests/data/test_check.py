@@ -181,6 +181,16 @@ def test_contrary_labels_are_found_across_copies_and_splits(tmp_path):
     ) in faults
 
 
+def test_texts_in_two_unicode_forms_are_one_text_of_contrary_labels(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    line = '{"id": %d, "img": "img/42953.png", "text": "%s", "label": %d}\n'
+    write(folder / "dev.jsonl", (line % (1, "caf\u00e9 noir", 0) + line % (2, " cafe\u0301  noir", 1)).encode())
+    faults = findings(tmp_path, "hateful_memes").faults
+    assert any(
+        fault.startswith("same image and text with different labels: 1, such as 42953.png") for fault in faults
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "fault"),
     [
@@ -224,6 +234,10 @@ def test_texts_of_two_splits_are_counted_and_groups_advised(tmp_path):
         "texts of train in val: 1 samples (100%), such as 'purrs'",
         "many texts are shared: a column 'group' in the list keeps rows of one group in one split",
     ]
+    path = tmp_path / "pets" / "task.json"
+    train = path.parent / json.loads(path.read_bytes())["files"]["train"]
+    write(train, train.read_bytes().replace(b'{"img', b'{"group": "a", "img'))
+    assert findings(tmp_path, "pets").notes == found.notes[:-1]  # the list has groups already
     small_roots.easy_vqa(tmp_path)  # of which nobody can write the list anew
     notes = findings(tmp_path, "easy_vqa").notes
     assert "texts of train in test: 4 samples (100%), such as 'what shape?'" in notes

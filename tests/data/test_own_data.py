@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import re
 import warnings
 from pathlib import Path
 
@@ -150,6 +151,31 @@ def test_a_broken_row_costs_one_row_of_a_csv(tmp_path):
     reading = task.read(tmp_path, on_error="skip")
     assert {r.text for records in reading.splits.values() for r in records} == {"one", "three\nlines", "four"}
     assert [problem.where for problem in reading.problems["train"]] == [f"{tmp_path / 'mine' / 'all.csv'}:3"]
+
+
+def test_two_stray_quotes_of_a_csv_cost_no_row_and_no_label_silently(tmp_path):
+    rows = [f"{i}.png,text {i},{'xy'[i % 2]}" for i in range(40)]
+    rows[3], rows[20] = rows[3].replace(",y", ',"y'), rows[20] + '"'
+    for i in range(40):
+        picture(tmp_path / "mine" / f"{i}.png")
+    task = make(tmp_path, "\n".join(["img,text,label", *rows]).encode(), kind="binary")
+    reading = task.read(tmp_path, on_error="skip")
+    assert task.labels(tmp_path / "mine") == ("x", "y") and sum(map(len, reading.splits.values())) == 22
+    [problem] = reading.problems["train"]
+    assert problem.where.endswith("all.csv:5") and "the row of '4.png', further rows in it: 17" in problem.what
+
+
+def test_a_column_that_stands_twice_in_a_csv_is_refused(tmp_path):
+    task = make(tmp_path, b"img,text,label,label\na.png,one,x,y\n", kind="binary")
+    with pytest.raises(ValueError, match=r"all\.csv:1: the header .* has column 'label' twice: remove one"):
+        task.read(tmp_path)
+
+
+def test_the_first_broken_row_is_named_where_too_few_are_left_to_split(tmp_path):
+    task = make(tmp_path, labelled(*"ab" * 8), kind="binary", images="elsewhere")
+    first = rf"the first broken row is {re.escape(str(tmp_path))}/mine/all\.jsonl:1: image .*0\.png is missing"
+    with pytest.raises(ValueError, match=rf"that share of 0 images is none; {first}"):
+        task.read(tmp_path)
 
 
 def test_an_empty_name_in_a_set_is_a_broken_line(tmp_path):

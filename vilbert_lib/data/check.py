@@ -2,6 +2,7 @@
 
 import math
 import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
@@ -95,7 +96,7 @@ def check(task: Task, data_root: Path) -> Findings:
     ]
     labels = task.labels(folder)
     balance = _balance(reading.splits, labels)
-    shared_texts = _shared_texts(reading.splits)
+    shared_texts, groups = _shared_texts(reading.splits), task.groups(folder)
     left_out = [(s, cause, rows) for s, counts in reading.left_out.items() for cause, rows in counts.items()]
     return Findings(
         task=task,
@@ -112,12 +113,12 @@ def check(task: Task, data_root: Path) -> Findings:
             *_contradictions(reading.splits, digests, labels),
             *_single_classes(task, balance),
         ],
-        group_faults=_split_groups(task.groups(folder)),
+        group_faults=_split_groups(groups),
         notes=[
             *_unlabelled(task, reading.splits),
             *_absent_labels(balance),
             *_alike_texts(reading.splits),
-            *_notes_on_shared_texts(task, shared_texts),
+            *_notes_on_shared_texts(shared_texts, may_advise=task.name not in TASKS and not any(groups.values())),
             *_links_outside(files, [Path(data_root), task.images(folder)]),
         ],
     )
@@ -180,14 +181,17 @@ def _duplicates(
 
 
 def _contradictions(splits: Splits, digests: dict[Path, bytes], names: tuple[str, ...]) -> list[str]:
-    """Samples of the same image, byte for byte, and the same text that have different labels."""
+    """Samples of the same image, byte for byte, and the same text that have different labels.
+
+    Texts that differ in blanks or Unicode form only are the same, as they are for a tokenizer.
+    """
     first: dict[tuple[bytes, str], tuple[str, Record]] = {}
     examples: dict[tuple[bytes, str], str] = {}
     for split, records in splits.items():
         for record in records:
             if record.label is None:
                 continue
-            key = digests[record.img], record.text
+            key = digests[record.img], " ".join(unicodedata.normalize("NFC", record.text).split())
             at, other = first.setdefault(key, (split, record))
             if record.label != other.label:
                 told = [f"{at} {other.id}: {in_words(other.label, names)!r}"]
@@ -244,12 +248,12 @@ def _shared_texts(splits: Splits) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["split", "other", "count", "share", "example"])
 
 
-def _notes_on_shared_texts(task: Task, shared: pd.DataFrame) -> list[str]:
+def _notes_on_shared_texts(shared: pd.DataFrame, *, may_advise: bool) -> list[str]:
     found = [
         f"texts of {row.split} in {row.other}: {row.count} samples ({row.share:.0%}), such as {row.example[:60]!r}"
         for row in shared.itertuples(index=False)
     ]
-    if task.name not in TASKS and (shared.share >= MANY).any():
+    if may_advise and (shared.share >= MANY).any():
         found.append("many texts are shared: a column 'group' in the list keeps rows of one group in one split")
     return found
 

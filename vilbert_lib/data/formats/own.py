@@ -143,7 +143,7 @@ def _task(name: str, description: Description) -> Task:
             kind, (0, 0)
         )
         if not least <= len(names) <= most:
-            found = ", ".join(names[:5]) or "no row has a label"
+            found = ", ".join(names[:5]) or f"no row of {description.files['train']} has a value in 'label'"
             what = f"{folder}: {len(names)} labels are not those of a {kind} task: {found}"
             broken = None if description.labels else _first_broken(folder / description.files["train"], kind)
             raise ValueError(f"{what}; the first broken row is {broken}" if broken else what)
@@ -244,6 +244,8 @@ def _name(label, field: str = "label") -> str:
         raise ValueError(f"{field} {label!r} is neither a name nor a whole number")
     if label == "":
         raise ValueError("an empty name is no label")
+    if isinstance(label, str) and "\n" in label.strip():
+        raise ValueError(f"{field} {label[:40]!r} runs over several lines: a quote is opened and not closed")
     if isinstance(label, str) and not is_utf_8(label):
         raise ValueError(f"{field} {label!r} is not UTF-8: save the list as UTF-8")
     return label.strip() if isinstance(label, str) else str(label).lower()  # true and false as JSON writes them
@@ -267,6 +269,8 @@ def _objects(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
     if isinstance(header, ValueError):
         raise ValueError(f"{where}: the header is broken ({header})")
     needed = [name for name in ("img", "text") if name not in header]
+    if twice := [name for name in FIELDS if header.count(name) > 1]:
+        raise ValueError(f"{where}: the header {header!r} has column {twice[0]!r} twice: remove one of the two")
     wrong = _misspelt(header)
     if needed or wrong:
         lacks = f"has no column {' and no column '.join(needed)}" if needed else "cannot be read"
@@ -294,13 +298,18 @@ def _rows(folder: Path, description: Description, names: tuple[str, ...]) -> Ite
         path, seen, groups = folder / file, {}, {}
         found = []
         for where, row in _objects(path):
-            if file.endswith(".csv") and isinstance(row, dict) and (other := _swallowed(images, row)):
-                row = ValueError(f"a field runs on to the row of {other!r}: a quote is opened and not closed")
+            if file.endswith(".csv") and isinstance(row, dict) and (others := _swallowed(images, row)):
+                what = f"a field runs on to the row of {others[0]!r}, further rows in it: {len(others)}"
+                row = ValueError(f"{what}; a quote is opened and not closed")
             sample = _sample(images, folder.parent, where, row, description.kind, numbers)
             found.append(distinct(where, sample, seen))
             if isinstance(found[-1], Record):
                 groups.setdefault(found[-1].img, set()).add(_group(row))
-        taken = _split_off(images, groups, description, path) if split == "train" else {}
+        try:
+            taken = _split_off(images, groups, description, path) if split == "train" else {}
+        except ValueError as error:
+            broken = next((row for row in found if isinstance(row, Problem)), None)
+            raise ValueError(f"{error}; the first broken row is {broken}" if broken else str(error)) from error
         for row in found:
             yield (taken.get(row.img, split) if isinstance(row, Record) else split), row
 
@@ -326,14 +335,11 @@ def _sample(
     return checked(where, Record(name, image, text, single))
 
 
-def _swallowed(images: Path, row: dict) -> str:
-    """The image of another row that a field over several lines holds; empty where there is none."""
-    for text in row.values():
-        lines = text.splitlines()[1:] if isinstance(text, str) else []
-        for part in (part.strip() for line in lines for part in line.split(",")):
-            if "." in part and os.path.isfile(images / part):
-                return part
-    return ""
+def _swallowed(images: Path, row: dict[str, str]) -> list[str]:
+    """The images of further rows that fields over several lines hold."""
+    lines = [line for text in row.values() for line in text.splitlines()[1:]]
+    parts = [part.strip() for line in lines for part in line.split(",")]
+    return [part for part in parts if "." in part and os.path.isfile(images / part)]
 
 
 def _split_off(
