@@ -244,6 +244,16 @@ def test_texts_of_two_splits_are_counted_and_groups_advised(tmp_path):
     assert not any("group" in note for note in notes)
 
 
+def test_groups_that_read_alike_or_like_a_missing_value_are_noted(tmp_path):
+    path = small_roots.pets(tmp_path) / "train.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    groups = (b"Zoo", b"zoo", b"nan", b"nan")
+    write(path, b"".join(b'{"group": "%s", ' % g + line[1:] for g, line in zip(groups, lines, strict=True)))
+    notes = findings(tmp_path, "pets").notes
+    assert "groups 'Zoo' and 'zoo' differ in case, blanks or Unicode form only" in notes
+    assert "group 'nan' reads like a missing value: leave the group empty" in notes
+
+
 def test_images_that_a_link_takes_from_elsewhere_are_noted(tmp_path):
     root = tmp_path / "root"
     folder = small_roots.pets(root)

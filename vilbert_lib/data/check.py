@@ -13,7 +13,7 @@ import pandas as pd
 from vilbert_lib.data import images
 from vilbert_lib.data.formats import TASKS, Problem, Record, Splits, Task, in_words
 from vilbert_lib.data.formats.files import IMAGE_ENDINGS
-from vilbert_lib.data.formats.records import doubtful_labels, is_below, settled
+from vilbert_lib.data.formats.records import doubtful_names, is_below, settled
 
 MANY = 0.2  # share of a split's samples with a text of another split from which on groups are advised
 
@@ -109,7 +109,7 @@ def check(task: Task, data_root: Path) -> Findings:
         problems=problems,
         unused=_images_below(task.images(folder), files),
         label_faults=[
-            *([] if task.labels_are_given else doubtful_labels(labels)),
+            *([] if task.labels_are_given else doubtful_names(labels)),
             *_contradictions(reading.splits, digests, labels),
             *_single_classes(task, balance),
         ],
@@ -119,6 +119,7 @@ def check(task: Task, data_root: Path) -> Findings:
             *_absent_labels(balance),
             *_alike_texts(reading.splits),
             *_notes_on_shared_texts(shared_texts, may_advise=task.name not in TASKS and not any(groups.values())),
+            *doubtful_names(sorted(set().union(*groups.values())), "group"),
             *_links_outside(files, [Path(data_root), task.images(folder)]),
         ],
     )

@@ -27,7 +27,7 @@ from vilbert_lib.data.formats.records import (
     broken_line,
     checked,
     distinct,
-    doubtful_labels,
+    doubtful_names,
     image_path,
     is_utf_8,
     settled,
@@ -147,7 +147,7 @@ def _task(name: str, description: Description) -> Task:
             what = f"{folder}: {len(names)} labels are not those of a {kind} task: {found}"
             broken = None if description.labels else _first_broken(folder / description.files["train"], kind)
             raise ValueError(f"{what}; the first broken row is {broken}" if broken else what)
-        for doubt in [] if description.labels else doubtful_labels(names):
+        for doubt in [] if description.labels else doubtful_names(names):
             warnings.warn(f"{folder}: {doubt}", stacklevel=2)
         return names
 

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -244,8 +244,8 @@ def distinct(where: str, row: Row, seen: dict[str, tuple[str, Record]]) -> Row:
     return Problem(where, "repeated id", what)
 
 
-def doubtful_labels(names: tuple[str, ...]) -> list[str]:
-    """Find what may be a mistake in the names of classes.
+def doubtful_names(names: Iterable[str], what: str = "label") -> list[str]:
+    """Find what may be a mistake in the names of classes, or of ``what`` else they are.
 
     Returns
     -------
@@ -259,9 +259,9 @@ def doubtful_labels(names: tuple[str, ...]) -> list[str]:
         letters = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
         plain = " ".join(unicodedata.normalize("NFKC", "".join(letters).casefold()).split())
         if (other := first.setdefault(plain, name)) != name:
-            found.append(f"labels {other!a} and {name!a} differ in case, blanks or Unicode form only")
+            found.append(f"{what}s {other!a} and {name!a} differ in case, blanks or Unicode form only")
         if plain in ("nan", "<na>", "nat", "null"):
-            found.append(f"label {name!r} reads like a missing value: leave the label empty")
+            found.append(f"{what} {name!r} reads like a missing value: leave the {what} empty")
     return found
 
 
