@@ -1,6 +1,7 @@
 """Features of every layer, pooled as by hand, and the frame of their alignment."""
 
 import copy
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from vilbert_lib.config import AlignmentConfig, ModelConfig
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.tokenizer import of_root
-from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.metrics import MEASURES, InfluenceWarning, TiedNeighboursWarning, alignment_grid
 from vilbert_lib.model.vilbert import ViLBERT
 from vilbert_lib.representations import (
     CHANCE,
@@ -271,6 +272,23 @@ def test_a_constant_layer_is_nan_and_the_others_are_measured_as_before(model, me
     with pytest.warns(UserWarning, match="epoch 5: the features of t1"):
         pairs = measure_alignment(with_last_norms(model, 0), memes, config, epoch=5, split="val", whole_grid=False)
     assert pairs.value.isna().tolist() == [False, True] * 3
+
+
+def test_a_dominant_feature_and_ties_are_warned_of_once_in_a_run(model, memes):
+    one_feature = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer in one_feature.bert.encoder.layer:
+            layer.output.LayerNorm.weight[1:] = 0
+    config = AlignmentConfig(measures=("mknn",), n_samples=12, k=3)
+    for epoch, whole_grid, wanted in (
+        (0, True, []),
+        (1, False, []),
+        (1, True, [InfluenceWarning, TiedNeighboursWarning]),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            measure_alignment(one_feature, memes, config, epoch=epoch, split="val", whole_grid=whole_grid)
+        assert [warning.category for warning in caught] == wanted
 
 
 def test_a_model_of_constant_layers_has_no_alignment(model, memes):

@@ -1,7 +1,8 @@
 """Features of every layer of both streams, and how alike they are."""
 
+import contextlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from vilbert_lib.config import AlignmentConfig, choose
 from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
-from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.metrics import MEASURES, InfluenceWarning, TiedNeighboursWarning, alignment_grid
 from vilbert_lib.model.streams import Streams, pool
 
 CHANCE = ["chance", "chance_sd", "p", "chance_best", "p_best"]
@@ -200,6 +201,8 @@ def measure_alignment(
         The columns ``COLUMNS``, a row a pair of layers and measure. ``kind`` is ``tv`` for a text and a vision
         layer, ``tt`` or ``vv`` within a stream; ``text_layer`` and ``vision_layer`` are -1 within a stream.
         A layer that is constant over the samples has ``value`` NaN in all its pairs, and a warning names it.
+        Dominant samples and features, and ties, are warned of in the whole grid of a trained model only: once
+        in a run.
 
     Raises
     ------
@@ -210,7 +213,10 @@ def measure_alignment(
     features = layer_features(model, data, rows, config.pooling)
     same = paired_names(features)
     k = min(config.k, len(rows) - 1)
-    frame = measure_pairs(features, config.measures, k, combinations(features, 2) if whole_grid else same)
+    pairs = combinations(features, 2) if whole_grid else same
+    quiet = () if whole_grid and epoch else (InfluenceWarning, TiedNeighboursWarning)
+    with _without(*quiet):
+        frame = measure_pairs(features, config.measures, k, pairs)
     if constant := [name for name, x in features.items() if is_constant(x)]:
         warnings.warn(
             f"epoch {epoch}: the features of {', '.join(constant)} (t: text layer, v: vision layer) are the same"
@@ -220,7 +226,9 @@ def measure_alignment(
     if whole_grid:
         varying = {name: x for name, x in features.items() if name not in constant}
         same = [pair for pair in same if not set(pair) & set(constant)]
-        frame = frame.merge(chance_levels(varying, config.measures, k, same), "left", ["x", "y", "measure"])
+        with _without(InfluenceWarning, *quiet):  # of these features measure_pairs has warned
+            chance = chance_levels(varying, config.measures, k, same)
+        frame = frame.merge(chance, "left", ["x", "y", "measure"])
     frame["kind"] = frame.x.str[0] + frame.y.str[0]
     across = frame.kind == "tv"
     frame["text_layer"] = np.where(across, frame.x.str[1:].astype(int), -1)
@@ -228,6 +236,15 @@ def measure_alignment(
     uses_k = frame.measure.map({name: measure.uses_k for name, measure in MEASURES.items()})
     frame["k"] = np.where(uses_k, k, 0)
     return frame.assign(epoch=epoch, split=split, n_samples=len(rows)).reindex(columns=COLUMNS)
+
+
+@contextlib.contextmanager
+def _without(*categories: type[Warning]) -> Iterator[None]:
+    """Ignore warnings of these categories."""
+    with warnings.catch_warnings():
+        for category in categories:
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def chance_levels(

@@ -112,3 +112,15 @@ def test_ids_that_cannot_be_used(options, message):
 def test_too_few_common_samples():
     with pytest.raises(ValueError, match="a has n=3 samples: at least 4"):
         alignment_grid({"a": A, "b": B}, ["cka"], ids={"a": range(8), "b": range(5, 13)}, align=True)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "max_sim_tp", "max_sim_pt", "wasserstein"])
+def test_columns_in_another_order_are_not_compared_feature_by_feature(measure):
+    frames = [pd.DataFrame(x[:, :4], columns=list("abcd")) for x in (X[:20], Y[:20])]
+    value = MEASURES[measure](X[:20, :4], Y[:20, :4])
+    assert MEASURES[measure](*frames) == value
+    for moved in (frames[1][list("acbd")], frames[1].set_axis(list("bxyz"), axis=1)):
+        with pytest.raises(ValueError, match="feature by feature need the columns in the same order"):
+            MEASURES[measure](frames[0], moved)
+    assert MEASURES[measure](frames[0], frames[1].set_axis(list("wxyz"), axis=1)) == value
+    assert MEASURES["cka"](frames[0], frames[1][list("acbd")]) == pytest.approx(MEASURES["cka"](*frames))

@@ -4,9 +4,10 @@ Each measure is importable by its name (``from vilbert_lib.metrics import rsa``)
 of this package may have the name of a measure.
 """
 
-from vilbert_lib.metrics.grid import alignment_grid
+from vilbert_lib.metrics.grid import TiedNeighboursWarning, alignment_grid
+from vilbert_lib.metrics.layers import InfluenceWarning
 from vilbert_lib.metrics.registry import MEASURES, Measure
 
 globals().update(MEASURES)
 
-__all__ = ["MEASURES", "Measure", "alignment_grid", *MEASURES]
+__all__ = ["MEASURES", "InfluenceWarning", "Measure", "TiedNeighboursWarning", "alignment_grid", *MEASURES]

@@ -17,6 +17,10 @@ from vilbert_lib.metrics.registry import MEASURES, Measure
 STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond it layers go block by block
 
 
+class TiedNeighboursWarning(UserWarning):
+    """A pair has no exact chance level, as both its layers have tied neighbours."""
+
+
 def alignment_grid(
     features,
     measures: Iterable[str] = ("cka", "unbiased_cka", "mknn"),
@@ -85,8 +89,9 @@ def alignment_grid(
     ------
     ValueError
         For an unknown or repeated measure, an unknown layer or null, k outside 1..n-1 where a measure
-        uses k, widths that differ where a measure needs equal ones, ids that differ between layers, and
-        features that no measure can take (:func:`vilbert_lib.metrics.layers.checked`).
+        uses k, widths or the order of DataFrame columns that differ where a measure compares feature by
+        feature, ids that differ between layers, and features that no measure can take
+        (:func:`vilbert_lib.metrics.layers.checked`).
     MemoryError
         Before matrices are made that do not fit into memory.
     """
@@ -142,6 +147,7 @@ def _warn_of_ties(pairs: list[tuple[str, str]], unknown: dict[str, np.ndarray]) 
         warnings.warn(
             f"{', '.join(names)}: no exact chance level for {len(rows)} of {len(pairs)} pairs, the first {a} and"
             f" {b}: both layers have tied neighbours (equal rows, codes or counts); use null='permutation'",
+            TiedNeighboursWarning,
             stacklevel=3,
         )
 

@@ -217,6 +217,10 @@ def _device(name: str | torch.device) -> torch.device:
     return device
 
 
+class InfluenceWarning(UserWarning):
+    """One sample or one feature holds most of a layer's variance."""
+
+
 class Layers:
     """Features of L layers on the same n samples.
 
@@ -243,6 +247,7 @@ class Layers:
         self.settings = settings or Settings()
         self._features = [checked(name, x) for name, x in features.items()]
         self.names = list(features)
+        self.columns = {name: x.columns for name, x in features.items() if isinstance(x, pd.DataFrame)}
         known = _row_ids(features, ids, dict(zip(self.names, map(len, self._features), strict=True)))
         rows = _common_rows(self.names, known) if align else None
         if rows is not None:
@@ -349,6 +354,7 @@ class Layers:
             warnings.warn(
                 f"{'; '.join(dominant[:3])}{more}: measures such as CKA mostly compare it; check it for an error,"
                 " leave it out or standardize the features",
+                InfluenceWarning,
                 stacklevel=3,
             )
         return shares

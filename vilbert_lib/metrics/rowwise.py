@@ -15,31 +15,42 @@ CHUNK = 64  # samples whose tokens are compared in one go
 class Directed:
     """Rows of every layer divided by their norms, (n, d) each."""
 
-    names: list[str]
+    layers: Layers
     rows: list[Tensor]
 
     def permuted(self, order: Tensor) -> "Directed":
         """The same rows in another ``order`` (n,)."""
-        return Directed(self.names, [rows[order] for rows in self.rows])
+        return Directed(self.layers, [rows[order] for rows in self.rows])
 
     def pairs(self, other: "Directed", x: Tensor, y: Tensor):
-        """The rows of each pair; a ValueError names layers whose widths differ."""
+        """The rows of each pair; a ValueError names layers whose features are not the same ones."""
         for a, b in zip(x.tolist(), y.tolist(), strict=True):
-            _same_width(self.names[a], self.rows[a], other.names[b], other.rows[b])
+            _check_same_features(self.layers, a, other.layers, b)
             yield self.rows[a], other.rows[b]
 
 
-def _same_width(name: str, rows: Tensor, other: str, others: Tensor) -> None:
-    if rows.shape[-1] != others.shape[-1]:
+def _check_same_features(left: Layers, a: int, right: Layers, b: int) -> None:
+    """Raise a ValueError where widths differ, or a column that both DataFrames have is at different places."""
+    name, other = left.names[a], right.names[b]
+    if left.width(a) != right.width(b):
         raise ValueError(
-            f"{name} has d={rows.shape[-1]} features but {other} has d={others.shape[-1]}: "
+            f"{name} has d={left.width(a)} features but {other} has d={right.width(b)}: "
             "measures that compare feature by feature need equal widths"
         )
+    columns, others = left.columns.get(name), right.columns.get(other)
+    if columns is None or others is None or columns.equals(others):
+        return
+    for place, (column, instead) in enumerate(zip(columns, others, strict=True)):
+        if column != instead and column in others:
+            raise ValueError(
+                f"column {place} is {column!r} in {name} but {instead!r} in {other}, which has {column!r}"
+                " elsewhere: measures that compare feature by feature need the columns in the same order"
+            )
 
 
 def directions(layers: Layers) -> Directed:
     """Rows divided by their norms; a row of zeros stays one."""
-    return Directed(layers.names, [unit(layers.raw(i)) for i in layers])
+    return Directed(layers, [unit(layers.raw(i)) for i in layers])
 
 
 def cosine(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
@@ -106,7 +117,7 @@ def max_sim_tp(left: TokenStates, right: TokenStates, x: Tensor, y: Tensor) -> T
     values = []
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
         (states, mask), (others, other_mask) = left.layer(a), right.layer(b)
-        _same_width(left.layers.names[a], states, right.layers.names[b], others)
+        _check_same_features(left.layers, a, right.layers, b)
         parts = zip(*(part.split(CHUNK) for part in (states, mask, others, other_mask)), strict=True)
         values.append(torch.cat([_best(*part) for part in parts]).mean())
     return torch.stack(values).clamp(-1, 1)
