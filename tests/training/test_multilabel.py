@@ -49,9 +49,23 @@ def test_figures_are_counted_label_by_label(monkeypatch):
             "test_accuracy": 9 / 12,
             "test_micro_f1": 2 * 5 / (2 * 5 + 2 + 1),
             "test_macro_f1": sum(f1) / 3,
-            "test_classes_predicted": 3,
+            "test_classes_predicted": 4,  # each row is another set of labels
         }
     )
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_one_label_for_some_samples_is_not_one_prediction_for_all(monkeypatch, sign):
+    def predicted(logits):
+        parts = [batch(slice(0, 2)) | {"pixel_values": rows} for rows in logits.split(2)]
+        monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter(parts))
+        found = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
+        return found["test_classes_predicted"]
+
+    logits = torch.full((4, 3), 2.0 * sign)
+    assert predicted(logits) == 1  # none of the labels, or all of them
+    logits[2, 1] *= -1
+    assert predicted(logits) == 2
 
 
 def test_logits_between_zero_and_one_are_not_taken_for_probabilities(monkeypatch):

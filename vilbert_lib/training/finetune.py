@@ -67,11 +67,12 @@ def evaluate(
     dict
         ``<prefix>_loss``, the mean over samples; ``<prefix>_accuracy``, ``<prefix>_macro_f1``; for a binary task
         ``<prefix>_auroc``, NaN where all samples have one label; with several labels ``<prefix>_micro_f1``; and
-        ``<prefix>_classes_predicted``, how many classes (labels) are predicted for any sample.
+        ``<prefix>_classes_predicted``, how many different classes (sets of labels) are predicted: one, if the
+        model predicts the same for every sample.
     """
     device, classes = next(model.parameters()).device, model.head.out_features
     measures = {name: measure.to(device) for name, measure in measures_of(kind, classes).items()}
-    predicted, present = torch.zeros(2, classes, dtype=torch.bool, device=device)
+    predicted, present = [], torch.zeros(classes, dtype=torch.bool, device=device)
     loss, count = torch.zeros((), dtype=torch.float64, device=device), 0
     model.eval()
     for batch in evaluation_batches(data, n, batch_size, device, among):
@@ -79,20 +80,22 @@ def evaluate(
         labels = batch["label"].long()
         if kind == "multilabel":
             loss += F.binary_cross_entropy_with_logits(logits, batch["label"], reduction="none").mean(1).sum()
-            predicted |= (logits > 0).any(0)
+            guess = (logits > 0).long()
         else:
             loss += F.cross_entropy(logits, labels, reduction="sum")
-            predicted[logits.argmax(1)], present[labels] = True, True
+            guess = logits.argmax(1)
+            present[labels] = True
+        predicted.append(guess.unique(dim=0))
         count += len(logits)
         for name, measure in measures.items():
-            guess = (logits > 0).long() if kind == "multilabel" else logits
             measure.update(logits.softmax(1)[:, 1] if name == "auroc" else guess, labels)
     if kind == "binary" and not present.all():
         del measures["auroc"]  # torchmetrics would give 0
     results = {f"{prefix}_{name}": float(measure.compute()) for name, measure in measures.items()}
     if kind == "binary":
         results.setdefault(f"{prefix}_auroc", math.nan)
-    return {f"{prefix}_loss": float(loss) / count, **results, f"{prefix}_classes_predicted": int(predicted.sum())}
+    results[f"{prefix}_classes_predicted"] = len(torch.cat(predicted).unique(dim=0))
+    return {f"{prefix}_loss": float(loss) / count, **results}
 
 
 def finetune(
