@@ -68,6 +68,14 @@ def test_what_differs_between_groups_has_a_row():
     assert "model.fusion" not in table.index
 
 
+def test_samples_that_were_skipped_are_counted():
+    counts = {"n_train": 1500, "n_val": 572, "n_test": 600}
+    table = studies.training_settings(
+        [run(summary=counts | {"skipped": 2}), run(1, summary=counts | {"skipped": 0})]
+    )
+    assert table.loc["broken samples, skipped"].tolist() == [2, ""]
+
+
 def test_all_validation_samples_and_a_pretraining_run():
     captions = {"n_train": 3200, "n_val": 800}
     start = run(task="captions", n_train=0, n_eval=0, summary=captions)

@@ -324,6 +324,7 @@ def test_a_page_stays_as_it_was_when_the_disk_is_full(tmp_path, monkeypatch):
         ("'/d/x.png', (/d) /d. file:///d/x", "'<r>/x.png', (<r>) <r>. file://<r>/x"),
         ("a\\n/d/x \x1b[34m/d\x1b[0m", "a\\n<r>/x \x1b[34m<r>\x1b[0m"),
         ("/data /a/d b//d http://d /d-1 /d.png", "/data /a/d b//d http://d /d-1 /d.png"),
+        ("<d>/d</d> <i>/d/d</i>", "<d><r></d> <i><r>/d</i>"),
         ('<img src="data:image/png;base64,AA/d/BB+/d="> /d', '<img src="data:image/png;base64,AA/d/BB+/d="> <r>'),
     ],
 )
@@ -374,7 +375,9 @@ def rendered(markdown):
     return create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML).render(markdown)
 
 
-@pytest.mark.parametrize("text", [HOSTILE, "# a", "- a", "1. a", "> a", ":::a", "(a)=", "+++", "% a", "```a"])
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "# a", "- a", "1. a", "> a", ":::a", "(a)=", "+++", "% a", "```a", "__a__"]
+)
 def test_names_of_tasks_and_labels_are_shown_character_by_character(text):
     spelled = html.escape(text)
     assert rendered(studies.findings(text, f"Of {text}, 2.").data).count(f"<li>{spelled}</li>") == 1
@@ -398,3 +401,14 @@ def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):
     title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
     assert title == "# 2026-01-01: Example"  # without the value: the theme repeats titles as HTML
     assert f">{html.escape(HOSTILE)}</code>" in rendered(rest) and "<img" not in rendered(rest)
+
+
+def test_an_empty_value_is_seen_in_a_page(notebook, tmp_path):
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell('profile = ""\ntasks = ""', metadata={"tags": ["injected-parameters"]})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
+    assert title == "# 2026-01-01: Example, profile none, tasks none"
+    assert '`profile` = `""`, `tasks` = `""`' in rest

@@ -50,7 +50,8 @@ def _hide_in_output(output: NotebookNode, hidden: dict[str, str]) -> None:
             data[kind] = hide(data[kind], {spell(path): spell(stand_in) for path, stand_in in hidden.items()})
 
 
-_NOT_TEXT = re.compile(r"(data:[\w/+.-]+;base64,[A-Za-z0-9+/=\n]+|\x1b\[[\d;]*m)")  # embedded files, colours
+# Embedded files, colours of a terminal, and end tags: </p> is no path.
+_NOT_TEXT = re.compile(r"(data:[\w/+.;=-]*;base64,[A-Za-z0-9+/=\n]+|\x1b\[[\d;]*m|</\w+>)")
 
 
 def hide(text: str, hidden: dict[str, str]) -> str:
@@ -69,7 +70,7 @@ def hide(text: str, hidden: dict[str, str]) -> str:
 
 _SPECIAL = re.compile(
     r"[\\`*$]"
-    r"|(?<!\w)_|_(?!\w)"  # within a word it is a character like others
+    r"|(?<![^\W_])_|_(?![^\W_])"  # within a word it is a character like others
     r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # HTML
     r"|\[(?=\^)|\](?=[(\[])"  # footnotes and links
     r"|\{(?=\{)"  # substitutions
@@ -84,8 +85,8 @@ def escape_markdown(text: str) -> str:
 
 
 def as_code(text: str) -> str:
-    """``text`` as a Markdown code span, on one line."""
-    text = " ".join(text.split())
+    """``text`` as a Markdown code span, on one line; a span cannot be empty, so no text is shown as ``""``."""
+    text = " ".join(text.split()) or '""'
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}"
@@ -177,7 +178,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
         listed = ", ".join(f"`{name}` = {as_code(value)}" for name, value in values.items())
         data, usual = data_of(notebook), declared(notebook)
         own = [
-            f", {name} {escape_markdown(value)}"
+            f", {name} {escape_markdown(value) or 'none'}"
             for name, value in values.items()
             if not isinstance(given[name], list) and name != "data_root" and given[name] != usual.get(name)
             if not set("<>&") & set(value)  # the book's theme repeats titles as HTML that is not escaped

@@ -177,12 +177,14 @@ def _settings(run: Run) -> dict[str, object]:
     weights = {"text": config.model.text_weights, "vision": config.model.vision_weights}
     weights = ", ".join(f"{stream}: {name}" for stream, name in weights.items() if name) or "random"
     parallel = f" x {train.accumulation} accumulated" if train.accumulation > 1 else ""
+    skipped = {"broken samples, skipped": summary["skipped"]} if summary.get("skipped") else {}
     return {
         "task": f"{config.task} {'+'.join(config.objectives)}".strip(),
         "training samples": summary["n_train"],
         "validation samples, every epoch": summary.get("n_val_used", min(train.n_eval or n_val, n_val)),
         "test samples": summary.get("n_test", "none"),
         "alignment samples": ", ".join(map(str, sorted(run.alignment.n_samples.unique()))),
+        **skipped,
         "epochs": train.epochs,
         "batch size": f"{train.batch_size}{parallel}",
         "learning rate": train.lr,
