@@ -1,6 +1,7 @@
 """``python -m vilbert_lib``: an error of data, machine or input is one line; one of the program is a traceback."""
 
 import errno
+import io
 import pickle
 import zipfile
 import zlib
@@ -45,6 +46,7 @@ def failing(monkeypatch, error):
         (MemoryError(), "not enough memory: use fewer samples, a smaller batch or fewer processes"),
         (MemoryError("80 GB are needed"), "80 GB are needed"),
         (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't allocate memory"),
         (zipfile.BadZipFile("a.npz: bad magic"), "a.npz: bad magic"),
         (zlib.error("Error -3"), "Error -3"),
         (EOFError(), "EOFError()"),
@@ -114,6 +116,21 @@ def test_a_setting_that_would_not_hold_is_refused(tiny_profile, tiny_root, model
         runs.configure(tiny_profile, tiny_root, "hateful_memes", "late_fusion", model=model)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--planned p.json --task easy_vqa", "--task has no effect beside --planned"),
+        ("--planned p.json --data-root d", "--data-root has no effect beside --planned"),
+        ("--planned p.json --run a/b", "--run has no effect beside --planned"),
+        ("--run a/b --train lr=1", "--train has no effect beside --run"),
+        ("--run a/b --start-from c/d", "--start-from has no effect beside --run"),
+    ],
+)
+def test_what_would_be_ignored_beside_a_whole_run_is_refused(monkeypatch, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        command(monkeypatch, "train", *arguments.split())
+
+
 def test_a_measure_given_twice_is_refused(monkeypatch, tmp_path):
     np.savez(tmp_path / "a.npz", a=np.eye(8), b=np.ones((8, 1)) * np.arange(8)[:, None])
     with pytest.raises(SystemExit, match="'cka' 2 times"):
@@ -129,6 +146,48 @@ def test_a_damaged_file_of_arrays_is_named(monkeypatch, tmp_path, share):
     path.write_bytes(content)
     with pytest.raises(SystemExit, match=r"align: .*a\.npz"):
         command(monkeypatch, "align", path, "--measures", "cka")
+
+
+def damaged(archive, how):
+    """``archive``, a file of arrays, in a state that zipfile reads as something it cannot give."""
+    content = bytearray(archive.read_bytes())
+    listed = content.find(b"PK\x01\x02")
+    if how == "encrypted":
+        content[6], content[listed + 8] = 1, 1
+    elif how == "method":
+        content[listed + 10] = 99
+    elif how == "no list":
+        content[listed] = 0
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("encrypted", "array 'a' cannot be read: .*encrypted"),
+        ("method", "array 'a' cannot be read: .*compression method"),
+        ("no list", "it cannot be read: Bad magic number"),
+    ],
+)
+def test_an_archive_of_arrays_that_cannot_be_read_is_named(monkeypatch, tmp_path, how, message):
+    np.savez(tmp_path / "a.npz", a=np.eye(8), b=np.eye(8))
+    damaged(tmp_path / "a.npz", how)
+    with pytest.raises(SystemExit, match=rf"align: .*a\.npz: {message}"):
+        command(monkeypatch, "align", tmp_path / "a.npz")
+
+
+def test_a_file_beside_the_arrays_and_an_array_larger_than_memory_are_named(monkeypatch, tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.eye(8), b=np.eye(8))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("notes.txt", "none")
+    with pytest.raises(SystemExit, match=r"a\.npz: 'notes\.txt' is no array"):
+        command(monkeypatch, "align", tmp_path / "a.npz")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**14,)})
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("a.npy", header.getvalue())
+    with pytest.raises(SystemExit, match=r"b\.npz: array 'a' cannot be read: Unable to allocate 728\. TiB"):
+        command(monkeypatch, "align", tmp_path / "b.npz")
 
 
 def test_a_figure_stays_as_it_was_when_the_disk_is_full(monkeypatch, tmp_path):

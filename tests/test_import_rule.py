@@ -8,12 +8,13 @@ import pytest
 from vilbert_lib.paths import REPOSITORY
 
 LIBRARY = REPOSITORY / "vilbert_lib"
-BASE = {"config", "paths", "weights"}
+BASE = {"config", "files", "paths", "weights"}
 LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
 MAY_IMPORT = {
     "config": set(),
+    "files": set(),
     "paths": set(),
-    "weights": {"paths"},
+    "weights": {"files", "paths"},
     "data": BASE,
     "model": BASE,
     "metrics": set(),
@@ -22,7 +23,7 @@ MAY_IMPORT = {
     "runs": LEARNING,
     "analysis": LEARNING | {"runs"},
     "figures": {"config", "metrics"},
-    "features": {"metrics", "figures"},
+    "features": {"files", "metrics", "figures"},
     "explain": LEARNING | {"runs", "analysis", "figures"},
     "pages": {"paths", "runs"},
     "studies": LEARNING | {"runs", "analysis", "figures", "pages"},

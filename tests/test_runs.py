@@ -121,13 +121,14 @@ def test_the_first_failure_is_reported_at_once_and_names_its_run(store, tiny_roo
 
 
 def test_a_process_that_waits_for_a_run_says_so_once(store, tiny_root, tiny_profile, capsys):
-    run = runs.Run(runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline"))
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    run = runs.Run(config)
     run.folder.mkdir(parents=True)
     held = os.open(run.lock, os.O_RDWR | os.O_CREAT)  # as another process holds it
     fcntl.flock(held, fcntl.LOCK_EX)
     threading.Timer(1.5, os.close, [held]).start()
-    with training._locked(run):
-        assert capsys.readouterr().err == f"run {run.config.id}: waiting for another process that trains it\n"
+    runs.train(config, tiny_root)
+    assert capsys.readouterr().err.count(f"training run {config.id}: waiting for another process\n") == 1
 
 
 def test_runs_whose_names_have_dots_have_locks_of_their_own(store, tiny_root, tiny_profile):
@@ -145,10 +146,9 @@ def test_settings_of_torch_are_after_a_training_what_they_were(store, tiny_root,
     assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
 
 
-def test_more_threads_than_any_machine_has_are_refused(store, tiny_root, tiny_profile):
-    with pytest.raises(ValueError, match="threads 9999"):
-        config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"threads": 9999})
-        runs.train(config, tiny_root)
+def test_more_threads_than_any_machine_has_are_refused(tiny_root, tiny_profile):
+    with pytest.raises(ValueError, match="threads 9999 must be at most 1024"):
+        runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"threads": 9999})
 
 
 # The data are those that the configuration names
@@ -202,6 +202,20 @@ def test_images_that_are_replaced_after_the_run_was_described_are_noticed(store,
         runs.train(config, real_root)
     assert not runs.Run(config).finished
     assert runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1}) != config
+
+
+def test_labels_that_are_replaced_in_a_list_of_the_same_size_and_time_are_noticed(store, real_root, tiny_profile):
+    for path in (real_root / "hateful_memes").glob("*.jsonl"):
+        os.utime(path, (1e9, 1e9))
+    time.sleep(2.1)  # until then lists are read at every call
+    config = runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1})
+    path = real_root / "hateful_memes" / "train.jsonl"
+    text, stat = path.read_text(), path.stat()
+    path.write_text(text.replace('"label": 1', '"label": 0'))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
+        runs.train(config, real_root)
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["replaced", "replaced and restored"])

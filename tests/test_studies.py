@@ -103,6 +103,7 @@ def test_what_the_command_line_cannot_type_is_understood(notebook):
         ({"threshold": "high"}, r"parameter threshold = 'high' is of type str: float is needed"),
         ({"strict": "maybe"}, r"parameter strict = 'maybe' is of type str: bool is needed"),
         ({"profile": None}, r"parameter profile = None is of type NoneType: str is needed"),
+        ({"seeds": "0, 1, 0"}, r"parameter seeds: 0 is named twice in \[0, 1, 0\]"),
     ],
 )
 def test_a_wrong_parameter_is_an_error_that_names_it(notebook, namespace, message):
@@ -164,6 +165,15 @@ def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
     assert done.returncode == 1
     assert "parameter seeds = 'small' is of type str: int is needed" in done.stderr
     assert not (paths.book() / "log").exists() and "_partial" in done.stderr
+
+
+def test_a_study_whose_kernel_ends_says_so_at_last(notebook):
+    broken = nbformat.read(notebook, as_version=4)
+    broken.cells.append(nbformat.v4.new_code_cell("import os; os._exit(9)"))
+    nbformat.write(broken, notebook)
+    done = papermill(notebook)
+    assert done.returncode == 1 and not list((paths.book() / "log").glob("*"))
+    assert "09_example.ipynb failed: its kernel ended, perhaps as memory ran out\n" in done.stderr
 
 
 def test_a_named_output_is_papermills_own_business(notebook, tmp_path):

@@ -35,11 +35,12 @@ def main() -> None:
     except _EXPECTED as error:
         sys.exit(f"{arguments.command}: {_in_one_line(error)}")
     except Exception as error:
-        if not isinstance(error, _expected_of_libraries()):
+        if not isinstance(error, _expected_of_libraries()) and _NO_MEMORY not in str(error):
             raise
         sys.exit(f"{arguments.command}: {_in_one_line(error)}")
 
 
+_NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's allocator on a CPU
 _OF_FILES = (EOFError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 _EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError, BrokenProcessPool, *_OF_FILES)
 

@@ -10,6 +10,7 @@ from vilbert_lib import figures, paths, runs
 from vilbert_lib.analysis.attribution import METHODS, Relevance, attribute
 from vilbert_lib.config import PROFILES, RunConfig, choose
 from vilbert_lib.data import formats, synthetic
+from vilbert_lib.files import check_writable
 from vilbert_lib.runs.inputs import check_data, data_in, pair, tokenizer_of
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -100,3 +101,4 @@ def writable(path: Path) -> None:
         raise ValueError(f"{path}: the name must end in {' or '.join(PICTURES)}")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: the folder {path.parent} does not exist")
+    check_writable(path.parent)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vilbert_lib import figures
+from vilbert_lib.files import check_writable
 from vilbert_lib.metrics import MEASURES, alignment_grid
 
 TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")  # endings that can be written
@@ -25,15 +26,19 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: there is no such file")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: not an .npz file; numpy.savez writes one")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {}
-        for name in archive.files:
-            try:
+    arrays, name = {}, ""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
                 arrays[name] = archive[name]
-            except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-                raise ValueError(f"{path}: array {name!r} cannot be read: {error}") from error
-            if name != IDS and arrays[name].dtype.kind not in "fiub":
-                raise ValueError(f"{path}: array {name!r} holds {arrays[name].dtype}: numbers are needed")
+    except Exception as error:  # of damaged archives zipfile and numpy raise errors of many types
+        kind = MemoryError if isinstance(error, MemoryError) else ValueError
+        raise kind(f"{path}: {f'array {name!r}' if name else 'it'} cannot be read: {error}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path}: {name!r} is no array")
+        if name != IDS and array.dtype.kind not in "fiub":
+            raise ValueError(f"{path}: array {name!r} holds {array.dtype}: numbers are needed")
     if not arrays.keys() - {IDS}:
         raise ValueError(f"{path}: holds no arrays of features")
     return arrays
@@ -76,6 +81,7 @@ def writable(path: Path, endings: tuple[str, ...]) -> None:
     if path.is_dir():
         raise ValueError(f"{path}: is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path.parent)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -6,7 +6,6 @@ import html
 import io
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -212,16 +211,3 @@ def write(path: Path, notebook: NotebookNode) -> bool:
     finally:
         unfinished.unlink(missing_ok=True)
     return True
-
-
-def check_writable(folder: Path) -> None:
-    """Raise an OSError that names ``folder`` where no page can be written into it, before one is made."""
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"nothing can be written into {folder}: {error.strerror}; VILBERT_BOOK names another folder for pages"
-        ) from error

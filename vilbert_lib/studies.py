@@ -33,6 +33,7 @@ from vilbert_lib import pages, paths
 from vilbert_lib.config import PROFILES, choose
 from vilbert_lib.config.fields import distinct
 from vilbert_lib.data import synthetic
+from vilbert_lib.files import check_writable
 from vilbert_lib.runs import Run, planning, shown
 
 # Parameters ------------------------------------------------------------------------------------
@@ -88,7 +89,9 @@ def _typed(name: str, value, kind: str):
             parts = [part.strip(" []'\"") for part in value.split(",")]
             value = [part if inner[1] == "str" else _literal(part) for part in parts if part]
         items = list(value) if isinstance(value, (list, tuple)) else [value]
-        return [_typed(name, item, inner[1]) for item in items]
+        items = [_typed(name, item, inner[1]) for item in items]
+        distinct(f"parameter {name}:", tuple(items))  # a run that counts twice would narrow every interval
+        return items
     if kind == "str" and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # -p turns digits into numbers
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
@@ -219,6 +222,11 @@ def sources() -> list[Path]:
     return sorted(paths.notebooks().glob("*.ipynb"))
 
 
+_OTHER_BOOK = "VILBERT_BOOK names another folder for pages"
+_DEAD_KERNEL = 138  # the status with which papermill ends then
+_KERNEL_ENDED = "its kernel ended, perhaps as memory ran out"
+
+
 def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
     """Run papermill with ``arguments`` and an output of its own, outside the book's pages.
 
@@ -234,6 +242,10 @@ def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
         return partial, shown.tell(noted)
     except PapermillExecutionError as error:
         sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
+    except SystemExit as end:
+        if end.code == _DEAD_KERNEL:
+            sys.exit(f"{source.name} failed: {_KERNEL_ENDED}\nWhat ran of it is in {partial}")
+        raise
     finally:
         del os.environ[shown.VARIABLE]
         noted.unlink(missing_ok=True)
@@ -265,7 +277,7 @@ def _given(name: str, profile: str) -> dict:
 def make_page(name: str, profile: str = "quick") -> Path:
     """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
     source, given = _source(name), _given(name, profile)
-    pages.check_writable(paths.book() / "results" / profile)
+    check_writable(paths.book() / "results" / profile, _OTHER_BOOK)
     partial, told = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
     page = paths.book() / "results" / profile / f"{name}.ipynb"
     pages.publish(partial, page, **({"scale": profile, "runs": told} if given else {}))
@@ -303,7 +315,7 @@ def _run_cells(notebook: NotebookNode, source: Path, *, allow_errors: bool = Fal
     except CellExecutionError as error:
         raise ValueError(f"{source.name} failed: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:
-        raise OSError(f"{source.name} failed: its kernel ended, perhaps as memory ran out") from error
+        raise OSError(f"{source.name} failed: {_KERNEL_ENDED}") from error
 
 
 def add_to_log(arguments: list[str], source: Path) -> Path:
@@ -362,7 +374,7 @@ def _papermill(arguments: list[str]) -> None:
         return
     if not is_file:
         sys.exit(f"notebook {source} does not exist")
-    pages.check_writable(paths.book() / "log")
+    check_writable(paths.book() / "log", _OTHER_BOOK)
     page = add_to_log(arguments, Path(source))
     print(f"wrote {page}")
 
@@ -382,7 +394,7 @@ def _names_given(options: dict) -> list:
 def refresh(names: list[str] | None = None) -> list[Path]:
     """Run the sources, or those of the studies ``names``, and store their outputs; returns those that changed."""
     changed = []
-    pages.check_writable(paths.notebooks())
+    check_writable(paths.notebooks())
     for source in dict.fromkeys(map(_source, names)) if names else sources():
         started = time.monotonic()
         notebook = nbformat.read(source, as_version=4)

@@ -14,6 +14,7 @@ from huggingface_hub import constants, get_session, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from vilbert_lib import paths
+from vilbert_lib.files import version
 
 LOCAL = "local/"
 NAMES = ("model.safetensors", "pytorch_model.bin")  # of weights, the safer first
@@ -116,9 +117,7 @@ def _checked(name: str) -> str:
 def _digest_of(weights: Path) -> str:
     """Eight hexadecimal digits for the file ``weights``, its configuration and its tokenizer."""
     files = [weights, *(path for name in BESIDE if (path := weights.parent / name).is_file())]
-    stats = [file.stat() for file in files]
-    versions = tuple((s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s in stats)
-    return _digest(tuple(files), versions)
+    return _digest(tuple(files), tuple(map(version, files)))
 
 
 @cache

@@ -273,6 +273,15 @@ def test_a_missing_image_is_named_or_skipped(tmp_path):
     assert (decoded_images(files, 8).pixels[2] == decode(files[2], 8)).all()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path), Path.mkdir])
+def test_what_is_no_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "a.png")
+    with pytest.raises(FileNotFoundError, match=r"a\.png is missing or no regular file"):
+        decoded_images([tmp_path / "a.png"], 8)
+    images = decoded_images([tmp_path / "a.png", noise(tmp_path / "b.png")], 8, on_error="skip")
+    assert list(images.broken) == [tmp_path / "a.png"]
+
+
 def test_only_two_ways_to_treat_errors_are_known(tmp_path):
     with pytest.raises(ValueError, match="unknown on_error 'ignore'; known: raise, skip"):
         decoded_images(some(tmp_path), 8, on_error="ignore")

@@ -32,6 +32,21 @@ def test_a_deleted_cache_comes_back_the_same(tiny_root, tmp_path, monkeypatch):
     assert vocabularies[0] == vocabularies[1]
 
 
+def test_lists_that_change_while_a_tokenizer_is_trained_leave_none(tiny_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("VILBERT_DATA", str(tmp_path / "data"))
+    root = shutil.copytree(tiny_root, tmp_path / "root")
+    before, path = formats.Task.read, root / "hateful_memes" / "train.jsonl"
+
+    def read_late(*arguments):
+        path.write_text(path.read_text().replace("fox", "elk"))
+        return before(*arguments)
+
+    monkeypatch.setattr(formats.Task, "read", read_late)
+    with pytest.raises(ValueError, match=r"root: lists changed while they were read"):
+        of_root(root)
+    assert not [path for path in (paths.cache() / "tokenizers").iterdir() if path.is_dir()]
+
+
 def test_the_vocabulary_is_no_larger_than_asked():
     assert len(train_wordpieces(TEXTS, 40)) <= 40
 

@@ -85,6 +85,11 @@ def test_a_file_that_is_missing_or_another_one_is_named(folder):
     with pytest.raises(ValueError, match=r"small\.norms-01234567\.parquet is damaged: it is missing; restore"):
         archive.tables("a/run")
     archive.write("other", {"b/run": {}}, {"alignment": {"b/run": measured(0.75)}})
+    own = (folder / "small.digests.json").read_bytes()
+    (folder / "small.digests.json").write_bytes((folder / "other.digests.json").read_bytes())
+    with pytest.raises(ValueError, match=r"small\.digests\.json is damaged: it lists the files of another name"):
+        archive.find("a/run")
+    (folder / "small.digests.json").write_bytes(own)
     (folder / "other.alignment.parquet").replace(folder / "small.alignment.parquet")
     with pytest.raises(ValueError, match=r"small\.alignment\.parquet is damaged: its SHA-256"):
         archive.table("a/run", "alignment")

@@ -8,7 +8,7 @@ import pytest
 from vilbert_lib import runs
 from vilbert_lib.analysis import of_models
 from vilbert_lib.data.synthetic import make_root
-from vilbert_lib.runs import archive, shown, training
+from vilbert_lib.runs import archive, inputs, shown, training
 
 
 @pytest.fixture
@@ -113,6 +113,29 @@ def test_a_table_of_other_samples_is_another_table(places, tiny_root, tiny_profi
     (unseen / "MANIFEST.json").unlink()  # known by the contents of its images from now on
     values(unseen)
     assert len(list(run.folder.glob("profiles_over_k-*"))) == 3
+
+
+@pytest.mark.parametrize("changed", ["images", "list"])
+def test_samples_of_another_root_that_change_while_they_are_read_are_noticed(
+    places, tiny_root, tiny_profile, tmp_path, monkeypatch, changed
+):
+    unseen = make_root(tmp_path / "unseen", n_train=32, seed=5)
+    (unseen / "MANIFEST.json").unlink()
+    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
+    [run] = runs.ensure([config], tiny_root)
+    made, path = inputs.PairDataset, unseen / "hateful_memes" / "test.jsonl"
+
+    def change_late(records, *arguments, **options):
+        if changed == "list":
+            path.write_text(path.read_text().replace('"label": 1', '"label": 0'))
+        else:
+            records[0].img.write_bytes(records[1].img.read_bytes())
+        return made(records, *arguments, **options)
+
+    monkeypatch.setattr(inputs, "PairDataset", change_late)
+    with pytest.raises(ValueError, match="changed while they were read"):
+        of_models.profiles_over_k(run, tiny_root, unseen, 12, ["mknn"], [2, 3])
+    assert not list(run.folder.glob("profiles_over_k-*"))
 
 
 def test_there_must_be_something_to_keep(places, tiny_profile):

@@ -120,5 +120,7 @@ def profiles_over_k(
 def _features(run: runs.Run, data_root: Path, unseen: Path, samples: str, n: int) -> dict[str, Tensor]:
     """The features of ``n`` test samples of the root ``unseen``, whose data are called ``samples``."""
     data = runs.dataset(run.config, data_root, "test", samples_of=unseen)
+    if runs.samples_in(run.config, unseen) != samples:
+        raise ValueError(f"{unseen}: samples changed while they were read; start again when nothing writes there")
     rows = representations.sample_rows(data, n)
     return representations.layer_features(run.model(data_root).vilbert, data, rows)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vilbert_lib.files import check_writable
 from vilbert_lib.paths import REPOSITORY
 
 
@@ -27,7 +28,8 @@ def simulate(arguments: argparse.Namespace) -> None:
     for name, least in (("draws", 1), ("seed", 0), ("jobs", 1)):
         if (value := getattr(arguments, name)) < least:
             raise ValueError(f"--{name} {value} must be at least {least}")
-    arguments.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    check_writable(arguments.out)
     rates = error_rates(arguments.draws, seed=arguments.seed, jobs=arguments.jobs)
     write(rates, arguments.out / "type_one_error.csv")
     write(side_by_side(rates), arguments.out / "type_one_error_wide.csv")

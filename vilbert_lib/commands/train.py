@@ -44,7 +44,23 @@ def add_to(commands) -> None:
         "--model", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="such as pooling=mean"
     )
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="between two checkpoints")
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=train, described={name: parser.get_default(name) for name in _DESCRIPTION})
+
+
+#: What describes a run field by field.
+_DESCRIPTION = ("task", "architecture", "objectives", "profile", "seed", "start_from", "train", "model")
+
+
+def _refuse_ignored(arguments: argparse.Namespace) -> None:
+    """Raise a ValueError where the run is named as a whole and something else that would describe it is given."""
+    if not (arguments.planned or arguments.run_id):
+        return
+    given = [name for name, default in arguments.described.items() if getattr(arguments, name) != default]
+    given += ["data_root"] if arguments.planned and arguments.data_root else []
+    given += ["run"] if arguments.planned and arguments.run_id else []
+    if given:
+        whole = "planned" if arguments.planned else "run"
+        raise ValueError(f"--{given[0].replace('_', '-')} has no effect beside --{whole}: leave it out")
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -53,6 +69,7 @@ def train(arguments: argparse.Namespace) -> None:
     from vilbert_lib.runs import planning
     from vilbert_lib.training import processes
 
+    _refuse_ignored(arguments)
     processes.start()
     if arguments.run_id:
         config = runs.open_run(arguments.run_id).config

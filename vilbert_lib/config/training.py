@@ -12,6 +12,8 @@ Balance = Literal["none", "weights", "sampling"]
 AlignmentTerm = Literal["unbiased_cka", "mknn"]
 Select = Literal["loss", "accuracy", "auroc", "macro_f1"]
 
+MOST_THREADS = 1024  # more than any machine's cores; torch ends the process where the system gives no more
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -71,6 +73,8 @@ class TrainConfig:
     def __post_init__(self):
         settle(self)
         at_least(self, 1, "epochs", "batch_size", "accumulation", "threads")
+        if self.threads > MOST_THREADS:
+            raise ValueError(f"threads {self.threads} must be at most {MOST_THREADS}")
         at_least(self, 0, "n_train", "n_eval", "weight_decay")
         at_least(self, 0, "mlm_weight", "ap_weight", "mim_weight", "contrastive_weight")
         positive(self, "lr", "clip_norm", "temperature")

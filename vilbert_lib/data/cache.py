@@ -20,13 +20,13 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from vilbert_lib import paths
 from vilbert_lib.config import Interpolation, OnError, choose
 from vilbert_lib.data.chunks import each_chunk
 from vilbert_lib.data.images import decode
 from vilbert_lib.data.sources import MISSING, source_table
+from vilbert_lib.files import locked
 
 VERSION = 2  # to be raised when :func:`decode` gives other pixels
 
@@ -73,7 +73,7 @@ def decoded_images(
     sources = source_table(files, store)
     missing = np.flatnonzero(sources.sha256 == MISSING)
     if len(missing) and on_error == "raise":
-        raise FileNotFoundError(f"{files[missing[0]]} is missing")
+        raise FileNotFoundError(f"{files[missing[0]]} is missing or no regular file")
     wanted = {
         "images": len(files),
         "size": size,
@@ -84,7 +84,7 @@ def decoded_images(
     folder = store / digest_of(wanted)[:16]
     manifest, _ = _read(folder, wanted)
     if manifest is None:
-        with FileLock(store / "build.lock"):  # one build at a time: it takes all cores
+        with locked(store / "build.lock", f"decoding {len(files)} images"):  # one at a time: it takes all cores
             manifest, damage = _read(folder, wanted)
             if manifest is None:
                 if damage:

@@ -12,15 +12,16 @@ import pandas as pd
 from filelock import FileLock
 
 from vilbert_lib.data.chunks import each_chunk
+from vilbert_lib.files import version
 
-MISSING = ""  # the checksum of a file that is not there
+MISSING = ""  # the checksum of what is not there, or no regular file
 STAT = ["bytes", "mtime_ns", "ctime_ns", "inode"]  # what tells a file from the one that was there before
 
 
 def source_table(files: Sequence[Path], store: Path) -> pd.DataFrame:
     """A row a file: ``file`` (absolute), ``bytes``, ``mtime_ns``, ``ctime_ns``, ``inode``, ``sha256`` (hex).
 
-    The checksum of a file that is not there is :data:`MISSING`. The table is kept in ``store``, and
+    The checksum of what is not there, or no regular file, is :data:`MISSING`. The table is kept in ``store``, and
     only files of which something but the name and the checksum has changed are read again.
     """
     names = [os.path.abspath(file) for file in files]
@@ -41,11 +42,10 @@ def source_table(files: Sequence[Path], store: Path) -> pd.DataFrame:
 
 
 def _stat(name: str) -> tuple[int, ...]:
-    try:
-        stat = os.stat(name)
-    except FileNotFoundError:
+    if not os.path.isfile(name):  # not there, or a pipe, which would be waited for without end
         return (-1,) * len(STAT)
-    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino % 2**63
+    size, mtime_ns, ctime_ns, inode = version(name)
+    return size, mtime_ns, ctime_ns, inode % 2**63
 
 
 def _sha256(_: int, names: Sequence[str]) -> list[str]:

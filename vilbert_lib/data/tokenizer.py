@@ -7,14 +7,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from tokenizers import Tokenizer as WordPieces
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from vilbert_lib import paths, weights
 from vilbert_lib.config import OnError
-from vilbert_lib.data.formats import TASKS, Reading, tasks_in
+from vilbert_lib.data.formats import TASKS, Reading, Task, tasks_in
+from vilbert_lib.files import locked
 
 DIGESTS = "digests.json"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -105,20 +105,20 @@ def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise"
         raise FileNotFoundError(
             f"data root {data_root} holds none of {', '.join(sorted(TASKS))}, and no folder with a task.json"
         )
-    prints = [task.fingerprint(data_root) for task in present]
-    if on_error == "skip":
-        readings = [task.read(data_root, on_error) for task in present]
-        # Which samples are left out is not in the annotations alone: an image may be missing.
-        prints += _texts(readings) if any(reading.problems for reading in readings) else []
+    prints = _prints(present, data_root, on_error)
     name = "wordpiece-" + hashlib.sha256(f"{prints} {vocab_size}".encode()).hexdigest()[:8]
     folder = paths.cache() / "tokenizers" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock"), f"training the tokenizer of {data_root}"):
         if damage := _damage(folder):
             if (folder / DIGESTS).exists():  # tokenizers of earlier versions have none
                 warnings.warn(f"{folder}: the tokenizer is trained again: {damage}", stacklevel=2)
             shutil.rmtree(folder, ignore_errors=True)
             texts = _texts([task.read(data_root, on_error) for task in present])
+            if _prints(present, data_root, on_error) != prints:
+                raise ValueError(
+                    f"{data_root}: lists changed while they were read; start again when nothing writes there"
+                )
             unfinished = folder.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             train_wordpieces(texts, vocab_size).save_pretrained(unfinished)
@@ -126,6 +126,16 @@ def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise"
             (unfinished / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
             unfinished.rename(folder)
     return Tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), name)
+
+
+def _prints(tasks: list[Task], data_root: Path, on_error: OnError) -> list[str]:
+    """What the training texts of ``tasks`` depend on."""
+    prints = [task.fingerprint(data_root) for task in tasks]
+    if on_error == "skip":
+        readings = [task.read(data_root, on_error) for task in tasks]
+        # Which samples are left out is not in the annotations alone: an image may be missing.
+        prints += _texts(readings) if any(reading.problems for reading in readings) else []
+    return prints
 
 
 def _digests(folder: Path) -> dict[str, str]:

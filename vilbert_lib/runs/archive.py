@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vilbert_lib import paths
+from vilbert_lib.files import version
 from vilbert_lib.training import checkpoint
 
 DIGITS = 4  # of an alignment, after the point: far below what seeds and samples change
@@ -115,8 +116,7 @@ def _version(path: Path) -> tuple[int, ...]:
     """What differs when the file does: a file is read once a process as long as it is the same."""
     if not path.is_file():
         raise _damaged(path, "it is missing")
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return version(path)
 
 
 def _damaged(path: Path, why) -> ValueError:
@@ -130,24 +130,26 @@ def _content(path: Path, sha256: str) -> bytes:
 
 
 @cache
-def _parsed_digests(path: Path, version: tuple[int, ...]) -> dict[str, str]:
+def _parsed_digests(path: Path, _: tuple[int, ...]) -> dict[str, str]:
     try:
         values = json.loads(path.read_bytes())
         if values["sha256"] != checkpoint.digest_of(values["files"]):
             raise ValueError("its own SHA-256 is another")
+        if path.name.replace(".digests.json", ".runs.jsonl") not in values["files"]:
+            raise ValueError("it lists the files of another name")
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, error) from error
     return values["files"]
 
 
 @cache
-def _parsed_entries(path: Path, sha256: str, version: tuple[int, ...]) -> dict[str, dict]:
+def _parsed_entries(path: Path, sha256: str, _: tuple[int, ...]) -> dict[str, dict]:
     rows = map(json.loads, _content(path, sha256).splitlines())
     return {row.pop("id"): row for row in rows}
 
 
 @cache
-def _parsed_tables(path: Path, sha256: str, version: tuple[int, ...]) -> dict[str, pd.DataFrame]:
+def _parsed_tables(path: Path, sha256: str, _: tuple[int, ...]) -> dict[str, pd.DataFrame]:
     packed = pd.read_parquet(io.BytesIO(_content(path, sha256)))
     numbers = packed.select_dtypes("float").columns
     packed[numbers] = packed[numbers].astype("float64")

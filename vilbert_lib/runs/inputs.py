@@ -44,9 +44,8 @@ def dataset(
             *arguments, objectives=config.objectives, patch_size=model.patch_size, seed=seed, **options
         )
     pairs.problems += reading.problems.get(split, [])
-    if samples_of is None:
-        pictures.check_decoded(task, data_root, split, pairs.images)
-        check_data(config, data_root)  # once more: the files may have changed while they were read
+    pictures.check_decoded(task, samples_of or data_root, split, pairs.images)
+    check_data(config, data_root)  # once more: the files may have changed while they were read
     return pairs
 
 

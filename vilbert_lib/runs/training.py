@@ -3,17 +3,16 @@
 import contextlib
 import functools
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
+from vilbert_lib.files import locked
 from vilbert_lib.runs import planning, shown
 from vilbert_lib.runs.inputs import check_data, dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
@@ -25,7 +24,6 @@ from vilbert_lib.training.pretrain import pretrain
 from vilbert_lib.training.workers import progress_bar, train_all
 
 FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
-MOST_THREADS = 1024
 
 
 def ensure(
@@ -82,11 +80,9 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
     holds the run of another configuration or a damaged file.
     """
     run = Run(config)
-    if config.train.threads > MOST_THREADS:
-        raise ValueError(f"run {config.id}: train.threads {config.train.threads} must be at most {MOST_THREADS}")
     processes.start()
     run.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(run) if processes.is_first() else contextlib.nullcontext():
+    with locked(run.lock, f"training run {config.id}") if processes.is_first() else contextlib.nullcontext():
         if processes.is_first():
             _claim(run)
             _tidy(run)
@@ -100,21 +96,6 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
             _finish(run, summary)
         processes.wait()
     return run
-
-
-@contextlib.contextmanager
-def _locked(run: Run) -> Iterator[None]:
-    """Hold the run's lock; a process that waits for another says so once."""
-    lock = FileLock(run.lock)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        print(f"run {run.config.id}: waiting for another process that trains it", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vilbert_lib.files import version
+
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
@@ -132,7 +134,7 @@ def value(row: dict, name: str, kind: type = object):
 
 
 def remember(read: Callable) -> Callable:
-    """Decorate ``read(*paths)``: its result is kept until the size or time of change of a path differs.
+    """Decorate ``read(*paths)``: its result is kept until the :func:`version` of a path differs.
 
     Paths that changed within the last two seconds are read again: the clocks of file systems are
     coarse.
@@ -141,9 +143,8 @@ def remember(read: Callable) -> Callable:
 
     @functools.wraps(read)
     def remembering(*paths: Path):
-        stats = [os.stat(path) for path in paths]
-        versions = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
-        settled = all(time.time_ns() - stat.st_mtime_ns > 2e9 for stat in stats)
+        versions = [version(path) for path in paths]
+        settled = all(time.time_ns() - max(mtime_ns, ctime_ns) > 2e9 for _, mtime_ns, ctime_ns, _ in versions)
         if settled and kept.get(paths, (None,))[0] == versions:
             return kept[paths][1]
         result = read(*paths)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from vilbert_lib import paths
 from vilbert_lib.data.formats.files import existing, image_names, read_json
 from vilbert_lib.data.formats.records import LeftOut, Record, Row, checked, missing_image
+from vilbert_lib.files import locked, version
 
 COLUMNS = ["key", "caption", "status", "error_message"]
 _AGAIN = "remove the files of this shard and call img2dataset again, which downloads what is missing"
@@ -74,12 +74,11 @@ def _images(table: Path) -> Path | None:
 
 
 def _unpacked(archive: Path) -> Path:
-    stat = existing(archive).stat()
-    key = hashlib.sha256(f"{archive.resolve()}/{stat.st_size}/{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{archive.resolve()}/{version(existing(archive))}".encode()).hexdigest()[:16]
     target = paths.cache() / "shards" / key
     unfinished = target.with_name(f"{key}.unfinished")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f"{key}.lock")):
+    with locked(target.with_name(f"{key}.lock"), f"unpacking {archive}"):
         if target.is_dir():
             return target
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import FileLock
-
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, choose
 from vilbert_lib.data.synthetic import captions, dishes, genres, memes, questions
 from vilbert_lib.data.synthetic.files import write_text
 from vilbert_lib.data.synthetic.knobs import Knobs
 from vilbert_lib.data.synthetic.world import Sizes
+from vilbert_lib.files import locked
 
 VERSION = 3
 GENERATOR = "vilbert_lib.data.synthetic"
@@ -78,7 +77,7 @@ def make_root(
     root, knobs = Path(root), knobs or Knobs()
     manifest = _manifest(n_train, n_test, seed, knobs, tasks)
     root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):
+    with locked(f"{root}.lock", f"drawing {root}"):
         if root.is_dir():
             if read_manifest(root) != manifest:
                 raise ValueError(
