@@ -124,3 +124,13 @@ def test_columns_in_another_order_are_not_compared_feature_by_feature(measure):
             MEASURES[measure](frames[0], moved)
     assert MEASURES[measure](frames[0], frames[1].set_axis(list("wxyz"), axis=1)) == value
     assert MEASURES["cka"](frames[0], frames[1][list("acbd")]) == pytest.approx(MEASURES["cka"](*frames))
+
+
+def test_blocks_of_a_series_belong_to_the_rows_of_the_layers():
+    frames = {"X": pd.DataFrame(X[:20], index=IDS[:20]), "Y": pd.DataFrame(Y[:20], index=IDS[:20])}
+    blocks = pd.Series(np.repeat(range(5), 4), index=IDS[:20])
+    options = {"null": "permutation", "permutations": 9}
+    with pytest.raises(ValueError, match="row 0 is 's0' in the layers but 's19' in blocks"):
+        alignment_grid(frames, ["cka"], blocks=blocks[::-1], **options)
+    found = alignment_grid(frames, ["cka"], blocks=blocks, **options)
+    pd.testing.assert_frame_equal(found, alignment_grid(frames, ["cka"], blocks=blocks.to_numpy(), **options))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vilbert_lib.metrics import calibration
-from vilbert_lib.metrics.layers import Layers, Settings
+from vilbert_lib.metrics.layers import Layers, Settings, check_order
 from vilbert_lib.metrics.registry import MEASURES, Measure
 
 STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond it layers go block by block
@@ -56,7 +56,8 @@ def alignment_grid(
     permutations, seed : int
         How many orders are drawn, and with which seed.
     blocks : array (n,), optional
-        Labels of samples that change places together in a permutation.
+        Labels of samples that change places together in a permutation. The index of a Series must be the
+        ids of the layers, if they have any.
     alpha : float
         Level of ``calibrated``.
     masks : mapping, optional
@@ -105,6 +106,8 @@ def alignment_grid(
     if blocks is not None and align:
         raise ValueError("blocks are labels of rows by position: put the rows in one order instead of align=True")
     layers = Layers(features, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
+    if isinstance(blocks, pd.Series) and layers.ids is not None:
+        check_order({"the layers": layers.ids, "blocks": blocks.index})
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
     if not pairs:
         raise ValueError("pairs is empty: nothing to measure")

@@ -166,7 +166,7 @@ def _index(name: str, ids) -> pd.Index:
     return pd.Index(ids)
 
 
-def _check_order(ids: Mapping[str, pd.Index]) -> None:
+def check_order(ids: Mapping[str, pd.Index]) -> None:
     """Raise a ValueError that names the first row whose ids differ between two layers."""
     for (name, index), (other, of_other) in pairwise(ids.items()):
         if index.equals(of_other):
@@ -258,8 +258,8 @@ class Layers:
                 name: torch.as_tensor(mask)[rows[self.names.index(name)]] if name in self.names else mask
                 for name, mask in (masks or {}).items()
             }
-        _check_order(known)
-        self._ids = next(iter(known.values()), None)
+        check_order(known)
+        self.ids = next(iter(known.values()), None)
         for (name, x), (other, y) in pairwise(zip(self.names, self._features, strict=True)):
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
@@ -345,7 +345,7 @@ class Layers:
             (row, of_sample), (column, of_feature) = largest
             shares[i] = of_sample, of_feature
             if of_sample > DOMINANT:
-                known = "" if self._ids is None else f" {self._ids[[row]].tolist()[0]!r} in row"
+                known = "" if self.ids is None else f" {self.ids[[row]].tolist()[0]!r} in row"
                 dominant.append(f"sample{known} {row} holds {of_sample:.1%} of the variance of {self.names[i]}")
             elif of_feature > DOMINANT and self.width(i) > 2:
                 dominant.append(f"feature {column} holds {of_feature:.1%} of the variance of {self.names[i]}")
