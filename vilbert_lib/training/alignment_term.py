@@ -86,8 +86,8 @@ def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Ten
     neighbourhood of sample i by a logistic function of (s_ij - e_i) / (sharpness * d_i), where s_i are the
     similarities of i to the others, d_i is their standard deviation, and e_i lies midway between the k-th and the
     next largest. Value and gradient therefore depend neither on a common shift nor on a common scale (the
-    gradient with respect to scaled features is divided by that scale). They do depend on a single sample whose norm
-    is a hundred times that of the others or more: it moves the mean, and the value rises towards 1.
+    gradient with respect to scaled features is divided by that scale). They do depend on a single sample whose
+    norm is a hundred times that of the others or more: it moves the mean, and the value rises towards 1.
 
     As ``sharpness`` goes to 0 the value approaches ``mknn`` of :mod:`vilbert_lib.metrics` **on centred features**,
     and fewer pairs have a gradient. ``mknn`` itself does not centre: with a large common mean its cosines are all
