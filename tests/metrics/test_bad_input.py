@@ -88,6 +88,8 @@ def test_masked_entries_are_not_read_as_numbers():
     masked = np.ma.masked_array(GOOD, mask)
     with refused("Y has a masked entry at row 3, column 1: leave such rows out"):
         MEASURES["cka"](GOOD, masked)
+    with refused("Y has a masked entry at row 3, column 1: leave such rows out"):
+        MEASURES["cka"](GOOD, list(masked))
     with refused("1 has a masked entry at row 3, column 1"):
         alignment_grid(np.ma.stack([plain, masked], 1), ["cka"])
 

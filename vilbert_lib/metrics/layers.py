@@ -107,6 +107,8 @@ def named_layers(features) -> dict[str, object]:
 
 def checked(name: str, features) -> Tensor:
     """``features`` (n, d), or (n, tokens, d), as a float tensor; a ValueError names what cannot be measured."""
+    if isinstance(features, list) and any(map(np.ma.is_masked, features)):
+        features = np.ma.stack(features)  # numpy.asarray would drop the masks of the rows
     if isinstance(features, np.ma.MaskedArray) and np.ma.is_masked(features):
         where = _in_words(np.argwhere(np.ma.getmaskarray(features))[0].tolist())
         raise ValueError(f"{name} has a masked entry at {where}: leave such rows out of all layers")
