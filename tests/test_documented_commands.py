@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,6 +175,17 @@ def check_pytest(words, text):
     assert words == ["--nbval"]
 
 
+def check_uvx(words, text):
+    given = dict(word.removeprefix("--").split("=", 1) for word in words[1:])
+    assert words[0] == "img2dataset" and given["output_format"] in ("webdataset", "files")
+    assert (given["url_col"], given["caption_col"]) == ("url", "caption")
+    assert Path(given["output_folder"]).parent.name in formats.TASKS
+
+
+def check_shell(words, text):
+    """A line of a loop, or a program that every system has."""
+
+
 CHECKS = {
     "papermill": check_papermill,
     "make": check_make,
@@ -183,6 +195,8 @@ CHECKS = {
     "conda": check_conda,
     "jupyter-book": check_jupyter_book,
     "pytest": check_pytest,
+    "uvx": check_uvx,
+    **dict.fromkeys(("for", "done", "sed"), check_shell),
 }
 
 

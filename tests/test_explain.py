@@ -139,6 +139,9 @@ def test_a_run_whose_results_alone_are_kept_is_trained_on_request(
     call(monkeypatch, ["train", "--run", config.id])
     assert capsys.readouterr().out == f"{runs.Run(config).folder}\n" and runs.Run(config).trained
     shutil.rmtree(runs.Run(config).folder)
+    with pytest.raises(SystemExit, match="unknown method 'x'"):
+        call(monkeypatch, [*command, "--train-first", "--method", "x"])
+    assert not runs.Run(config).trained
     call(monkeypatch, [*command, "--train-first"])
     assert (tmp_path / "why.png").stat().st_size > 1000 and runs.Run(config).trained
 

@@ -39,12 +39,8 @@ def explain(
     ``method`` is one of ``METHODS``; ``target`` names the class to explain, by default the likeliest. A
     ValueError for one that does not exist, a text without words, an image that is broken.
     """
-    choose("method", method, METHODS)
+    check_question(run.config, data_root, image, text, method, target)
     names = labels(run.config, data_root)
-    if target:
-        choose("label", target, names)
-    if not text.strip():
-        raise ValueError("the text is empty")
     several = formats.task(run.config.task, data_root).kind == "multilabel"
     batch, pixels = pair(run.config, data_root, image, text)
     model = run.model(data_root)
@@ -56,6 +52,19 @@ def explain(
     found = attribute(model, batch, words.mask_id, chosen, (method,), several=several)[method]
     tokens = words.tokens(batch["input_ids"][0])
     return Answer(names[chosen], dict(zip(names, shares, strict=True)), pixels, tokens, found)
+
+
+def check_question(
+    config: RunConfig, data_root: Path, image: Path, text: str, method: str = "chefer", target: str = ""
+) -> None:
+    """Raise an error for what :func:`explain` cannot be asked, which needs no trained run to be found."""
+    choose("method", method, METHODS)
+    if target:
+        choose("label", target, labels(config, data_root))
+    if not text.strip():
+        raise ValueError("the text is empty")
+    if not image.is_file():
+        raise FileNotFoundError(f"image {image} does not exist")
 
 
 def labels(config: RunConfig, data_root: Path) -> tuple[str, ...]:

@@ -41,10 +41,10 @@ def explain_pair(arguments: argparse.Namespace) -> None:
             f" it here, which took {run.summary['seconds'] / 60:.0f} minutes on {run.env['device']}"
         )
     root = explain.root_of(run.config, arguments.data_root)
+    asked = {"method": arguments.method, "target": arguments.target}
+    explain.check_question(run.config, root, arguments.img, arguments.text, **asked)  # before it is trained
     [run] = runs.ensure([run.config], root, weights=True)
-    answer = explain.explain(
-        run, root, arguments.img, arguments.text, method=arguments.method, target=arguments.target
-    )
+    answer = explain.explain(run, root, arguments.img, arguments.text, **asked)
     for name, share in sorted(answer.shares.items(), key=lambda item: -item[1])[:5]:
         print(f"{share:6.1%}  {name}")
     picture = explain.picture(answer, run, arguments.method)

@@ -80,8 +80,6 @@ def _samples(task: formats.Task, data_root: Path) -> str:
 
 def pair(config: RunConfig, data_root: Path, image: Path, text: str) -> tuple[Batch, np.ndarray]:
     """One image and one text as a batch of the run's model, and the image's pixels (size, size, 3) uint8."""
-    if not image.is_file():
-        raise FileNotFoundError(f"image {image} does not exist")
     check_data(config, data_root)
     model = config.model
     ids, lengths = tokenizer_of(model.text_weights, data_root, config.on_error).encode([text], model.max_tokens)

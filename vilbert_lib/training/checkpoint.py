@@ -84,8 +84,9 @@ def write_json(path: Path, values) -> None:
 
 def read_json(path: Path, sha256: str = ""):
     """Read a file of :func:`write_json`, after a check of its digest where one is given."""
+    content = _content(path, sha256)
     try:
-        return json.loads(_content(path, sha256))
+        return json.loads(content)
     except ValueError as error:
         raise damaged(path, error) from error
 
