@@ -94,8 +94,8 @@ def test_one_seed_has_a_difference_and_no_interval(results):
         and row.note == "no interval: one seed"
     )
     said = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
-    assert said[0].startswith("memes, a: sum against hadamard is not shown to change accuracy: +0.")
-    assert said[0].endswith("(no interval).") and np.isnan(contrasts.reach(table))
+    assert said[0].startswith("memes, a: sum against hadamard, accuracy: +0.")
+    assert said[0].endswith(", no interval: one seed.") and np.isnan(contrasts.reach(table))
     assert "no measure has an interval" in contrasts.of_measures(table.assign(measure="cka"))
 
 

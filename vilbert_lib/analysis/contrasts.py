@@ -59,8 +59,10 @@ def sentences(table: pd.DataFrame, of: str, against: str, what: str) -> list[str
     found = []
     for task, of_task in table[table[of] != against].groupby("task", sort=False):
         for _, row in _shown(of_task).iterrows():
-            if pd.isna(row.difference):
-                found.append(f"{task}, {row.architecture}: {row[of]} against {against}, {what}: {row.note}.")
+            if pd.isna(row.low):
+                shown = "" if pd.isna(row.difference) else f" {row.difference:+.3f},"
+                reason = row.note or "no interval"
+                found.append(f"{task}, {row.architecture}: {row[of]} against {against}, {what}:{shown} {reason}.")
                 continue
             verdict = "raises" if row.low > 0 else "lowers" if row.high < 0 else "is not shown to change"
             found.append(
