@@ -258,9 +258,11 @@ def _source(name: str) -> Path:
 
 def parameters_of(name: str, profile: str) -> dict:
     """What the study ``name`` is given at a profile, by ``notebooks/<profile>.yaml`` if there is one."""
-    choose("profile", profile, PROFILES)
-    path = paths.notebooks() / f"{profile}.yaml"
-    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path, given = paths.notebooks() / f"{profile}.yaml", {}
+    if path.is_file():
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    else:
+        choose("profile", profile, PROFILES)
     if unknown := sorted(set(given) - {source.stem for source in sources()}):
         raise ValueError(f"{path} names studies that do not exist: {', '.join(unknown)}")
     return given.get(name) or {}
