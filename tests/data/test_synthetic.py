@@ -183,6 +183,12 @@ def test_a_manifest_of_another_program_makes_no_data_synthetic(tmp_path, content
     assert synthetic.drawn_with(tmp_path, "mine") is None
 
 
+def test_a_manifest_that_lacks_a_field_is_named(tmp_path):
+    (tmp_path / "MANIFEST.json").write_text('{"generator": "vilbert_lib.data.synthetic", "seed": 0}')
+    with pytest.raises(ValueError, match=r"MANIFEST.json: version, n_train, n_test, knobs, sizes are missing"):
+        synthetic.read_manifest(tmp_path)
+
+
 def test_every_part_of_the_information_adds_up_to_the_entropy_of_the_label(tiny_root):
     bits = {
         name: sum(parts.values()) for name, parts in synthetic.read_manifest(tiny_root)["decomposition"].items()

@@ -34,4 +34,4 @@ def tell(noted: Path) -> str:
     hours = sum(row["seconds"] for row in rows.values()) / 3600
     time = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
     devices = ", ".join(sorted({row["device"] for row in rows.values()}))
-    return f"The {len(rows)} runs behind it took at least {time}, added up, on {devices}."
+    return f"The {len(rows)} run{'s' * (len(rows) > 1)} behind it took at least {time}, added up, on {devices}."

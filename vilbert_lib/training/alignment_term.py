@@ -2,8 +2,8 @@
 
 X (n, d) and Y (n, e) hold the same n samples in their rows. Both measures are at most 1. They ignore a shift that
 is common to all samples and a common scale, and are computed in float32 at least, under autocast as well. If X and
-Y are unrelated, unbiased CKA is near 0, and soft mutual kNN exceeds k / (n - 1), by a tenth to a third at the
-default sharpness. Fewer than four samples, or features that are the same for all samples, raise a ValueError.
+Y are unrelated, unbiased CKA is near 0, and soft mutual kNN exceeds k / (n - 1) by about a third at the default
+sharpness. Fewer than four samples, or features that are the same for all samples, raise a ValueError.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from vilbert_lib.model.streams import Output
 from vilbert_lib.representations import paired_layers
 from vilbert_lib.training import processes
 
-SHARPNESS = 0.1  # width of a neighbourhood's edge, in standard deviations of a sample's similarities
-SMALLEST_SPREAD = 1e-6  # standard deviation of similarities below which they are rounding
+SHARPNESS = 0.25  # width of a neighbourhood's edge, in units of the local gap
+SMALLEST_GAP = 1e-6  # local gap of similarities below which they are rounding
 SMALLEST_NORM = 1e-3  # share of the mean norm below which a sample has no direction from the centre
 CONSTANT = 1e-9  # share of its size by which a layer must differ between samples
 VANISHING = 1e-10  # share of the squared size of the differences below which unbiased HSIC is rounding
@@ -83,11 +83,11 @@ def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Ten
     """Mutual k nearest neighbours (Huh et al. 2024) with neighbourhoods whose edge is soft.
 
     Neighbours are found by cosine similarity after the mean of the batch is subtracted. Sample j belongs to the
-    neighbourhood of sample i by a logistic function of (s_ij - e_i) / (sharpness * d_i), where s_i are the
-    similarities of i to the others, d_i is their standard deviation, and e_i lies midway between the k-th and the
-    next largest. Value and gradient therefore depend neither on a common shift nor on a common scale (the
-    gradient with respect to scaled features is divided by that scale). They do depend on a single sample whose
-    norm is a hundred times that of the others or more: it moves the mean, and the value rises towards 1.
+    neighbourhood of sample i by a logistic function of (s_ij - e_i) / (sharpness * g_i), where s_i are the
+    similarities of i to the others, e_i lies midway between the k-th and the next largest, and the local gap g_i is
+    the root mean square distance of the 2k largest from e_i. Value and gradient therefore depend neither on a
+    common shift nor on a common scale (the gradient with respect to scaled features is divided by that scale), and
+    little on a single sample that moves the mean.
 
     As ``sharpness`` goes to 0 the value approaches ``mknn`` of :mod:`vilbert_lib.metrics` **on centred features**,
     and fewer pairs have a gradient. ``mknn`` itself does not centre: with a large common mean its cosines are all
@@ -97,7 +97,7 @@ def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Ten
     ----------
     x, y : (n, d) and (n, e), the same samples
     k : number of neighbours, 0 < k < n - 1
-    sharpness : width of the edge, in standard deviations of a sample's similarities
+    sharpness : width of the edge, in local gaps
 
     Returns
     -------
@@ -124,11 +124,10 @@ def _neighbourhoods(x: Tensor, k: int, sharpness: float, name: str) -> Tensor:
     directions = x / torch.maximum(norms, SMALLEST_NORM * norms.detach().mean())
     cosines = directions @ directions.T
     own = torch.eye(n, dtype=torch.bool, device=x.device)
-    nearest = cosines.masked_fill(own, -torch.inf).topk(k + 1, dim=1).values
-    edge = (nearest[:, k - 1] + nearest[:, k]) / 2
-    others = cosines[~own].view(n, n - 1)
-    spread = (others.var(1) + SMALLEST_SPREAD**2).sqrt()
-    return torch.sigmoid((cosines - edge[:, None]) / (sharpness * spread[:, None])).masked_fill(own, 0)
+    nearest = cosines.masked_fill(own, -torch.inf).topk(max(k + 1, min(2 * k, n - 1)), dim=1).values
+    edge = (nearest[:, k - 1 : k] + nearest[:, k : k + 1]) / 2
+    gap = ((nearest - edge).square().mean(1, keepdim=True) + SMALLEST_GAP**2).sqrt()
+    return torch.sigmoid((cosines - edge) / (sharpness * gap)).masked_fill(own, 0)
 
 
 def _checked(x: Tensor, name: str) -> Tensor:

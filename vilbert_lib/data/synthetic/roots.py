@@ -101,11 +101,20 @@ def read_manifest(root: Path) -> dict | None:
     path = Path(root) / "MANIFEST.json"
     if not path.is_file() or GENERATOR.encode() not in (content := path.read_bytes()):
         return None
+    again = "remove the root and make it anew"
     try:
         manifest = json.loads(content)
     except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON: {error}; remove the root and make it anew") from error
-    return manifest if isinstance(manifest, dict) and manifest.get("generator") == GENERATOR else None
+        raise ValueError(f"{path}: not readable as JSON: {error}; {again}") from error
+    if not isinstance(manifest, dict) or manifest.get("generator") != GENERATOR:
+        return None
+    if missing := [name for name in FIELDS if name not in manifest]:
+        raise ValueError(f"{path}: {', '.join(missing)} are missing; {again}")
+    return manifest
+
+
+#: Fields of a manifest without which a root cannot be identified.
+FIELDS = ("generator", "version", "seed", "n_train", "n_test", "knobs", "sizes")
 
 
 def drawn_with(root: Path, task: str) -> dict | None:
@@ -113,7 +122,7 @@ def drawn_with(root: Path, task: str) -> dict | None:
     manifest = read_manifest(root)
     if manifest is None or task not in manifest["sizes"]:
         return None
-    return {name: manifest[name] for name in ("generator", "version", "seed", "n_train", "n_test", "knobs")}
+    return {name: manifest[name] for name in FIELDS if name != "sizes"}
 
 
 def ensure_root(
