@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vilbert_lib.analysis import thesis_log
 from vilbert_lib.config import ARCHITECTURES as BLOCKS
 from vilbert_lib.config import ModelConfig, profile
 from vilbert_lib.data.masking import IGNORED
@@ -25,6 +24,7 @@ from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import losses
 
 RESULTS = Path(__file__).parent / "results"
+THESIS_LOG = Path(__file__).parent.parent / "data" / "thesis_log"
 BASE = profile("base")
 #: The configurations of the thesis' last list.
 ARCHITECTURES = (
@@ -167,7 +167,7 @@ def rates() -> dict[str, float]:
     measured = pd.read_csv(RESULTS / "training.csv").query("size == 'base' and way == 'ours'").iloc[0]
     found = {f"{measured.device}, measured": measured.samples_s * measured.gflop_sample * 1e9}
     # 850 steps of 8 samples, by a model of the earlier design; the log does not name the GPU.
-    epochs = thesis_log.read("training_times").query("note == '850 steps'").seconds
+    epochs = pd.read_csv(THESIS_LOG / "training_times.csv").query("note == '850 steps'").seconds
     found["a GPU of the thesis, from its log"] = 850 * 8 / epochs.median() * counted(3, LABELS)[0]
     for gpu, peak in PEAKS.items():
         found |= {f"{gpu} at {share:.0%} of its peak": share * peak for share in SHARES}

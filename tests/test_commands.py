@@ -14,11 +14,11 @@ import sqlalchemy
 import torch
 from safetensors import SafetensorError
 
-from vilbert_lib import runs, studies
+from vilbert_lib import notebooks, runs
 from vilbert_lib.__main__ import main
-from vilbert_lib.analysis.statistics import simulate
 from vilbert_lib.commands.train import settings
 from vilbert_lib.config import TrainConfig
+from vilbert_lib.stats import simulate
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device", "/x/a.png")
 OF_DATABASE = sqlalchemy.exc.OperationalError("INSERT INTO trials", {}, Exception("database is locked"))
@@ -33,7 +33,7 @@ def failing(monkeypatch, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(studies, "refresh", fail)
+    monkeypatch.setattr(notebooks, "refresh", fail)
     command(monkeypatch, "refresh")
 
 

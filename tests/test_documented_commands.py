@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from papermill.cli import papermill as papermill_command
 
-from vilbert_lib import studies
+from vilbert_lib import notebooks
 from vilbert_lib.__main__ import main, parser
 from vilbert_lib.commands.train import settings
 from vilbert_lib.config import PROFILES, ModelConfig, TrainConfig, placement
@@ -29,7 +29,7 @@ DOCUMENTS = {
         for cell in json.loads(source.read_text(encoding="utf-8"))["cells"]
         if cell["cell_type"] == "markdown"
     )
-    for source in studies.sources()
+    for source in notebooks.sources()
 }
 PROGRAMS = "papermill|python|make|pytest|jupyter-book|snakemake|accelerate|pip|conda"
 ANY = "PLACEHOLDER"  # stands for <folder>, <name> and $(...)
@@ -57,16 +57,16 @@ def known(name, names, text):
 
 
 def check_study(name):
-    assert ANY in name or name in {source.stem for source in studies.sources()}, name
+    assert ANY in name or name in {source.stem for source in notebooks.sources()}, name
 
 
 def check_parameters(source, arguments, text):
     """The names and values that papermill's ``arguments`` give to the study ``source``."""
     given = papermill_command.make_context("papermill", ["a.ipynb", "b.ipynb", *arguments]).params
-    studies.check_names(source, studies._names_given(given))
-    declared = studies.inspect_notebook(str(source))
+    notebooks.check_names(source, notebooks._names_given(given))
+    declared = notebooks.inspect_notebook(str(source))
     for name, value in given["parameters"]:
-        values = studies._typed(
+        values = notebooks._typed(
             name, int(value) if value.isdigit() else value, declared[name]["inferred_type_name"]
         )
         for one in values if isinstance(values, list) else [values]:

@@ -15,7 +15,7 @@ from timm.models import save_for_hf
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from vilbert_lib import __main__, explain, runs
-from vilbert_lib.analysis.attribution import METHODS
+from vilbert_lib.attribution import METHODS
 from vilbert_lib.commands.explain import explain_pair
 from vilbert_lib.config import PROFILES
 from vilbert_lib.data import synthetic

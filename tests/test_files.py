@@ -12,8 +12,8 @@ from PIL import Image
 
 from vilbert_lib import explain, features, files, paths
 from vilbert_lib.__main__ import main
-from vilbert_lib.analysis.statistics import simulate
 from vilbert_lib.data.cache import decoded_images
+from vilbert_lib.stats import simulate
 
 
 def test_a_process_that_waits_for_decoded_images_says_so_once(tmp_path, capsys):

@@ -21,13 +21,15 @@ MAY_IMPORT = {
     "representations": BASE | {"data", "model", "metrics"},
     "training": LEARNING,
     "runs": LEARNING,
-    "analysis": LEARNING | {"runs"},
+    "stats": {"config", "metrics"},
+    "attribution": LEARNING | {"runs", "stats"},
+    "search": LEARNING | {"runs", "stats"},
     "figures": {"config", "metrics"},
     "features": {"files", "metrics", "figures"},
-    "explain": LEARNING | {"runs", "analysis", "figures"},
+    "explain": LEARNING | {"runs", "attribution", "figures"},
     "pages": {"paths", "runs"},
-    "studies": LEARNING | {"runs", "analysis", "figures", "pages"},
-    "commands": LEARNING | {"runs", "analysis", "features", "explain", "studies"},
+    "notebooks": LEARNING | {"runs", "pages"},
+    "commands": LEARNING | {"runs", "stats", "search", "features", "explain", "notebooks"},
     "__main__": {"commands"},
     "__init__": set(),
 }
@@ -55,6 +57,15 @@ def imported_parts(source: str) -> set[str]:
 def test_module_imports_only_what_lies_upstream(path):
     part = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
     assert imported_parts(path.read_text()) - {part} <= MAY_IMPORT[part]
+
+
+def test_the_library_does_not_import_the_studies():
+    """The wheel holds the library alone."""
+    for path in MODULES:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not {name for name in names if name.split(".")[0] == "studies"}, path
 
 
 def test_no_modules_import_one_another_in_circles():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vilbert_lib import pages, studies
+from vilbert_lib import notebooks, pages
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def executed(tmp_path, monkeypatch):
         partial.write_text(arguments[0])
         return partial, ""
 
-    monkeypatch.setattr(studies, "_execute", execute)
+    monkeypatch.setattr(notebooks, "_execute", execute)
     return tmp_path
 
 
@@ -32,7 +32,7 @@ def test_pages_that_are_written_at_the_same_time_have_names_of_their_own(execute
     monkeypatch.setattr(pages, "publish", publish)
     source, found = Path("09_example.ipynb"), []
     threads = [
-        threading.Thread(target=lambda name=name: found.append(studies.add_to_log([name], source)))
+        threading.Thread(target=lambda name=name: found.append(notebooks.add_to_log([name], source)))
         for name in ("first", "second")
     ]
     for thread in threads:
@@ -48,6 +48,6 @@ def test_a_page_that_cannot_be_published_leaves_no_empty_one(executed, monkeypat
 
     monkeypatch.setattr(pages, "publish", publish)
     with pytest.raises(OSError, match="no room"):
-        studies.add_to_log(["first"], Path("09_example.ipynb"))
+        notebooks.add_to_log(["first"], Path("09_example.ipynb"))
     assert list((executed / "book" / "log").iterdir()) == []
     assert (executed / "partial-first.ipynb").is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vilbert_lib import pages, studies
+from vilbert_lib import notebooks, pages
 from vilbert_lib.paths import REPOSITORY
 
 RESULTS = sorted((REPOSITORY / "book" / "results").glob("*/*.ipynb"))
@@ -27,7 +27,7 @@ def outputs(page):
 
 def test_every_study_has_a_page():
     quick = {page.stem for page in RESULTS if page.parent.name == "quick"}
-    assert quick == {source.stem for source in studies.sources()}
+    assert quick == {source.stem for source in notebooks.sources()}
     small = {page.stem for page in RESULTS if page.parent.name == "small"}
     assert small == quick - {"05_thesis_log"}  # which trains nothing and is the same at every scale
 
@@ -35,7 +35,7 @@ def test_every_study_has_a_page():
 @pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
 def test_a_page_was_made_by_the_code_that_its_source_holds_now(page):
     source = REPOSITORY / "notebooks" / page.name
-    assert studies.same_code(source, page), f"run: python -m vilbert_lib page {page.stem}"
+    assert notebooks.same_code(source, page), f"run: python -m vilbert_lib page {page.stem}"
 
 
 OTHERS = [page for page in RESULTS if page.parent.name != "quick"]
@@ -45,7 +45,7 @@ OTHERS = [page for page in RESULTS if page.parent.name != "quick"]
 def test_a_page_of_another_profile_was_given_what_that_profile_gives_now(page):
     profile = page.parent.name
     given = pages.injected(nbformat.read(page, as_version=4))
-    assert given == {"profile": profile} | studies.parameters_of(page.stem, profile)
+    assert given == {"profile": profile} | notebooks.parameters_of(page.stem, profile)
 
 
 @pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))
@@ -70,7 +70,7 @@ def test_an_entry_of_the_log_is_dated_and_says_what_was_run(page):
     assert "Run of" in "".join(first["source"]) and "minutes on" in "".join(first["source"])
 
 
-@pytest.mark.parametrize("source", studies.sources(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", notebooks.sources(), ids=lambda path: path.stem)
 def test_a_source_is_compared_in_more_than_one_cell(source):
     cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
     compared = [

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from vilbert_lib import studies
+from vilbert_lib import notebooks
 from vilbert_lib.config import ModelConfig, RunConfig, TrainConfig
 
 
@@ -24,13 +24,13 @@ def run(seed=0, architecture="baseline", task="memes", start_from="", model=None
 
 
 def test_a_caption_gives_the_samples_that_were_used(tmp_path):
-    caption = studies.provenance(tmp_path, "base", [run(0), run(1)])
+    caption = notebooks.provenance(tmp_path, "base", [run(0), run(1)])
     assert caption.endswith("profile base, n = 1500 for training, 600 evaluated, 256 for alignment, seeds 0, 1")
 
 
 def test_runs_that_were_trained_alike_share_a_column():
     several = [run(seed, name) for name in ("baseline", "early_fusion") for seed in (1, 0)]
-    table = studies.training_settings([*several, several[0]])
+    table = notebooks.training_settings([*several, several[0]])
     assert table.columns.tolist() == [1]
     assert table[1].to_dict() == {
         "task": "memes",
@@ -53,7 +53,7 @@ def test_runs_that_were_trained_alike_share_a_column():
 def test_what_differs_between_groups_has_a_row():
     weights = {"text_weights": "bert-base-uncased", "vision_weights": "vit_base"}
     loss = {"n_train": 1500, "n_val": 572, "n_val_used": 190, "n_test": 600, "select": "loss"}
-    table = studies.training_settings(
+    table = notebooks.training_settings(
         [run(model=weights, accumulation=4), run(contrastive_weight=0.2, summary=loss, select="loss"), run(1)]
     )
     assert table.loc["starting weights"].tolist() == [
@@ -70,7 +70,7 @@ def test_what_differs_between_groups_has_a_row():
 
 def test_samples_that_were_skipped_are_counted():
     counts = {"n_train": 1500, "n_val": 572, "n_test": 600}
-    table = studies.training_settings(
+    table = notebooks.training_settings(
         [run(summary=counts | {"skipped": 2}), run(1, summary=counts | {"skipped": 0})]
     )
     assert table.loc["broken samples, skipped"].tolist() == [2, ""]
@@ -83,7 +83,7 @@ def test_all_validation_samples_and_a_pretraining_run():
         config=RunConfig(task="captions", architecture="baseline", objectives=("mlm", "ap")), summary=captions,
         alignment=start.alignment,
     )  # fmt: skip
-    table = studies.training_settings([start, run(start_from=start.config.id)])
+    table = notebooks.training_settings([start, run(start_from=start.config.id)])
     assert table.loc["task"].tolist() == ["captions mlm+ap", "memes"]
     assert table.loc["validation samples, every epoch"].tolist() == [800, 200]
     assert table.loc["test samples"].tolist() == ["none", 600]
@@ -93,5 +93,5 @@ def test_all_validation_samples_and_a_pretraining_run():
 
 def test_no_run_id_is_cut_in_a_page():
     many = [run(seed) for seed in range(12)]
-    page = studies.training_settings(many)._repr_html_()
+    page = notebooks.training_settings(many)._repr_html_()
     assert all(one.config.hash8 in page for one in many)

@@ -8,14 +8,15 @@ import torch
 from timm.models import save_for_hf
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
+from studies import dose_response, of_models
+from studies.model_questions import across_streams
+from studies.sample_size import layer_profile
 from vilbert_lib import figures, runs
-from vilbert_lib.analysis import alignment, dose_response, of_models
-from vilbert_lib.analysis.model_questions import across_streams
-from vilbert_lib.analysis.sample_size import layer_profile
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.model.streams import Output
 from vilbert_lib.representations import layer_features, paired_layers, sample_rows
+from vilbert_lib.stats import alignment
 from vilbert_lib.training import alignment_term
 
 PAIRS = [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]

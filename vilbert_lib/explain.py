@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from vilbert_lib import figures, paths, runs
-from vilbert_lib.analysis.attribution import METHODS, Relevance, attribute
+from vilbert_lib.attribution import METHODS, Relevance, attribute
 from vilbert_lib.config import PROFILES, RunConfig, choose
 from vilbert_lib.data import formats, synthetic
 from vilbert_lib.files import check_writable

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_roots import TRAIN_TSV, picture, write
 
-from vilbert_lib.analysis import floors
+from studies import floors
 from vilbert_lib.data import formats
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
 
+from studies.contrasts import contrasts
 from vilbert_lib import figures
-from vilbert_lib.analysis.contrasts import contrasts
 
 
 @pytest.fixture(scope="module")

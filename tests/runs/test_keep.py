@@ -5,8 +5,8 @@ import dataclasses
 import pandas as pd
 import pytest
 
+from studies import of_models
 from vilbert_lib import runs
-from vilbert_lib.analysis import of_models
 from vilbert_lib.data.synthetic import make_root
 from vilbert_lib.runs import archive, inputs, shown, training
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vilbert_lib import runs, studies
+from vilbert_lib import notebooks, runs
 from vilbert_lib.config import RunConfig, from_dict, profile
 from vilbert_lib.data import synthetic
 from vilbert_lib.runs import archive
@@ -25,7 +25,7 @@ def test_runs_are_kept_by_the_names_that_their_configurations_have_now(name):
 @pytest.mark.parametrize(("study", "name"), [("07_attribution", "small"), ("01_finetuning", "quick")])
 def test_a_study_whose_runs_are_kept_trains_none(study, name):
     """Its data are drawn anew: other bits than those of the kept runs would ask for other runs."""
-    assert studies.plan(study, name) == []
+    assert notebooks.plan(study, name) == []
 
 
 class EnoughError(Exception):

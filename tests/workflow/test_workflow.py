@@ -14,7 +14,7 @@ import pytest
 import two_steps
 from filelock import FileLock
 
-from vilbert_lib import paths, runs, studies
+from vilbert_lib import notebooks, paths, runs
 from vilbert_lib.data import synthetic
 from vilbert_lib.runs import planning
 
@@ -171,7 +171,7 @@ def test_an_error_of_the_study_is_told_and_not_taken_for_a_plan(configs, tmp_pat
     (tmp_path / "two_steps.ipynb").write_text(source.replace("p.data_root", "p.date_root", 1))
     monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
     with pytest.raises(ValueError, match=r"two_steps.ipynb failed: AttributeError: .*date_root"):
-        studies.plan("two_steps")
+        notebooks.plan("two_steps")
 
 
 def test_what_a_profile_gives_to_a_study_holds_for_its_plan(configs, root, tmp_path, monkeypatch):
@@ -180,5 +180,5 @@ def test_what_a_profile_gives_to_a_study_holds_for_its_plan(configs, root, tmp_p
     (tmp_path / "tiny.yaml").write_text(f"two_steps:\n  data_root: {other}\n")
     monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
     monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
-    planned = [planning.read(path) for path in studies.plan("two_steps", "tiny")]
+    planned = [planning.read(path) for path in notebooks.plan("two_steps", "tiny")]
     assert planned == [(config, other) for config in configs]

@@ -18,11 +18,11 @@ from pathlib import Path
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import two_steps
-from vilbert_lib import runs, studies
-p = studies.parameters("two_steps", globals())
+from vilbert_lib import runs, notebooks
+p = notebooks.parameters("two_steps", globals())
 pretraining, *others = two_steps.configs(Path(p.data_root))
 [pretrained] = runs.ensure([pretraining], Path(p.data_root))
-print(studies.provenance(Path(p.data_root), "tiny", [pretrained]))"""
+print(notebooks.provenance(Path(p.data_root), "tiny", [pretrained]))"""
 TUNED = """\
 tuned = runs.ensure(others, Path(p.data_root))
 print(runs.summaries(tuned)[p.shown].round(3).tolist())"""

@@ -16,13 +16,13 @@ def add_to(commands) -> None:
 
 def make_page(arguments: argparse.Namespace) -> None:
     """Run one study and say where its page lies."""
-    from vilbert_lib import studies
+    from vilbert_lib import notebooks
 
-    print(f"wrote {studies.make_page(arguments.name, arguments.profile)}")
+    print(f"wrote {notebooks.make_page(arguments.name, arguments.profile)}")
 
 
 def refresh(arguments: argparse.Namespace) -> None:
     """Run the named sources, or all."""
-    from vilbert_lib import studies
+    from vilbert_lib import notebooks
 
-    studies.refresh(arguments.names)
+    notebooks.refresh(arguments.names)

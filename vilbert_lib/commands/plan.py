@@ -20,14 +20,14 @@ def add_to(commands) -> None:
 
 def plan(arguments: argparse.Namespace) -> None:
     """Plan one study and say where the descriptions of its runs lie."""
-    from vilbert_lib import studies
+    from vilbert_lib import notebooks
     from vilbert_lib.files import check_writable
     from vilbert_lib.training import checkpoint
 
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         check_writable(arguments.out.parent)
-    lines = "".join(f"{path}\n" for path in studies.plan(arguments.name, arguments.profile))
+    lines = "".join(f"{path}\n" for path in notebooks.plan(arguments.name, arguments.profile))
     if arguments.out:
         checkpoint.write(arguments.out, lambda path: path.write_text(lines, encoding="utf-8"))
     else:

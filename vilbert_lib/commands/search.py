@@ -47,7 +47,7 @@ def add_to(commands) -> None:
 
 def search_on(arguments: argparse.Namespace) -> None:
     """Work on the search that the arguments describe, and print its best configurations."""
-    from vilbert_lib.analysis import search
+    from vilbert_lib import search
     from vilbert_lib.config import profile
     from vilbert_lib.data import synthetic
 

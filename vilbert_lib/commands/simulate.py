@@ -23,7 +23,7 @@ def add_to(commands) -> None:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """Simulate, and write both tables."""
-    from vilbert_lib.analysis.statistics.simulate import error_rates, side_by_side
+    from vilbert_lib.stats.simulate import error_rates, side_by_side
 
     for name, least in (("draws", 1), ("seed", 0), ("jobs", 1)):
         if (value := getattr(arguments, name)) < least:

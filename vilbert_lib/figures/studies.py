@@ -91,7 +91,7 @@ def dose_response(
 ) -> Figure:
     """Each of ``values`` (column: axis label) against the weight, one row a task; points are runs.
 
-    ``differences`` has for each column a table of :func:`vilbert_lib.analysis.contrasts.contrasts` against weight
+    ``differences`` has for each column a table of :func:`studies.contrasts.contrasts` against weight
     0. Their intervals stand as bars at the mean of each weight: a bar that leaves out the dashed line, the mean
     at weight 0, shows a difference. Several ``hue`` stand side by side. A panel reaches as far beyond its points
     as they reach from each other, and longer bars are cut at its edge.

@@ -84,8 +84,8 @@ def soft_mknn(x: Tensor, y: Tensor, k: int, sharpness: float = SHARPNESS) -> Ten
 
     Neighbours are found by cosine similarity after the mean of the batch is subtracted. Sample j belongs to the
     neighbourhood of sample i by a logistic function of (s_ij - e_i) / (sharpness * g_i), where s_i are the
-    similarities of i to the others, e_i lies midway between the k-th and the next largest, and the local gap g_i is
-    the root mean square distance of the 2k largest from e_i. Value and gradient therefore depend neither on a
+    similarities of i to the others, e_i lies midway between the k-th and the next largest, and the local gap g_i
+    is the root mean square distance of the 2k largest from e_i. Value and gradient therefore depend neither on a
     common shift nor on a common scale (the gradient with respect to scaled features is divided by that scale), and
     little on a single sample that moves the mean.
 

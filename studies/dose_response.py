@@ -1,0 +1,192 @@
+"""What comes of pushing alignment on purpose: the same runs at several weights of the alignment term.
+
+Where co-attention stands changes alignment and performance alike, so that their correlation is not a cause.
+Here nothing but the weight differs between the runs of one architecture, task and seed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from studies import task_structure
+from studies.contrasts import EVERYWHERE
+from vilbert_lib import runs
+from vilbert_lib import stats as statistics
+from vilbert_lib.config import Profile, RunConfig
+from vilbert_lib.data import synthetic
+from vilbert_lib.stats import alignment
+
+STRUCTURES = ("redundant", "unique", "synergy")
+
+
+def places(profile: Profile, root: Path, tasks: list[str], structures: list[str]) -> pd.DataFrame:
+    """Where runs are trained: ``tasks`` of ``root``, and synthetic dishes whose label is told in different ways.
+
+    ``structures`` are of :data:`STRUCTURES`: told by both sides alike, by the image alone, by the two together.
+    Columns ``task`` (as the tables name it), ``trained`` (the task's own name), ``root``, ``best`` (the best
+    possible accuracy, NaN where it is not known). A ValueError for another structure, or nothing at all.
+    """
+    if unknown := set(structures) - set(STRUCTURES):
+        raise ValueError(f"structures {sorted(unknown)} are not known; known: {', '.join(STRUCTURES)}")
+    if not tasks and not structures:
+        raise ValueError("tasks and structures are empty: nothing to train on")
+    known = (synthetic.read_manifest(root) or {}).get("best_possible_accuracy", {})
+    rows = [{"task": t, "trained": t, "root": root, "best": known.get(t, {}).get("both", np.nan)} for t in tasks]
+    if structures:
+        levels = task_structure.roots(profile, 2)
+        named = {
+            "redundant": levels[levels.level == 0].iloc[0],
+            **{
+                d: levels[(levels.direction == d) & (levels.level == 1)].iloc[0] for d in task_structure.DIRECTIONS
+            },
+        }
+        rows += [
+            {"task": f"dishes, {name}", "trained": task_structure.TASK, "root": named[name].root}
+            | {"best": named[name].best}
+            for name in structures
+        ]
+    return pd.DataFrame(rows)
+
+
+def configurations(
+    profile: Profile,
+    where: pd.DataFrame,
+    architectures: list[str],
+    seeds: list[int],
+    weights: list[float],
+    term: str,
+    layers: list[int],
+) -> list[tuple[dict, Path, RunConfig]]:
+    """Every run with the columns that name it and its root. Weight 0 is the run without the term."""
+    if 0 not in weights or len(set(weights)) < 2:
+        raise ValueError(f"weights {weights}: 0, which the others are held against, and another one are needed")
+    found = []
+    for place in where.itertuples():
+        for name in architectures:
+            for seed in seeds:
+                for weight in weights:
+                    pushed = {
+                        "alignment_weight": weight,
+                        "alignment_term": term,
+                        "alignment_layers": tuple(layers),
+                    }
+                    config = runs.configure(
+                        profile, place.root, place.trained, name, seed, train=pushed if weight else {}
+                    )
+                    named = {"task": place.task, "architecture": name, "seed": seed, "weight": float(weight)}
+                    found.append((named | {"best": place.best}, place.root, config))
+    return found
+
+
+def measured(configs: list[tuple[dict, Path, RunConfig]], measures: list[str], layers: list[int]) -> pd.DataFrame:
+    """The runs of :func:`configurations`, trained where they are missing: one row each.
+
+    What names it, its summary, ``reached`` (test accuracy as a share of the best possible) and for each of
+    ``measures`` the mean over the pushed ``layers`` (none named: the last), above chance, at the best epoch.
+    """
+    by_root: dict[Path, list[RunConfig]] = {}
+    for _, root, config in configs:
+        by_root.setdefault(root, []).append(config)
+    trained = {run.config.id: run for root, own in by_root.items() for run in runs.ensure(own, root)}
+    rows = []
+    for named, _, config in configs:
+        run = trained[config.id]
+        pushed = _at_layers(runs.alignments([run]), layers)
+        values = alignment.per_run(pushed, "mean", above_chance=True)[measures].iloc[0].to_dict()
+        rows.append(named | {"run": config.id} | run.summary | values)
+    table = pd.DataFrame(rows)
+    return table.assign(reached=table.test_accuracy / table.best.fillna(1))
+
+
+def _at_layers(rows: pd.DataFrame, layers: list[int]) -> pd.DataFrame:
+    rows = alignment.paired_rows(rows)
+    return rows[rows.pair.isin(layers or [rows.pair.max()])]
+
+
+def per_unit(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """How much y changes per unit of x when the weight moves both, for every task.
+
+    The slope of y on x over the weights of one architecture and seed, by least squares through their means, then
+    the mean over architectures and seeds: one row a task with ``mean``, the two-stage bootstrap's ``low`` and
+    ``high`` (Student's over models for fewer than three architectures, none for one model), and ``models``. Models
+    whose x the weight did not move, or is NaN, are left out; where none is left the row is NaN. ``note`` says so.
+    """
+    rows = []
+    for task, of_task in table.groupby("task", sort=False):
+        slopes = pd.DataFrame(
+            {"architecture": name, "seed": seed, "slope": np.polyfit(group[x], group[y], 1)[0]}
+            for (name, seed), group in of_task.groupby(["architecture", "seed"], sort=False)
+            if np.ptp(group[x]) > 1e-9 and group[y].notna().all()
+        )
+        row = {"task": task, "models": len(slopes)}
+        if slopes.empty:
+            rows.append(row | {"note": f"not estimated: the weight moves {x} in no model"})
+            continue
+        found = statistics.estimated(_mean_slope, slopes)
+        rows.append(row | {"mean": slopes.slope.mean()} | found)
+    return pd.DataFrame(rows).reindex(columns=["task", "mean", "low", "high", "models", "note"])
+
+
+def _mean_slope(slopes: pd.DataFrame) -> dict:
+    few = slopes.architecture.nunique() < 3
+    low, high = statistics.seed_interval(slopes.slope) if few else statistics.mean_interval(slopes, "slope")
+    return {"low": low, "high": high}
+
+
+def compared(moved: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
+    """What every weight did to alignment and to accuracy, beside weight 0.
+
+    ``moved`` and ``changed`` are tables of :func:`studies.contrasts.contrasts`. One row a task and
+    weight, and of fewer than three architectures for each of these: ``difference``, ``low``, ``high`` of
+    alignment, the same with ``_accuracy``, and ``reached``: whether alignment went where it was pushed, by its
+    interval.
+    """
+    both = moved.dropna(subset="difference").merge(
+        changed.dropna(subset="difference"), on=["task", "architecture", "weight"], suffixes=("", "_accuracy")
+    )
+    if EVERYWHERE in set(both.architecture):
+        both = both[both.architecture == EVERYWHERE]
+    return both.assign(reached=((both.weight > 0) & (both.low > 0)) | ((both.weight < 0) & (both.high < 0)))
+
+
+def sentences(table: pd.DataFrame, measure: str) -> list[str]:
+    """What the weights did, from :func:`compared`. Where alignment was not moved nothing follows for accuracy."""
+    found = []
+    for row in table.itertuples():
+        shift = f"{measure} by {row.difference:+.2f} {statistics.bracketed(row.low, row.high, '+.2f')}"
+        start = f"{row.task}, {row.architecture}, weight {row.weight:+g}: "
+        if not row.reached:
+            found.append(start + f"alignment is not shown to be moved ({shift}), so nothing follows.")
+            continue
+        up, down = row.low_accuracy > 0, row.high_accuracy < 0
+        verdict = "raises" if up else "lowers" if down else "is not shown to change"
+        points = [f"{100 * v:+.1f}" for v in (row.difference_accuracy, row.low_accuracy, row.high_accuracy)]
+        found.append(
+            f"{start}moves {shift} and {verdict} test accuracy: {points[0]} points [{points[1]}, {points[2]}]."
+        )
+    return found
+
+
+def conclusion(table: pd.DataFrame) -> str:
+    """The answer to the causal question in one sentence, from :func:`compared`."""
+    moved = table[table.reached]
+    if table.low.isna().all():
+        return "With one seed no difference has an interval: the causal question stays open."
+    if moved.empty:
+        return "The weights are not shown to move alignment anywhere: the causal question stays open."
+    up, down = moved.low_accuracy > 0, moved.high_accuracy < 0
+    same = int(((moved.weight > 0) & up | (moved.weight < 0) & down).sum())
+    other = int(((moved.weight > 0) & down | (moved.weight < 0) & up).sum())
+    verdict = (
+        "so that more alignment is better by itself is not shown"
+        if not same
+        else "so here alignment itself matters"
+        if not other
+        else "so what alignment does depends on the task and the direction"
+    )
+    unchanged = len(moved) - same - other
+    return (
+        f"Alignment went where it was pushed in {len(moved)} of {len(table)} comparisons. In {same} of them"
+        f" accuracy went the same way, in {other} the other way, in {unchanged} no change is shown: {verdict}."
+    )

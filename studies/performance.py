@@ -1,0 +1,225 @@
+"""Alignment against performance: the declared comparison, and the family of all others."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from vilbert_lib import stats as statistics
+
+
+def standardised(table: pd.DataFrame, columns: list[str], *, within: str = "task") -> pd.DataFrame:
+    """``table`` with ``columns`` at mean 0 and deviation 1 inside every value of ``within``.
+
+    Tasks differ in their accuracy and alignment for reasons of their own; what is left is how
+    architectures and seeds differ.
+    """
+    groups = table.groupby(within)[columns]
+    return table.assign(**(table[columns] - groups.transform("mean")) / groups.transform("std"))
+
+
+def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """x against y for every task: pooled, between architectures, within them, and what n is worth.
+
+    One row a task: ``pooled`` r with the two-stage bootstrap's ``low`` and ``high``; ``icc_x``, ``icc_y`` and
+    ``effective_n`` of ``n`` runs; ``between`` with ``between_low``, ``between_high``, its permutation
+    ``between_p``, and ``between_holm``, corrected for the tasks; ``left_out``, on which most hangs, and
+    ``between_without`` it with its own ``without_p``; ``kept``, how much smaller r between means of so many seeds
+    is than between what they stand for, by the reliability of both; ``within`` with ``within_low``,
+    ``within_high``, ``within_p`` (permutation) and ``dof``; ``note``. What cannot be estimated on a task, as where
+    all models predict one class or there is one seed, is NaN, and ``note`` says why.
+    """
+    rows = []
+    for task, of_task in table.groupby("task", sort=False):
+        row = dict.fromkeys(DECLARED, np.nan) | {"task": task, "n": len(of_task), "left_out": ""}
+        reasons = []
+        for estimate in (_pooled, _clustering, _between, _without, _within):
+            found = statistics.estimated(estimate, of_task, x, y)
+            reasons.append(found.pop("note").removeprefix("not estimated: "))
+            row |= found
+        missing = "; ".join(dict.fromkeys(filter(None, reasons)))
+        rows.append(row | {"note": missing and f"not estimated: {missing}"})
+    found = pd.DataFrame(rows)
+    return found.assign(between_holm=statistics.adjust_known(found.between_p, "holm"))
+
+
+DECLARED = (
+    *("task", "n", "effective_n", "icc_x", "icc_y", "pooled", "low", "high"),
+    *("between", "between_low", "between_high", "between_p", "between_holm", "left_out", "between_without"),
+    *("without_p", "kept", "within", "within_low", "within_high", "within_p", "dof"),
+)
+
+
+def _pooled(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.correlation(of_task, x, y)
+    if np.isnan(found["r"]):
+        constant = x if of_task[x].nunique() < 2 else y
+        raise statistics.NotEstimableError(f"column {constant} is constant over all rows")
+    return {"pooled": found["r"], "low": found["low"], "high": found["high"]}
+
+
+def _clustering(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    shares = {"icc_x": statistics.icc(of_task, x), "icc_y": statistics.icc(of_task, y)}
+    kept = np.sqrt(statistics.reliability(of_task, x) * statistics.reliability(of_task, y))
+    return shares | {"effective_n": statistics.effective_n(of_task, x, y), "kept": kept}
+
+
+def _between(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.between(of_task, x, y)
+    return {"between": found["r"]} | {f"between_{name}": found[name] for name in ("low", "high", "p")}
+
+
+def _without(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    most = statistics.between_without(of_task, x, y).iloc[0]
+    rest = statistics.between(of_task[of_task.architecture != most.left_out], x, y)
+    return {"left_out": most.left_out, "between_without": most.r, "without_p": rest["p"]}
+
+
+def _within(of_task: pd.DataFrame, x: str, y: str) -> dict:
+    found = statistics.within(of_task, x, y)
+    ends = {"within_low": found["low"], "within_high": found["high"], "within_p": found["p_permutation"]}
+    return {"within": found["r"], "dof": found["dof"]} | ends
+
+
+def together(table: pd.DataFrame, declared: pd.DataFrame, x: str, y: str) -> dict[str, float]:
+    """:func:`vilbert_lib.stats.together` of the tasks whose r between architectures is estimated.
+
+    ``declared`` is the table of :func:`declared`. Where there is no such task ``tasks`` is 0 and all else NaN.
+    """
+    usable = declared.task[declared.between.notna()]
+    if usable.empty:
+        return dict.fromkeys(("r", "p", "low", "high"), np.nan) | {"tasks": 0, "clusters": 0, "exact": False}
+    return statistics.together(table[table.task.isin(usable)], x, y)
+
+
+def forest(declared: pd.DataFrame) -> pd.DataFrame:
+    """:func:`vilbert_lib.stats.combine` of the tasks whose r within architectures is estimated."""
+    rows = declared.assign(r=declared.within)[["task", "r", "dof"]]
+    rows = rows[rows.r.abs() < 1]
+    return statistics.combine(rows) if len(rows) else rows.assign(low=np.nan, high=np.nan, note="")
+
+
+TRAINED, UNTRAINED, LEARNED, MIXED = (
+    "at the best epoch",
+    "before training",
+    "what training adds",
+    "layers after the first block",
+)
+
+
+def beside(table: pd.DataFrame, before: pd.DataFrame, mixed: dict[str, int], x: str, y: str) -> pd.DataFrame:
+    """What y goes with between architectures: x, x before training, what training adds, and where blocks are.
+
+    Co-attention makes streams alike before anything is learned, the more so the more layers it has mixed: a
+    correlation with the trained x need not speak of what was learned. ``before`` has x of the same ``run`` before
+    training, ``mixed`` the number of layers after an architecture's first block. One row a ``task`` (of several,
+    also ``all tasks``) and ``source``: ``r``, ``low``, ``high``, ``p``, and a ``note`` where these are not
+    estimated. ``all tasks`` are those on which y and the source vary between architectures.
+    """
+    untrained = table.run.map(before.set_index("run")[x])
+    wide = table.assign(
+        **{TRAINED: table[x], UNTRAINED: untrained, LEARNED: table[x] - untrained},
+        **{MIXED: table.architecture.map(mixed)},
+    )
+    sources = (TRAINED, UNTRAINED, LEARNED, MIXED)
+    rows = [
+        {"task": task, "source": source} | statistics.estimated(statistics.between, of_task, source, y)
+        for task, of_task in wide.groupby("task", sort=False)
+        for source in sources
+    ]
+    columns = ["task", "source", "r", "low", "high", "p", "note"]
+    found = pd.DataFrame(rows).reindex(columns=columns)
+    if found.task.nunique() == 1:
+        return found
+    everywhere = []
+    for source in sources:
+        usable = found.task[(found.source == source) & found.r.notna()]
+        rows_of = wide[wide.task.isin(usable)]
+        tested = statistics.estimated(statistics.together, rows_of, source, y) if len(usable) else {}
+        everywhere.append({"task": "all tasks", "source": source, "note": "not estimated on any task"} | tested)
+    return pd.concat([found, pd.DataFrame(everywhere).reindex(columns=columns)], ignore_index=True)
+
+
+def side_by_side(tables: dict[str, pd.DataFrame], measures: list[str]) -> pd.DataFrame:
+    """The tables of several aggregates as one: columns ``<aggregate> <measure>`` beside those of the runs."""
+    first = next(iter(tables.values()))
+    wide = first.drop(columns=measures)
+    for aggregate, table in tables.items():
+        renamed = {name: f"{aggregate} {name}" for name in measures}
+        wide = wide.merge(table[["run", *measures]].rename(columns=renamed), on="run")
+    return wide
+
+
+def explored(wide: pd.DataFrame, xs: list[str], y: str, *, level: str = "between") -> pd.DataFrame:
+    """Every x against y on every task, and over all tasks together: one family of tests a task.
+
+    Columns ``task``, ``x``, ``r``, ``p``, ``p_family`` (against the largest \\|r\\| of the family, permuted
+    alike) and ``p_by`` (Benjamini and Yekutieli, over all rows). ``all tasks`` is of architectures' means
+    over tasks, after bringing every task to mean 0 and deviation 1. Where x or y is constant or NaN on a task the
+    row is NaN and no part of the family; so is x over all tasks unless it is known on each that has a y.
+    """
+    parts, known = [], {}
+    for task, of_task in wide.groupby("task", sort=False):
+        known[task] = [x for x in xs if _varies(of_task, x)] if _varies(of_task, y) else []
+        parts.append(_family(of_task, xs, known[task], y, level).assign(task=task))
+    if len(parts) > 1:
+        usable = [task for task, kept in known.items() if kept]
+        kept = [x for x in xs if usable and all(x in known[task] for task in usable)]
+        rows = standardised(wide[wide.task.isin(usable)], [*kept, y])
+        parts.append(_family(rows, xs, kept, y, level).assign(task="all tasks"))
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(p_by=statistics.adjust_known(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
+
+
+def _varies(of_task: pd.DataFrame, column: str) -> bool:
+    means = of_task.groupby("architecture")[column].mean()
+    return bool(of_task[column].notna().all() and means.std() > 1e-9 * of_task[column].abs().max())
+
+
+def _family(table: pd.DataFrame, xs: list[str], kept: list[str], y: str, level: str) -> pd.DataFrame:
+    """A row an x; NaN for those that are not ``kept``."""
+    if not kept:
+        return pd.DataFrame({"x": xs}).assign(r=np.nan, p=np.nan, p_family=np.nan)
+    return statistics.max_t(table, kept, y, level=level).set_index("x").reindex(xs).reset_index()
+
+
+def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.DataFrame:
+    """Does the most alike layer go with y better than the last does? One row a task and measure.
+
+    ``last`` and ``max`` are r between architectures, ``difference`` = max - last with its interval (``low``,
+    ``high``) and p, which of fewer than six architectures cannot reach .05; ``p_by`` is over all rows; ``note``
+    says why a row could not be estimated. For measures of similarity: of a distance the sign would be the other.
+    """
+    rows = []
+    for task, runs_of_task in wide.groupby("task", sort=False):
+        of_task = runs_of_task.groupby("architecture", sort=False).mean(numeric_only=True).reset_index()
+        for name in measures:
+            x1, x2 = f"max {name}", f"last {name}"
+            rows.append(
+                {
+                    "task": task,
+                    "measure": name,
+                    "last": of_task[x2].corr(of_task[y]),
+                    "max": of_task[x1].corr(of_task[y]),
+                }
+                | statistics.estimated(statistics.difference_of_correlations, of_task, x1, x2, y)
+            )
+    columns = ["task", "measure", "last", "max", "difference", "low", "high", "p", "note"]
+    found = pd.DataFrame(rows).reindex(columns=columns)
+    return found.assign(p_by=statistics.adjust_known(found.p, "by"))
+
+
+def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Is the order of the architectures the same on every task? One row a pair of tasks.
+
+    ``r`` is Spearman's of the architectures' means, ``p`` by permuting the architectures, ``p_holm``
+    adjusted for the number of pairs; ``note`` says why a pair could not be estimated.
+    """
+    means = results.groupby(["architecture", "task"], sort=False)[y].mean().unstack()
+    ranks = means.rank().reset_index()
+    rows = [
+        {"task": a, "other": b} | statistics.estimated(statistics.between, ranks, a, b)
+        for a, b in combinations(means.columns, 2)
+    ]
+    found = pd.DataFrame(rows, columns=["task", "other", "r", "p", "clusters", "exact", "note"])
+    return found.assign(p_holm=statistics.adjust_known(found.p, "holm"))

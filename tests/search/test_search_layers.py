@@ -1,0 +1,123 @@
+"""A count, a centre and a spread always lead to layers that can be; every choice that can be reached is found."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vilbert_lib.config import ARCHITECTURES, PROFILES, arrange, profile
+from vilbert_lib.search import layer_ids, support
+from vilbert_lib.search.layers import centers, counts, spreads
+from vilbert_lib.search.space import layers_of, ranges, settings_of
+
+LAYERS = 12
+
+
+@given(st.integers(1, 24), st.data())
+def test_any_setting_leads_to_as_many_distinct_layers_of_the_stream(num_layers, data):
+    count = data.draw(st.integers(1, num_layers))
+    center = data.draw(st.floats(0, num_layers - 1))
+    spread = data.draw(st.floats(0.01, 10 * num_layers))
+    ids = layer_ids(count, center, spread, num_layers)
+    assert len(ids) == count and list(ids) == sorted(set(ids))
+    assert ids[0] >= 0 and ids[-1] < num_layers
+    layer_ids.cache_clear()
+    assert layer_ids(count, center, spread, num_layers) == ids
+
+
+@given(st.integers(1, 6), st.floats(0, 11), st.floats(0.3, 6))
+def test_a_mirrored_centre_gives_mirrored_layers(count, center, spread):
+    ids, mirrored = layer_ids(count, center, spread, LAYERS), layer_ids(count, 11 - center, spread, LAYERS)
+    differing = np.abs(np.array(ids) - (11 - np.array(mirrored[::-1])))
+    assert differing.max() <= 1  # halves are rounded up on both sides
+
+
+def test_one_layer_lies_at_the_centre_and_more_lie_around_it():
+    assert [layer_ids(1, center, 0.5, LAYERS) for center in (1.0, 6.0, 10.0)] == [(1,), (6,), (10,)]
+    assert layer_ids(3, 7.0, 0.5, LAYERS) == (6, 7, 8)
+    assert layer_ids(4, 6.0, 2.5, LAYERS) == (3, 5, 7, 9)
+    assert layer_ids(3, 0.0, 0.5, LAYERS) == (0, 1, 2) and layer_ids(3, 11.0, 0.5, LAYERS) == (9, 10, 11)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 4, LAYERS])
+def test_the_support_is_what_the_settings_lead_to_and_all_of_it(num_layers):
+    settings = list(product(counts(num_layers), centers(num_layers), spreads(num_layers)))
+    found = support(num_layers)
+    assert sum(map(len, found.values())) == len(settings)
+    for ids, ways in found.items():
+        assert all(layer_ids(*way, num_layers) == ids for way in ways)
+    assert {layer_ids(*setting, num_layers) for setting in settings} == set(found)
+
+
+def test_wider_spreads_never_bring_the_outer_layers_closer():
+    for count, center in product(range(2, 7), centers(LAYERS)):
+        reach = [ids[-1] - ids[0] for ids in (layer_ids(count, center, s, LAYERS) for s in spreads(LAYERS))]
+        assert np.diff(reach).min() >= -1  # by rounding, not by more
+
+
+def test_every_single_layer_and_every_block_of_neighbours_can_be_found():
+    found = support(LAYERS)
+    for count in counts(LAYERS):
+        assert {tuple(range(i, i + count)) for i in range(LAYERS - count + 1)} <= set(found)
+
+
+def test_of_the_named_architectures_all_but_two_can_be_found():
+    """The baseline has no block; the layers 5, 6 and 9 lie closer on one side than a normal distribution does."""
+    found = support(LAYERS)
+    missing = {name for name, ids in ARCHITECTURES.items() if not all(stream in found for stream in ids)}
+    assert missing == {"baseline", "spread_fusion"}
+
+
+def test_parameters_that_lead_to_a_known_placement_are_that_architecture():
+    for name in ("late_fusion", "optuna1", "optuna2", "asymmetric_fusion"):
+        t_ids, v_ids = ARCHITECTURES[name]
+        (count, t_center, t_spread), (_, v_center, v_spread) = (support(LAYERS)[ids][0] for ids in (t_ids, v_ids))
+        parameters = {"num_coattn_layers": count, "t_center": t_center, "t_spread": t_spread}
+        parameters |= {"v_center": v_center, "v_spread": v_spread}
+        assert layers_of(parameters, LAYERS) == (t_ids, v_ids)
+        assert settings_of(parameters, profile("quick"), "baseline") == {
+            "architecture": name, "train": {}, "model": {},
+        }  # fmt: skip
+
+
+@given(st.data())
+def test_every_point_of_the_space_is_a_model_that_can_be_made(data):
+    space = ranges(("placement", "training"), profile("quick"))
+    parameters = {}
+    for name, values in space.items():
+        if hasattr(values, "choices"):
+            parameters[name] = data.draw(st.sampled_from(values.choices))
+        elif values.step:
+            steps = round((values.high - values.low) / values.step)
+            parameters[name] = type(values.low)(values.low + values.step * data.draw(st.integers(0, steps)))
+        else:
+            parameters[name] = data.draw(st.floats(values.low, values.high))
+    settings = settings_of(parameters, profile("quick"), "baseline")
+    placed = arrange(profile("quick").model, settings["architecture"])
+    assert len(placed.t_biattention_ids) == parameters["num_coattn_layers"]
+    assert set(settings["train"]) == {"lr", "epochs"} and set(settings["model"]) == {"dropout", "fusion"}
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_profile_lies_within_the_ranges_around_it(name):
+    scale = profile(name)
+    space = ranges(("training",), scale)
+    given = {"lr": scale.finetune.lr, "epochs": scale.finetune.epochs, "fusion": scale.model.fusion}
+    for parameter, value in given.items():
+        assert space[parameter]._contains(space[parameter].to_internal_repr(value))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ((0, 3.0, 1.0, 12), "count 0 must lie in 1..12"),
+        ((13, 3.0, 1.0, 12), "count 13 must lie in 1..12"),
+        ((2, -0.5, 1.0, 12), r"center -0.5 must lie in 0..11"),
+        ((2, 3.0, 0.0, 12), "spread 0.0 be positive"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(setting, message):
+    with pytest.raises(ValueError, match=message):
+        layer_ids(*setting)

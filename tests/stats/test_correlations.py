@@ -1,0 +1,146 @@
+"""Correlations over all runs, and the difference of two, against slow definitions and closed forms."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import runs_of, uneven
+from scipy import stats
+
+from vilbert_lib.stats import correlation, difference_of_correlations, mean_interval
+from vilbert_lib.stats.bootstrap import two_stage, weighted_r
+from vilbert_lib.stats.clusters import Clusters
+
+
+def test_r_is_pearsons():
+    table = runs_of(5, 3, 0.6, np.random.default_rng(0), slope=1)
+    found = correlation(table, "x", "y", draws=50)
+    assert found["r"] == pytest.approx(stats.pearsonr(table.x, table.y).statistic)
+    assert (found["n"], found["clusters"]) == (15, 5)
+
+
+def test_the_bootstrap_is_the_same_for_a_seed_and_holds_r():
+    table = runs_of(6, 3, 0.6, np.random.default_rng(1), slope=1)
+    found = correlation(table, "x", "y", draws=300)
+    assert found == correlation(table, "x", "y", draws=300)
+    assert found != correlation(table, "x", "y", draws=300, seed=1)
+    assert -1 <= found["low"] < found["r"] < found["high"] <= 1
+
+
+def test_the_order_of_the_rows_changes_nothing_but_the_draws():
+    table = runs_of(6, 3, 0.6, np.random.default_rng(1), slope=1)
+    found, again = (correlation(t, "x", "y", draws=400) for t in (table, table.sample(frac=1, random_state=0)))
+    assert again["r"] == pytest.approx(found["r"])
+    assert (again["low"], again["high"]) == pytest.approx((found["low"], found["high"]), abs=0.1)
+
+
+def test_another_cluster_column_may_be_named():
+    table = runs_of(4, 3, 0.6, np.random.default_rng(2)).rename(columns={"architecture": "task"})
+    assert correlation(table, "x", "y", cluster="task", draws=20)["clusters"] == 4
+
+
+def test_related_runs_widen_the_interval():
+    """Three copies of each architecture's one value say no more than the value itself."""
+    one = runs_of(8, 1, 1.0, np.random.default_rng(3))
+    copies = pd.concat([one] * 3, ignore_index=True)
+    single, copied = (correlation(t, "x", "y", draws=500) for t in (one, copies))
+    assert copied["high"] - copied["low"] == pytest.approx(single["high"] - single["low"], abs=0.1)
+
+
+def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
+    """Five architectures of three seeds, share .6 between: an interval over runs alone covers in .80."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(150):
+        found = correlation(runs_of(5, 3, 0.6, rng), "x", "y", draws=150)
+        covered.append(found["low"] <= 0 <= found["high"])
+    assert np.mean(covered) >= 0.9
+
+
+def test_a_constant_side_has_no_interval():
+    table = runs_of(4, 2, 0.5, np.random.default_rng(0)).assign(y=1.0)
+    with np.errstate(all="ignore"), pytest.warns(stats.ConstantInputWarning):
+        found = correlation(table, "x", "y", draws=20)
+    assert np.isnan([found["r"], found["low"], found["high"]]).all()
+
+
+# Draws
+
+
+def test_a_draw_holds_as_many_clusters_as_there_are_and_as_many_rows_as_each_has():
+    clusters = Clusters(np.array([4, 1, 3]))
+    for weights in two_stage(clusters, 200, seed=0):
+        parts = np.split(weights, clusters.starts[1:])
+        times = [part.sum() / size for part, size in zip(parts, clusters.sizes, strict=True)]
+        assert sum(times) == 3 and all(t == int(t) for t in times)
+
+
+def test_draws_are_even_over_clusters_and_over_the_rows_of_each():
+    clusters = Clusters(np.array([4, 1, 3]))
+    weights = two_stage(clusters, 20_000, seed=0)
+    assert weights.mean(0) == pytest.approx(np.ones(8), abs=0.05)
+    again = weights[:, :4].sum(1) == 4  # the first cluster came once
+    assert np.mean(weights[again, 0] == 0) == pytest.approx(0.75**4, abs=0.02)
+
+
+def test_r_of_a_draw_is_that_of_its_rows_written_out():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 6, 10)) * 1e-3 + 5
+    weights = two_stage(Clusters(np.array([4, 3, 3])), 50, seed=1)
+    found = weighted_r(weights, x, y)
+    for i, j in product(range(6), range(50)):
+        rows = np.repeat(np.arange(10), weights[j])
+        assert found[i, j] == pytest.approx(np.corrcoef(x[i, rows], y[i, rows])[0, 1])
+
+
+def test_a_draw_of_one_value_alone_has_no_r():
+    weights = np.array([[3, 0, 0, 0], [1, 2, 0, 0], [0, 2, 1, 0]])
+    found = weighted_r(weights, np.array([0.1, 0.7, 0.1, 1e9]), np.array([0.2, 0.3, 0.4, 0.5]))
+    assert np.isnan(found).tolist() == [True, False, False]
+    assert found[1:] == pytest.approx([1, -1])
+
+
+def test_a_mean_has_the_interval_of_its_clusters():
+    table = pd.DataFrame({"architecture": np.repeat(range(20), 5), "x": np.repeat(np.arange(20.0), 5)})
+    low, high = mean_interval(table, "x")
+    half = 1.96 * np.std(np.arange(20)) / 20**0.5
+    assert (low, high) == pytest.approx((9.5 - half, 9.5 + half), abs=0.3)
+
+
+# A difference of two
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_p_of_a_difference_is_that_of_all_swaps(seed):
+    table = uneven(seed).sort_values("architecture", kind="stable")
+    x1, x2, y = (stats.zscore(table[c]) for c in "zxy")
+    differences = []
+    for swapped in product([False, True], repeat=4):
+        at = table.architecture.map(dict(zip("abcd", swapped, strict=True)))
+        a, b = np.where(at, x2, x1), np.where(at, x1, x2)
+        differences.append(np.corrcoef(a, y)[0, 1] - np.corrcoef(b, y)[0, 1])
+    found = difference_of_correlations(table, "z", "x", "y", draws=100)
+    assert found["difference"] == pytest.approx(differences[0])
+    assert found["difference"] == pytest.approx(table.z.corr(table.y) - table.x.corr(table.y))
+    assert found["p"] == pytest.approx(np.mean(np.abs(differences) >= abs(differences[0]) - 1e-9))
+
+
+def test_rivals_that_change_places_change_the_sign_alone():
+    table = uneven()
+    one, other = (difference_of_correlations(table, *order, "y", draws=300) for order in (("x", "z"), ("z", "x")))
+    assert (other["difference"], other["p"]) == pytest.approx((-one["difference"], one["p"]))
+    assert (other["low"], other["high"]) == pytest.approx((-one["high"], -one["low"]))
+
+
+def test_the_same_column_in_another_unit_is_no_rival():
+    table = uneven().assign(w=lambda t: 3 - 1e3 * -t.x)
+    found = difference_of_correlations(table, "x", "w", "y", draws=100)
+    assert found == pytest.approx({"difference": 0, "low": 0, "high": 0, "p": 1}, abs=1e-9)
+
+
+def test_a_column_that_goes_with_y_beats_one_that_does_not():
+    rng = np.random.default_rng(0)
+    table = runs_of(12, 3, 0.6, rng, slope=3).assign(z=rng.standard_normal(36))
+    found = difference_of_correlations(table, "x", "z", "y")
+    assert found["low"] > 0 and found["p"] < 0.01

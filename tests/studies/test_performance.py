@@ -1,0 +1,285 @@
+"""Alignment against performance on made runs: what was put in is found, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from studies import findings, performance
+from vilbert_lib import stats as statistics
+
+ARCHITECTURES, SEEDS = [f"a{i}" for i in range(8)], range(3)
+MIXED = {name: 8 - i for i, name in enumerate(ARCHITECTURES)}
+
+
+def untrained(table: pd.DataFrame) -> pd.DataFrame:
+    """Alignment before training that has nothing to do with that after it."""
+    return table[["run"]].assign(cka=0.01 * np.random.default_rng(1).standard_normal(len(table)))
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Eight architectures: on ``first`` the better are more alike, on ``second`` nothing goes with anything."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for task, effect in (("first", 1.0), ("second", 0.0)):
+        quality = rng.standard_normal(len(ARCHITECTURES))
+        other = rng.standard_normal(len(ARCHITECTURES))
+        for i, architecture in enumerate(ARCHITECTURES):
+            for seed in SEEDS:
+                alike = effect * quality[i] + (1 - effect) * other[i]
+                rows.append(
+                    {
+                        "run": f"{task}/{architecture}-{seed}",
+                        "task": task,
+                        "architecture": architecture,
+                        "seed": seed,
+                        "cka": 0.1 * (alike + 0.1 * rng.standard_normal()),
+                        "noise": rng.standard_normal(),
+                        "test_accuracy": 0.8 + 0.05 * (quality[i] + 0.1 * rng.standard_normal()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_the_declared_comparison_is_that_of_the_statistics(table):
+    found = performance.declared(table, "cka", "test_accuracy").set_index("task")
+    first = table[table["task"] == "first"]
+    assert list(found.index) == ["first", "second"]
+    assert found.between["first"] == statistics.between(first, "cka", "test_accuracy")["r"]
+    assert found.within_p["first"] == statistics.within(first, "cka", "test_accuracy")["p_permutation"]
+    assert found.effective_n["first"] < 12 < found.n["first"] == 24
+    assert found.between_p["first"] < 0.01 < found.between_p["second"]
+    assert found.between_holm["first"] == min(1, 2 * found.between_p["first"])
+    most = statistics.between_without(first, "cka", "test_accuracy").iloc[0]
+    assert (found.left_out["first"], found.between_without["first"]) == (most.left_out, most.r)
+    rest = first[first.architecture != most.left_out]
+    assert found.without_p["first"] == statistics.between(rest, "cka", "test_accuracy")["p"]
+    assert found.between_low["first"] < found.between["first"] < found.between_high["first"]
+    assert 0.9 < found.kept["first"] < 1
+
+
+def test_what_was_there_before_training_is_told_from_what_was_learned(table):
+    before = untrained(table)
+    found = performance.beside(table, before, MIXED, "cka", "test_accuracy").set_index(["task", "source"])
+    assert list(found.index.levels[0]) == ["all tasks", "first", "second"]
+    first = table[table.task == "first"]
+    means = first.assign(
+        learned=first.cka - first.run.map(before.set_index("run").cka), mixed=first.architecture.map(MIXED)
+    )
+    means = means.groupby("architecture").mean(numeric_only=True)
+    expected = {
+        source: means[name].corr(means.test_accuracy)
+        for source, name in (
+            ("at the best epoch", "cka"),
+            ("what training adds", "learned"),
+            ("layers after the first block", "mixed"),
+        )
+    }
+    for source, r in expected.items():
+        assert found.r["first", source] == pytest.approx(r)
+    assert found.p["first", "what training adds"] < 0.01 < 0.05 < found.p["first", "before training"]
+    assert found.r["all tasks", "before training"] == pytest.approx(
+        (found.r["first", "before training"] + found.r["second", "before training"]) / 2
+    )
+    alone = performance.beside(first, before, MIXED, "cka", "test_accuracy")
+    assert set(alone.task) == {"first"}
+
+
+def test_columns_of_all_aggregates_stand_side_by_side(table):
+    last = table.assign(cka=table.cka + 1, noise=0.0)
+    wide = performance.side_by_side({"mean": table, "last": last.sample(frac=1, random_state=0)}, ["cka", "noise"])
+    assert list(wide["last cka"]) == pytest.approx(list(table.cka + 1))
+    assert list(wide["mean noise"]) == list(table.noise) and "cka" not in wide
+
+
+def test_the_family_is_corrected_and_constant_columns_are_no_part_of_it(table):
+    found = performance.explored(table.assign(same=1.0), ["cka", "noise", "same"], "test_accuracy")
+    assert set(found.task) == {"first", "second", "all tasks"}
+    assert found[found.x == "same"][["r", "p", "p_family", "p_by"]].isna().all(axis=None)
+    found = found[found.x != "same"]
+    pd.testing.assert_frame_equal(
+        found.reset_index(drop=True), performance.explored(table, ["cka", "noise"], "test_accuracy")
+    )
+    assert (found.p_family >= found.p - 1e-12).all() and (found.p_by >= found.p).all()
+    of = found.set_index(["task", "x"])
+    assert of.p_family["first", "cka"] < 0.05 < of.p_family["second", "cka"]
+    assert of.p_family["first", "noise"] > 0.05
+
+
+def test_a_difference_between_tasks_is_no_correlation(table):
+    """Both sides higher on one task: pooled over tasks they would go together."""
+    moved = table.assign(noise=table.noise + 100 * (table.task == "first"), test_accuracy=table.test_accuracy)
+    moved.loc[moved.task == "first", "test_accuracy"] += 10
+    found = performance.explored(moved, ["noise"], "test_accuracy").set_index("task")
+    assert abs(moved.noise.corr(moved.test_accuracy)) > 0.9
+    plain = performance.explored(table, ["noise"], "test_accuracy").set_index("task")
+    assert found.r["all tasks"] == pytest.approx(plain.r["all tasks"])
+
+
+def test_the_layer_that_tells_more_is_found(table):
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    found = performance.last_against_most(wide, ["cka"], "test_accuracy").set_index("task")
+    assert found["max"]["first"] > 0.9 and found.p["first"] < 0.05 < found.p["second"]
+    assert found.difference["first"] == pytest.approx(found["max"]["first"] - found["last"]["first"])
+
+
+def test_tasks_that_order_architectures_alike_are_told_from_others(table):
+    third = table[table.task == "first"].assign(task="third")
+    third["test_accuracy"] = np.exp(third.test_accuracy)
+    found = performance.agreement_of_tasks(pd.concat([table, third]), "test_accuracy").set_index(["task", "other"])
+    assert len(found) == 3
+    assert found.r["first", "third"] == pytest.approx(1) and found.p_holm["first", "third"] < 0.01
+    assert found.p_holm["first", "second"] > 0.05
+
+
+def test_one_task_has_nothing_to_agree_with(table):
+    found = performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy")
+    assert found.empty and findings.of_tasks(found) == ["H1 between tasks: one task, nothing to compare."]
+
+
+def test_a_sentence_counts_the_pairs_of_tasks_that_agree(table):
+    third = table[table.task == "first"].assign(task="third")
+    orders = performance.agreement_of_tasks(pd.concat([table, third]), "test_accuracy")
+    assert findings.of_tasks(orders)[0].startswith("H1 between tasks: of 3 pairs of tasks 1 have")
+
+
+def test_sentences_say_what_the_numbers_say(table):
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    declared = performance.declared(table, "cka", "test_accuracy")
+    explored = performance.explored(table, ["cka", "noise"], "test_accuracy")
+    layers = performance.last_against_most(wide, ["cka"], "test_accuracy").assign(p=[0.02, 0.5])
+    together = statistics.together(table, "cka", "test_accuracy")
+
+    beside = performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy")
+
+    def said(declared=declared, together=together, layers=layers, target="test_accuracy", beside=beside):
+        return findings.of_performance(declared, together, beside, explored, layers, "cka", target)
+
+    both, first, second, family, h2 = said()
+    assert both.startswith("cka against test_accuracy, the 2 tasks together: between architectures r = ")
+    apart, known = (said(together=together | {"p": p})[0] for p in (0.06, 0.01))
+    assert "The same before training: r = " in apart and "of what training adds: r = " in apart
+    assert known.count("before training") == 1 and known.count("what training adds") == 1
+    assert f"Without {declared.left_out[0]}, on which most hangs" in first and "after Holm" in first
+    assert "better architectures are more alike, not shown to be so before training already" in first
+    assert "what training adds goes along" in first and "hardly could have been" not in first
+    assert "not to be told from chance" in second
+    assert "1 on first, most of all cka (" in family and "noise" not in family
+    assert "on first goes with test_accuracy more than the last" in h2 and "on second not shown to go" in h2
+    assert "better architectures are less alike" in said(declared=declared.assign(between=-declared.between))[1]
+    assert "hardly could have been" in said(declared=declared.assign(between_holm=0.2, kept=0.3))[1]
+    assert "hardly could have been" not in said(declared=declared.assign(between_holm=0.2, kept=0.99))[1]
+    of_loss = said(target="test_loss", together=together | {"p": 0.01})
+    assert "better architectures are less alike" in of_loss[0] and "less alike" in of_loss[1]
+    assert "on first goes with test_loss less than the last" in of_loss[-1]
+    assert "more alike" in said(together=together | {"p": 0.01})[0]
+    assert "not to be told from chance" in said(together=together | {"p": 0.06})[0]
+    assert "goes with" not in said(layers=layers.assign(p=0.5))[-1]
+    before = performance.beside(
+        table, table[["run", "cka"]].assign(cka=2 * table.cka), MIXED, "cka", "test_accuracy"
+    )
+    already = said(beside=before)[1]
+    assert "more alike, before training already" in already and "what training adds does not go along" in already
+    alone = said(declared=declared[:1], together=together | {"tasks": 1})
+    assert "Holm" not in alone[0] and "together" not in " ".join(alone)
+
+
+@pytest.fixture(scope="module")
+def few(table) -> pd.DataFrame:
+    """Five architectures: all their orders are quickly gone through."""
+    return table[table.architecture.isin(ARCHITECTURES[:5])].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def with_constant(few) -> pd.DataFrame:
+    """A third task on which every model predicts the majority class."""
+    third = few[few.task == "first"].assign(task="third", test_accuracy=0.562)
+    return pd.concat([few, third.assign(run=third.run.str.replace("first", "third"))], ignore_index=True)
+
+
+def said(table: pd.DataFrame, of: tuple[str, ...] = ("cka", "noise")) -> list[str]:
+    """All that a study says of alignment against performance, for the table of its runs."""
+    declared = performance.declared(table, "cka", "test_accuracy")
+    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
+    return [
+        *findings.of_performance(
+            declared,
+            performance.together(table, declared, "cka", "test_accuracy"),
+            performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy"),
+            performance.explored(table, list(of), "test_accuracy"),
+            performance.last_against_most(wide, ["cka"], "test_accuracy"),
+            "cka",
+            "test_accuracy",
+        ),
+        *findings.of_tasks(performance.agreement_of_tasks(table, "test_accuracy")),
+    ]
+
+
+def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(few, with_constant):
+    found, alone = (performance.declared(t, "cka", "test_accuracy") for t in (with_constant, few))
+    pd.testing.assert_frame_equal(found[:2], alone, check_dtype=False)
+    third = found.iloc[2]
+    assert third.task == "third" and third.n == 15 and third[["between", "within", "icc_y"]].isna().all()
+    assert third.note == "not estimated: " + "; ".join(
+        f"column {what}"
+        for what in (
+            "test_accuracy is constant over all rows",
+            "test_accuracy is constant over the means of architecture",
+            "test_accuracy is constant within every architecture",
+        )
+    )
+    both = performance.together(with_constant, found, "cka", "test_accuracy")
+    assert both == statistics.together(few, "cka", "test_accuracy") and both["tasks"] == 2
+    assert list(performance.forest(found).task) == ["first", "second"]
+    explored = performance.explored(with_constant, ["cka"], "test_accuracy").set_index("task")
+    expected = performance.explored(few, ["cka"], "test_accuracy").set_index("task")
+    assert explored.r["all tasks"] == expected.r["all tasks"] and np.isnan(explored.r["third"])
+    beside = performance.beside(with_constant, untrained(with_constant), MIXED, "cka", "test_accuracy")
+    assert beside[beside.task == "third"].note.str.contains("test_accuracy is constant").all()
+    assert (beside[beside.task != "third"].note == "").all()
+
+
+def test_sentences_name_the_task_that_could_not_be_analysed(few, with_constant):
+    whole, alone = said(with_constant), said(few)
+    assert whole[:3] == alone[:3]
+    assert whole[3].startswith(
+        "third: cka against test_accuracy between architectures is not estimated: column test_accuracy"
+    )
+    assert "2 more are not estimated: one side is constant or NaN" in whole[4]
+    assert "on third not estimated: column test_accuracy is constant over all rows" in whole[5]
+    assert whole[6].startswith("H1 between tasks: of 1 pairs of tasks") and len(whole) == 9
+    assert "H1 between second and third: not estimated: column third is constant" in whole[8]
+    assert "nan" not in " ".join(whole)
+
+
+def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
+    third = with_constant[with_constant.task == "third"]
+    two = pd.concat([third, third.assign(task="fourth", run="fourth" + third.run)])
+    found = said(two)
+    assert [s.split(":")[0] for s in found[:2]] == ["third", "fourth"] and "nan" not in " ".join(found)
+    assert found[2].startswith("Exploratory, 0 correlations")
+
+
+def test_one_seed_gives_what_lies_between_architectures_and_no_more(few):
+    one = few[few.seed == 0]
+    found = performance.declared(one, "cka", "test_accuracy")
+    assert found.between[0] == statistics.between(one[one.task == "first"], "cka", "test_accuracy")["r"]
+    assert found[["within", "icc_x", "effective_n"]].isna().all(axis=None)
+    assert "every architecture has one row" in found.note[0] and "leave dof -1" in found.note[0]
+    assert performance.forest(found).empty
+    text = " ".join(said(one))
+    assert "nan" not in text and "Within architectures" not in text and "first: cka against" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [(0.3, "column cka is constant"), (np.nan, "column cka holds NaN or infinity in 15 of 15 rows")],
+)
+def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(few, values, reason):
+    lost = few.assign(cka=few.cka.where(few.task == "first", values))
+    found = performance.declared(lost, "cka", "test_accuracy").set_index("task")
+    assert found.between["first"] == performance.declared(few, "cka", "test_accuracy").between[0]
+    assert np.isnan(found.between["second"]) and reason in found.note["second"]
+    text = said(lost)
+    assert any(s.startswith("second: cka") and reason in s for s in text)
+    assert "nan" not in " ".join(text).replace("constant or NaN", "")

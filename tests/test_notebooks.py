@@ -1,0 +1,424 @@
+"""Parameters are checked, a bare papermill run never touches its source, pages hide the machine."""
+
+import base64
+import html
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from vilbert_lib import notebooks, pages, paths
+
+PAPERMILL = Path(sys.executable).with_name("papermill")
+
+KINDS = {"str", "int", "float", "bool"}
+PARAMETERS = """\
+profile: str = "quick"  # the scale
+seeds: list[int] = [0, 1]  # one run each
+data_root: str = ""  # a folder
+threshold: float = 0.5  # a number
+weights: list[float] = [0.0, 1.5]  # numbers
+strict: bool = False  # a switch"""
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A study that prints its parameters, in a notebook folder and a book of its own."""
+    source = tmp_path / "notebooks" / "09_example.ipynb"
+    source.parent.mkdir()
+    check = (
+        "import os, sys\nfrom pathlib import Path\nfrom vilbert_lib import paths, notebooks\n"
+        f"paths.notebooks = lambda: Path({str(source.parent)!r})\n"
+        "p = notebooks.parameters('09_example', globals())\n"
+        "print(p.profile, p.seeds, os.getcwd())\nprint('progress', file=sys.stderr)"
+    )
+    cells = [
+        new_markdown_cell("# Example\n\nA question."),
+        new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+        new_code_cell(check),
+        new_code_cell(
+            "notebooks.findings(f'{len(p.seeds)} seeds were looked at.', 'More was not: synthetic data (seed 3).')"
+        ),
+    ]
+    nbformat.write(
+        new_notebook(
+            cells=cells,
+            metadata={"kernelspec": {"name": "python3", "display_name": "x"}, "language_info": {"name": "python"}},
+        ),
+        source,
+    )
+    monkeypatch.setenv("VILBERT_BOOK", str(tmp_path / "book"))
+    monkeypatch.setattr(paths, "notebooks", lambda: source.parent)
+    return source
+
+
+def papermill(*arguments, **options):
+    return subprocess.run(
+        [str(PAPERMILL), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=False,
+        **options,
+    )
+
+
+def check(notebook, **namespace):
+    values = {"profile": "quick", "seeds": [0, 1], "data_root": "", "threshold": 0.5, "strict": False}
+    values["weights"] = [0.0, 1.5]
+    return notebooks.parameters(notebook.stem, values | namespace)
+
+
+def test_parameters_are_those_of_the_kernel(notebook):
+    p = check(notebook, seeds=[2])
+    assert (p.profile, p.seeds, p.threshold, p.strict) == ("quick", [2], 0.5, False)
+
+
+def test_what_the_command_line_cannot_type_is_understood(notebook):
+    p = check(notebook, seeds="3, 4", strict="true", threshold=1, data_root=7)
+    assert (p.seeds, p.strict, p.threshold, p.data_root) == ([3, 4], True, 1.0, "7")
+    assert check(notebook, seeds="[3,4]").seeds == [3, 4]
+    assert check(notebook, seeds=5).seeds == [5]
+    assert check(notebook, weights="-0.1, 0, 1e-2").weights == [-0.1, 0.0, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "message"),
+    [
+        ({"profil": "small"}, "09_example has no parameter 'profil'; did you mean 'profile'?"),
+        ({"zzz": 1}, "has no parameter 'zzz'; known: profile, seeds"),
+        ({"seeds": "a"}, r"parameter seeds = 'a' is of type str: int is needed"),
+        ({"seeds": [0.5]}, r"parameter seeds = 0.5 is of type float: int is needed"),
+        ({"threshold": "high"}, r"parameter threshold = 'high' is of type str: float is needed"),
+        ({"strict": "maybe"}, r"parameter strict = 'maybe' is of type str: bool is needed"),
+        ({"profile": None}, r"parameter profile = None is of type NoneType: str is needed"),
+        ({"seeds": "0, 1, 0"}, r"parameter seeds: 0 is named twice in \[0, 1, 0\]"),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_that_names_it(notebook, namespace, message):
+    with pytest.raises(ValueError, match=message.replace("?", r"\?")):
+        check(notebook, **namespace)
+
+
+@pytest.mark.parametrize("stdin", ["pipe", "empty"])
+def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook, stdin):
+    """Papermill's own command reads the notebook from a pipe and writes over the one it was given."""
+    before = notebook.read_bytes()
+    done = papermill(notebook, input="{}" if stdin == "pipe" else "")
+    assert done.returncode == 0, done.stderr
+    assert notebook.read_bytes() == before
+    [page] = (paths.book() / "log").glob("*.ipynb")
+    assert page.name.endswith("-09_example.ipynb") and page.name[:4].isdigit()
+    cells = nbformat.read(page, as_version=4).cells
+    assert cells[0].source.startswith(f"# {page.name[:10]}: Example\n") and "default parameters" in cells[0].source
+    assert "the default parameters, on synthetic data (seed 3); it took" in cells[0].source
+    assert "**Found.** 2 seeds were looked at.\n" in cells[0].source and "More" not in cells[0].source
+    assert not list((paths.book() / "_partial").glob("*"))
+
+
+def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
+    for _ in range(2):
+        assert papermill(notebook, "-p", "profile", "small", stdin=subprocess.DEVNULL).returncode == 0
+    first, again = sorted((paths.book() / "log").glob("*.ipynb"), key=lambda page: len(page.stem))
+    assert again.stem == first.stem + "-2"
+    title = nbformat.read(again, as_version=4).cells[0].source.partition("\n")[0]
+    assert title.endswith("Example, profile small")
+
+
+def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(notebook, tmp_path):
+    done = papermill(notebook, "-p", "data_root", tmp_path, "-p", "seeds", "5", stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    [page] = (paths.book() / "log").glob("*.ipynb")
+    text = page.read_text()
+    assert "`data_root` = `<data_root>`" in text and "quick [5]" in text
+    for secret in (str(tmp_path) + '"', str(paths.REPOSITORY), str(Path.home()) + "/", '"stderr"', "start_time"):
+        assert secret not in text, secret
+
+
+def test_a_profile_gives_studies_their_parameters(notebook):
+    (notebook.parent / "small.yaml").write_text("09_example:\n  seeds: [4, 5, 6]\n")
+    page = notebooks.make_page("09_example", "small")
+    assert page == paths.book() / "results" / "small" / "09_example.ipynb"
+    assert "small [4, 5, 6]" in page.read_text()
+    first = nbformat.read(page, as_version=4).cells[0].source
+    assert first.startswith("# Example (small)\n\n*This page was run at the profile `small`.*\n")
+    assert not list((paths.book() / "_partial").glob("*"))
+    assert notebooks.parameters_of("09_example", "quick") == {}
+    (notebook.parent / "small.yaml").write_text("9_example:\n  seeds: [4]\n")
+    with pytest.raises(ValueError, match=r"small\.yaml names studies that do not exist: 9_example"):
+        notebooks.make_page("09_example", "small")
+
+
+def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
+    done = papermill(notebook, "-p", "seeds", "small", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "parameter seeds = 'small' is of type str: int is needed" in done.stderr
+    assert not (paths.book() / "log").exists() and "_partial" in done.stderr
+
+
+def test_a_study_whose_kernel_ends_says_so_at_last(notebook):
+    broken = nbformat.read(notebook, as_version=4)
+    broken.cells.append(nbformat.v4.new_code_cell("import os; os._exit(9)"))
+    nbformat.write(broken, notebook)
+    done = papermill(notebook)
+    assert done.returncode == 1 and not list((paths.book() / "log").glob("*"))
+    assert "09_example.ipynb failed: its kernel ended, perhaps as memory ran out\n" in done.stderr
+
+
+def test_a_named_output_is_papermills_own_business(notebook, tmp_path):
+    output = tmp_path / "out.ipynb"
+    assert papermill(notebook, output, stdin=subprocess.DEVNULL).returncode == 0
+    assert output.is_file() and not (paths.book() / "log").exists()
+
+
+def test_a_notebook_is_not_run_over_itself(notebook):
+    before = notebook.read_bytes()
+    done = papermill(notebook, notebook, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "name another output" in done.stderr
+    assert notebook.read_bytes() == before
+
+
+def test_a_notebook_that_does_not_exist_is_named(tmp_path):
+    done = papermill(tmp_path / "08_nothing.ipynb", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "08_nothing.ipynb does not exist" in done.stderr
+
+
+def test_help_and_version_are_papermills_own():
+    assert "--help-notebook" in papermill("--help").stdout
+    assert papermill("--version").returncode == 0
+
+
+@pytest.mark.parametrize("source", notebooks.sources(), ids=lambda path: path.stem)
+def test_every_parameter_of_every_study_is_typed_and_explained(source):
+    from papermill import inspect_notebook
+
+    declared = inspect_notebook(str(source))
+    assert declared["profile"]["default"] == '"quick"'
+    for name, parameter in declared.items():
+        assert parameter["inferred_type_name"].removeprefix("list[").removesuffix("]") in KINDS, name
+        assert len(parameter["help"]) > 10, name
+
+
+def test_refresh_writes_the_same_bytes_when_nothing_changed(notebook):
+    assert notebooks.refresh() == [notebook]
+    first = notebook.read_bytes()
+    assert notebooks.refresh() == []
+    assert notebook.read_bytes() == first
+    assert b'"stderr"' not in first
+
+
+def test_pictures_of_a_page_are_lighter_and_look_the_same():
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(rng.random((200, 300, 3)), axis=1)
+    pixels = (255 * smooth / smooth.max()).astype(np.uint8)
+    pictures = []
+    for kind in (pixels, np.full((20, 30, 3), 7, np.uint8), np.full((20, 30, 4), 7, np.uint8)):
+        file = io.BytesIO()
+        Image.fromarray(kind).save(file, "PNG", optimize=True)
+        pictures.append(base64.b64encode(file.getvalue()).decode())
+    data = [new_output("display_data", {"image/png": picture}) for picture in pictures]
+    light = pages.with_light_pictures(new_notebook(cells=[new_code_cell(outputs=data)]))
+    found = [output["data"]["image/png"] for output in light.cells[0].outputs]
+    assert len(found[0]) < len(pictures[0]) / 2 and len(found[1]) <= len(pictures[1])
+    assert found[2] == pictures[2], "one that lets something shine through is left as it is"
+    shown = np.array(Image.open(io.BytesIO(base64.b64decode(found[0]))).convert("RGB"))
+    assert np.abs(shown.astype(int) - pixels).mean() < 8
+    again = pages.with_light_pictures(light).cells[0].outputs
+    assert [output["data"]["image/png"] for output in again] == found
+
+
+def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():
+    cell = new_code_cell("1", execution_count=1, metadata={"papermill": {"duration": 1}, "tags": ["x"]})
+    cell.outputs = [
+        new_output("stream", name="stderr", text="50%"),
+        new_output("stream", name="stdout", text="/a/b"),
+    ]
+    result = pages.tidy(new_notebook(cells=[cell], metadata={"papermill": {}}), {"/a": "<a>"}).cells[0]
+    assert [output.text for output in result.outputs] == ["<a>/b"]
+    assert result.metadata == {"tags": ["x"]}
+
+
+def run_papermill(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["papermill", *map(str, arguments)])
+    notebooks.papermill()
+
+
+CODE = "a=1;open('made','w')"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", CODE, "x"), r"no parameter \"a=1;open"),
+        (("-r", CODE, "x"), r"no parameter \"a=1;open"),
+        (("-y", f'{{"{CODE}": 1}}'), r"no parameter \"a=1;open"),
+        (("-b", base64.b64encode(f'{{"{CODE}": 1}}'.encode()).decode()), r"no parameter \"a=1;open"),
+        (("-f", "given.yaml"), r"no parameter \"a=1;open"),
+        (("-y", "[1]"), r"parameters \[1\] are no mapping"),
+        (("-y", "{"), "papermill: while parsing"),
+        (("-p", "profil", "small"), r"no parameter 'profil'; did you mean 'profile'\?"),
+        (("-p", "seeds", "0", "-p", "seeds", "1"), "parameter 'seeds' is named twice"),
+    ],
+)
+@pytest.mark.parametrize("output", [(), ("out.ipynb",)], ids=["log", "output"])
+def test_a_parameter_that_is_not_declared_is_refused_before_anything_is_run(
+    notebook, tmp_path, monkeypatch, arguments, message, output
+):
+    monkeypatch.chdir(tmp_path)
+    Path("given.yaml").write_text(f'"{CODE}": 1')
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match=message):
+        run_papermill(monkeypatch, notebook, *output, *arguments)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_name_without_a_notebook_must_be_an_identifier():
+    notebooks.check_names(None, ["seeds", "data_root"])
+    for name in (CODE, "for", "a b", 1):
+        with pytest.raises(ValueError, match="is no name of a parameter"):
+            notebooks.check_names(None, [name])
+
+
+def test_a_profile_and_a_study_that_do_not_exist_are_refused(notebook):
+    (notebook.parent / "small.yaml").write_text('09_example:\n  "a=1;b": 1\n')
+    with pytest.raises(ValueError, match="09_example has no parameter 'a=1;b'"):
+        notebooks.make_page("09_example", "small")
+    for asked in (lambda: notebooks.make_page("09_example", "../x"), lambda: notebooks.plan("09_example", "../x")):
+        with pytest.raises(ValueError, match=r"unknown profile '\.\./x'; known: base, quick, small"):
+            asked()
+    for asked in (lambda: notebooks.make_page("9"), lambda: notebooks.plan("9"), lambda: notebooks.refresh(["9"])):
+        with pytest.raises(ValueError, match="unknown study '9'; known: 09_example"):
+            asked()
+
+
+def test_a_book_that_cannot_be_written_is_named_before_the_study_runs(notebook, monkeypatch):
+    monkeypatch.setattr(notebooks, "_execute", lambda *_: pytest.fail("the study was run"))
+    for folder in ("log", "results"):
+        (paths.book() / folder).parent.mkdir(exist_ok=True)
+        (paths.book() / folder).write_text("a file in its place")
+    with pytest.raises(SystemExit, match=r"nothing can be written into .*log: Not a directory"):
+        run_papermill(monkeypatch, notebook)
+    with pytest.raises(OSError, match=r"nothing can be written into .*results: Not a directory"):
+        notebooks.make_page("09_example")
+
+
+def test_a_page_stays_as_it_was_when_the_disk_is_full(tmp_path, monkeypatch):
+    page = tmp_path / "page.ipynb"
+    page.write_text("before")
+
+    def full(path, text, **_):
+        path.write_bytes(text.encode()[:10])
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        pages.write(page, new_notebook(cells=[]))
+    assert page.read_bytes() == b"before" and [path.name for path in tmp_path.iterdir()] == ["page.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/d", "<r>"),
+        ("'/d/x.png', (/d) /d. file:///d/x", "'<r>/x.png', (<r>) <r>. file://<r>/x"),
+        ("a\\n/d/x \x1b[34m/d\x1b[0m", "a\\n<r>/x \x1b[34m<r>\x1b[0m"),
+        ("/data /a/d b//d http://d /d-1 /d.png", "/data /a/d b//d http://d /d-1 /d.png"),
+        ("<d>/d</d> <i>/d/d</i>", "<d><r></d> <i><r>/d</i>"),
+        ('<img src="data:image/png;base64,AA/d/BB+/d="> /d', '<img src="data:image/png;base64,AA/d/BB+/d="> <r>'),
+    ],
+)
+def test_only_whole_paths_are_hidden(text, shown):
+    assert pages.hide(text, {"/d": "<r>"}) == shown
+
+
+def picture_with(text):
+    """A picture whose base64 holds ``text``."""
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, "PNG")
+    padding = b" " * (-file.tell() % 3)
+    return base64.b64encode(file.getvalue() + padding + base64.b64decode(text.encode())).decode()
+
+
+def test_hiding_a_short_path_leaves_pictures_and_code_as_they_are(notebook, tmp_path):
+    """``-p data_root /d`` once rewrote every picture in which these two letters stand."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell('data_root = "/d"\n', metadata={"tags": ["injected-parameters"]})
+    code = new_code_cell("rate = 7/d  # /d/x", id="a-d")
+    pixels = picture_with("AA/d/dAA")
+    assert "/d" in pixels
+    code.outputs = [
+        new_output("display_data", {"image/png": pixels, "text/html": "<p>/d/a</p>", "text/markdown": "- /d/a"}),
+        new_output("stream", text="read /d/a\n"),
+    ]
+    executed = new_notebook(cells=[*cells[:2], injected, code], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    *_, given, shown = nbformat.read(page, as_version=4).cells
+    assert (
+        given.source.strip() == 'data_root = "<data_root>"' and shown.source == code.source and shown.id == "a-d"
+    )
+    assert Image.open(io.BytesIO(base64.b64decode(shown.outputs[0].data["image/png"]))).size == (2, 2)
+    assert shown.outputs[0].data["image/png"].strip() == pixels
+    assert shown.outputs[0].data["text/html"] == "<p>&lt;data_root&gt;/a</p>"
+    assert shown.outputs[0].data["text/markdown"] == r"- \<data_root>/a"
+    assert shown.outputs[1].text == "read <data_root>/a\n"
+
+
+HOSTILE = "<img src=x onerror=alert(1)>|*a* _b_ `c` $x$ $$y$$ {{z}} [l](http://x) <b>&amp;</b> \\* 1. #"
+
+
+def rendered(markdown):
+    """``markdown`` as the book renders it."""
+    config = yaml.safe_load((paths.REPOSITORY / "_config.yml").read_text())
+    extensions = set(config["parse"]["myst_enable_extensions"])
+    return create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML).render(markdown)
+
+
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "# a", "- a", "1. a", "> a", ":::a", "(a)=", "+++", "% a", "```a", "__a__"]
+)
+def test_names_of_tasks_and_labels_are_shown_character_by_character(text):
+    spelled = html.escape(text)
+    assert rendered(notebooks.findings(text, f"Of {text}, 2.").data).count(f"<li>{spelled}</li>") == 1
+    assert f"Of {spelled}, 2." in rendered(notebooks.findings(text, f"Of {text}, 2.").data)
+    assert rendered(notebooks.note(text).data) == f"<p><em>{spelled}</em></p>\n"
+    assert f">{spelled}</code>" in rendered(pages.as_code(text))
+
+
+def test_a_sentence_may_begin_and_end_with_emphasis():
+    assert notebooks.findings("**holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*").data == (
+        "- **holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*"
+    )
+
+
+def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell(f"profile = {HOSTILE!r}", metadata={"tags": ["injected-parameters"]})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
+    assert title == "# 2026-01-01: Example"  # without the value: the theme repeats titles as HTML
+    assert f">{html.escape(HOSTILE)}</code>" in rendered(rest) and "<img" not in rendered(rest)
+
+
+def test_an_empty_value_is_seen_in_a_page(notebook, tmp_path):
+    cells = nbformat.read(notebook, as_version=4).cells
+    injected = new_code_cell('profile = ""\ntasks = ""', metadata={"tags": ["injected-parameters"]})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    nbformat.write(executed, tmp_path / "executed.ipynb")
+    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
+    title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
+    assert title == "# 2026-01-01: Example, profile none, tasks none"
+    assert '`profile` = `""`, `tasks` = `""`' in rest

@@ -1,0 +1,426 @@
+"""The notebooks as studies: their parameters checked, run by papermill, published as pages."""
+
+import ast
+import base64
+import dataclasses
+import difflib
+import json
+import keyword
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import nbformat
+import pandas as pd
+import yaml
+from IPython.display import Markdown
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+from papermill import inspect_notebook
+from papermill.cli import papermill as papermill_command
+from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from vilbert_lib import pages, paths
+from vilbert_lib.config import PROFILES, choose
+from vilbert_lib.config.fields import distinct
+from vilbert_lib.data import synthetic
+from vilbert_lib.files import check_writable
+from vilbert_lib.runs import Run, planning, shown
+
+# Parameters ------------------------------------------------------------------------------------
+
+_OF_THE_KERNEL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
+    """The parameters of ``notebook`` as the kernel's ``namespace`` holds them, checked.
+
+    Called in the cell after the parameters cell. A name that the notebook does not declare (a
+    mistyped ``-p`` would otherwise run the default study without a word) and a value of another
+    type than declared are a ValueError. ``-p`` cannot give lists or booleans: for a list
+    parameter a string is split at its commas, for a boolean ``true`` and ``false`` are read.
+    Afterwards ``import studies`` finds the repository's package, which is not installed.
+    """
+    if str(paths.REPOSITORY) not in sys.path:
+        sys.path.append(str(paths.REPOSITORY))
+    declared = inspect_notebook(str(paths.notebooks() / f"{notebook}.ipynb"))
+    for name, value in namespace.items():
+        ours = name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
+        if not ours:
+            _check_declared(notebook, name, declared)
+    return SimpleNamespace(
+        **{name: _typed(name, namespace[name], d["inferred_type_name"]) for name, d in declared.items()}
+    )
+
+
+def _check_declared(notebook: str, name: str, declared: dict) -> None:
+    if name not in declared:
+        near = difflib.get_close_matches(str(name), declared, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(declared)}"
+        raise ValueError(f"{notebook} has no parameter {name!r}{hint}")
+
+
+def check_names(source: Path | None, names: Iterable) -> None:
+    """Raise a ValueError for the first of the parameters ``names`` that the notebook ``source`` does not declare.
+
+    Papermill writes names into the notebook as code: where nothing is declared, or the notebook is not a file
+    (None), they must at least be identifiers.
+    """
+    declared = inspect_notebook(str(source)) if source else {}
+    for name in names:
+        if declared:
+            _check_declared(source.stem, name, declared)
+        elif not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
+            raise ValueError(f"{name!r} is no name of a parameter: letters, digits and _ are needed")
+
+
+def _typed(name: str, value, kind: str):
+    simple = {"str": str, "int": int, "float": float, "bool": bool}
+    if kind == "bool" and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    if inner := re.fullmatch(r"list\[(\w+)\]", kind):
+        if isinstance(value, str):
+            parts = [part.strip(" []'\"") for part in value.split(",")]
+            value = [part if inner[1] == "str" else _literal(part) for part in parts if part]
+        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        items = [_typed(name, item, inner[1]) for item in items]
+        distinct(f"parameter {name}:", tuple(items))  # a run that counts twice would narrow every interval
+        return items
+    if kind == "str" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # -p turns digits into numbers
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not simple[kind]:
+        raise ValueError(f"parameter {name} = {value!r} is of type {type(value).__name__}: {kind} is needed")
+    return value
+
+
+def _literal(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+# What a study says ----------------------------------------------------------------------------
+
+
+def provenance(root: Path, profile: str, runs: list[Run]) -> str:
+    """Where the numbers of a figure come from, for its caption: data root, profile, numbers of samples, seeds.
+
+    The samples are those that were used: a split may hold more of them. All other settings are in
+    :func:`training_settings`.
+    """
+    what = synthetic.describe(root)
+    trained = {run.summary["n_train"] for run in runs}
+    evaluated = {run.summary.get("n_test", run.summary["n_val"]) for run in runs}
+    aligned = {int(n) for run in runs for n in run.alignment.n_samples.unique()}
+    seeds = {run.config.seed for run in runs}
+    numbers = (", ".join(map(str, sorted(values))) for values in (trained, evaluated, aligned, seeds))
+    return "{}{}, profile {}, n = {} for training, {} evaluated, {} for alignment, seeds {}".format(
+        what[0].upper(), what[1:], profile, *numbers
+    )
+
+
+#: Fields of a configuration that :func:`training_settings` shows in its own words, or that the architecture,
+#: the data or the seed decides.
+_SHOWN = {
+    "task", "architecture", "seed", "data", "objectives", "start_from",
+    "model.t_biattention_ids", "model.v_biattention_ids", "model.streams", "model.vocab_size",
+    "model.text_weights", "model.vision_weights", "alignment.n_samples",
+    "train.epochs", "train.batch_size", "train.accumulation", "train.lr", "train.n_train", "train.n_eval",
+    "train.select",
+}  # fmt: skip
+
+
+def training_settings(runs: Iterable[Run]) -> pd.DataFrame:
+    """What determined the results of runs, and their ids.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        Finished runs; one that is given twice counts once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A column for each group of runs that were trained alike but for architecture and seed. Its rows: task,
+        numbers of samples that were used, epochs, batch size, learning rate, starting weights, the criterion by
+        which the epoch was selected, any other field in which the groups differ, seeds, the number of runs, and
+        for each architecture the hashes at the end of the ids ``<task>/<architecture>-s<seed>-<hash>``, by seed.
+    """
+    runs = {run.config.id: run for run in runs}
+    fields = pd.json_normalize([dataclasses.asdict(run.config) for run in runs.values()]).astype(str)
+    varying = [name for name in fields if name not in _SHOWN and fields[name].nunique() > 1]
+    groups: dict[tuple, list[Run]] = {}
+    for run, others in zip(runs.values(), fields[varying].to_dict("records"), strict=True):
+        groups.setdefault(tuple((_settings(run) | others).items()), []).append(run)
+    columns = []
+    for settings, alike in groups.items():
+        seeds = ", ".join(map(str, sorted({run.config.seed for run in alike})))
+        column = dict(settings) | {"seeds": seeds, "runs": len(alike)}
+        for name in dict.fromkeys(run.config.architecture for run in alike):
+            own = [run for run in alike if run.config.architecture == name]
+            hashes = [run.config.hash8 for run in sorted(own, key=lambda run: run.config.seed)]
+            for i in range(0, len(hashes), 5):  # pandas cuts cells that are wider
+                column[f"run ids, {name}" + (f" ({i + 1}-)" if i else "")] = " ".join(hashes[i : i + 5])
+        columns.append(column)
+    return pd.DataFrame(columns, index=range(1, len(columns) + 1)).T.fillna("")
+
+
+def _settings(run: Run) -> dict[str, object]:
+    config, train, summary = run.config, run.config.train, run.summary
+    n_val = summary["n_val"]
+    weights = {"text": config.model.text_weights, "vision": config.model.vision_weights}
+    weights = ", ".join(f"{stream}: {name}" for stream, name in weights.items() if name) or "random"
+    parallel = f" x {train.accumulation} accumulated" if train.accumulation > 1 else ""
+    skipped = {"broken samples, skipped": summary["skipped"]} if summary.get("skipped") else {}
+    return {
+        "task": f"{config.task} {'+'.join(config.objectives)}".strip(),
+        "training samples": summary["n_train"],
+        "validation samples, every epoch": summary.get("n_val_used", min(train.n_eval or n_val, n_val)),
+        "test samples": summary.get("n_test", "none"),
+        "alignment samples": ", ".join(map(str, sorted(run.alignment.n_samples.unique()))),
+        **skipped,
+        "epochs": train.epochs,
+        "batch size": f"{train.batch_size}{parallel}",
+        "learning rate": train.lr,
+        "starting weights": "those of a pretraining run" if config.start_from else weights,
+        "epoch selected by": f"validation {summary.get('select', 'loss' if config.objectives else 'accuracy')}",
+    }
+
+
+def findings(*sentences: str) -> Markdown:
+    """Sentences as a list, each written by the cell that computed its numbers.
+
+    They are shown character by character, as names of tasks and labels may hold any; but a sentence may begin with
+    ``**words**`` and end with ``*words*``, which are emphasized.
+    """
+    lines = []
+    for sentence in map(pages.escape_markdown, sentences):
+        line = re.sub(r"^\\\*\\\*([^*]+)\\\*\\\*", r"**\1**", sentence)
+        lines.append(re.sub(r" \\\*([^*]+)\\\*$", r" *\1*", line))
+    return Markdown("\n".join(f"- {line}" for line in lines))
+
+
+def note(text: str) -> Markdown:
+    """What stands below a table, as a caption does below a figure; shown character by character."""
+    return Markdown(f"*{pages.escape_markdown(text)}*")
+
+
+# Commands --------------------------------------------------------------------------------------
+
+
+def sources() -> list[Path]:
+    """The studies' notebooks, in order: the numbered ones first."""
+    return sorted(paths.notebooks().glob("*.ipynb"))
+
+
+_OTHER_BOOK = "VILBERT_BOOK names another folder for pages"
+_DEAD_KERNEL = 138  # the status with which papermill ends then
+_KERNEL_ENDED = "its kernel ended, perhaps as memory ran out"
+
+
+def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
+    """Run papermill with ``arguments`` and an output of its own, outside the book's pages.
+
+    Gives the output, and what to say of the runs that were shown.
+    """
+    folder = paths.book() / "_partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{source.stem}-{os.getpid()}.ipynb"
+    noted = partial.with_suffix(".jsonl")
+    os.environ[shown.VARIABLE] = str(noted)
+    try:
+        papermill_command.main([*arguments, str(partial), "--stderr-file", "-"], standalone_mode=False)
+        return partial, shown.tell(noted)
+    except PapermillExecutionError as error:
+        sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
+    except SystemExit as end:
+        if end.code == _DEAD_KERNEL:
+            sys.exit(f"{source.name} failed: {_KERNEL_ENDED}\nWhat ran of it is in {partial}")
+        raise
+    finally:
+        del os.environ[shown.VARIABLE]
+        noted.unlink(missing_ok=True)
+
+
+def _source(name: str) -> Path:
+    """The notebook of the study ``name``; a ValueError lists the known ones."""
+    return choose("study", name, {source.stem: source for source in sources()})
+
+
+def parameters_of(name: str, profile: str) -> dict:
+    """What the study ``name`` is given at a profile, by ``notebooks/<profile>.yaml`` if there is one."""
+    path, given = paths.notebooks() / f"{profile}.yaml", {}
+    if path.is_file():
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    else:
+        choose("profile", profile, PROFILES)
+    if unknown := sorted(set(given) - {source.stem for source in sources()}):
+        raise ValueError(f"{path} names studies that do not exist: {', '.join(unknown)}")
+    return given.get(name) or {}
+
+
+def _given(name: str, profile: str) -> dict:
+    """The parameters that papermill gives to a study: none at the profile that its source has."""
+    given = parameters_of(name, profile)
+    given = {} if profile == "quick" else {"profile": profile} | given
+    check_names(_source(name), given)
+    return given
+
+
+def make_page(name: str, profile: str = "quick") -> Path:
+    """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
+    source, given = _source(name), _given(name, profile)
+    check_writable(paths.book() / "results" / profile, _OTHER_BOOK)
+    partial, told = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
+    page = paths.book() / "results" / profile / f"{name}.ipynb"
+    pages.publish(partial, page, **({"scale": profile, "runs": told} if given else {}))
+    partial.unlink()
+    return page
+
+
+def plan(name: str, profile: str = "quick") -> list[Path]:
+    """Descriptions of all runs that the study ``name`` asks for at a profile, finished or not, training none.
+
+    Left out are those whose figures are kept, and what a study asks for only after it read another run. The
+    notebook is executed while runs cannot be read, see :mod:`vilbert_lib.runs.planning`: cells that want to
+    fail, and those that build on them. An error before that is an error of the study, and a ValueError.
+    """
+    source, given = _source(name), _given(name, profile)
+    notebook = load_notebook_node(str(source))
+    if not any(re.search(r"\bruns\b", c.source) for c in notebook.cells if c.cell_type == "code"):
+        return []
+    if given:
+        notebook = parameterize_notebook(notebook, given)
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "noted.jsonl"
+        _run_cells(notebook, source, env=os.environ | {planning.VARIABLE: str(noted)}, allow_errors=True)
+        errors = (o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error")
+        if (first := next(errors, None)) and first.ename != planning.NotTrainedError.__name__:
+            raise ValueError(f"{source.name} failed: {first.ename}: {first.evalue}")
+        return planning.write(noted)
+
+
+def _run_cells(notebook: NotebookNode, source: Path, *, allow_errors: bool = False, **options) -> None:
+    """Execute ``notebook`` in place; a ValueError names ``source`` and the error of the cell that failed."""
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", allow_errors=allow_errors)
+    try:
+        client.execute(**options)
+    except CellExecutionError as error:
+        raise ValueError(f"{source.name} failed: {error.ename}: {error.evalue}") from error
+    except DeadKernelError as error:
+        raise OSError(f"{source.name} failed: {_KERNEL_ENDED}") from error
+
+
+def add_to_log(arguments: list[str], source: Path) -> Path:
+    """Run ``source`` with papermill's ``arguments`` into a dated page of ``book/log/``."""
+    now = datetime.now()
+    partial, told = _execute(arguments, source)
+    stem = f"{now:%Y-%m-%d}-{source.stem}"
+    page, again = paths.book() / "log" / f"{stem}.ipynb", 1
+    page.parent.mkdir(parents=True, exist_ok=True)
+    while not _reserve(page):
+        again += 1
+        page = page.with_name(f"{stem}-{again}.ipynb")
+    try:
+        pages.publish(partial, page, entry=f"{now:%Y-%m-%d}", runs=told)
+    except BaseException:
+        page.unlink()
+        raise
+    partial.unlink()
+    return page
+
+
+def _reserve(page: Path) -> bool:
+    """Make an empty ``page`` and return True, or False where its name is taken, as by a run that ended at once."""
+    try:
+        page.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def papermill() -> None:
+    """The ``papermill`` command: papermill's own, with a page of the log where no output is named.
+
+    Papermill itself, given one argument, asks for a second one, or, where its input is a pipe,
+    reads the notebook from there and writes over the one that was named.
+    """
+    try:
+        _papermill(sys.argv[1:])
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        sys.exit(f"papermill: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _papermill(arguments: list[str]) -> None:
+    context = papermill_command.make_context("papermill", list(arguments), resilient_parsing=True)
+    source, output = context.params.get("notebook_path"), context.params.get("output_path")
+    if source and output and Path(source).exists() and Path(output).exists() and os.path.samefile(source, output):
+        sys.exit(f"{output} is the notebook that is to be run: name another output")
+    if not context.params.get("help_notebook"):
+        is_file = source and Path(source).is_file()
+        check_names(Path(source) if is_file else None, _names_given(context.params))
+    is_bare = source and source != "-" and not output
+    if not is_bare or context.params.get("help_notebook"):
+        papermill_command.main(arguments)
+        return
+    if not is_file:
+        sys.exit(f"notebook {source} does not exist")
+    check_writable(paths.book() / "log", _OTHER_BOOK)
+    page = add_to_log(arguments, Path(source))
+    print(f"wrote {page}")
+
+
+def _names_given(options: dict) -> list:
+    """The names of all parameters in papermill's ``options``, in whichever form they are given."""
+    one_by_one = [name for form in ("parameters", "parameters_raw") for name, _ in options.get(form) or ()]
+    distinct("parameter", tuple(one_by_one))
+    texts = [base64.b64decode(text) for text in options.get("parameters_base64") or ()]
+    texts += [Path(file).read_text(encoding="utf-8") for file in options.get("parameters_file") or ()]
+    mappings = [yaml.safe_load(text) or {} for text in (*texts, *(options.get("parameters_yaml") or ()))]
+    if wrong := [values for values in mappings if not isinstance(values, dict)]:
+        raise ValueError(f"parameters {wrong[0]!r} are no mapping of names to values")
+    return [*one_by_one, *(name for values in mappings for name in values)]
+
+
+def refresh(names: list[str] | None = None) -> list[Path]:
+    """Run the sources, or those of the studies ``names``, and store their outputs; returns those that changed."""
+    changed = []
+    check_writable(paths.notebooks())
+    for source in dict.fromkeys(map(_source, names)) if names else sources():
+        started = time.monotonic()
+        notebook = nbformat.read(source, as_version=4)
+        _run_cells(notebook, source, cwd=str(source.parent))
+        pages.tidy(notebook, {str(paths.REPOSITORY): "."})
+        if pages.write(source, notebook):
+            changed.append(source)
+        state = "changed" if source in changed else "unchanged"
+        print(f"{source.name}: {state}, {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return changed
+
+
+def same_code(source: Path, page: Path) -> bool:
+    """Whether a page was made by the code that the source holds now."""
+
+    def code(path: Path) -> list[str]:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return [
+            "".join(cell["source"])
+            for cell in cells
+            if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
+        ]
+
+    return code(source) == code(page)
