@@ -8,10 +8,12 @@ SET_UP := .venv/.set-up
 UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log 06_placement_search 07_attribution 08_alignment_objective contrasts model_questions
-LIBRARY := $(shell find vilbert_lib -name '*.py')
+LIBRARY := $(shell find vilbert_lib studies -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-.PHONY: help setup studies book html test test-slow lint refresh small graph simulate log lock clean
+LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0 -p levels 0
+
+.PHONY: help setup studies live book reproduce html test test-slow lint refresh small graph simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -28,19 +30,27 @@ $(SET_UP): requirements.lock pyproject.toml
 	@grep -q vilbert_lib $(BIN)/papermill || { echo "the papermill command is not the project's"; exit 1; }
 	touch $@
 
-studies: $(STAMPS)  ## run the quick profile of every study into book/results/quick
+studies: $(SET_UP)  ## make the page of every study anew, two at a time, from the archived results of its runs
+	@$(MAKE) --no-print-directory -j 2 $(STAMPS)
 
-# Trained from noise, though the figures of these runs are kept: `make book KEPT=data/results` takes those.
-KEPT ?= data/none
+data/stamps/%: notebooks/%.ipynb notebooks/small.yaml $(LIBRARY) $(SET_UP)
+	$(BIN)/python -m vilbert_lib page $*
+	@mkdir -p data/stamps && touch $@
 
-data/stamps/%: notebooks/%.ipynb $(LIBRARY) $(SET_UP)
-	VILBERT_ARCHIVE=$(abspath $(KEPT)) $(BIN)/python -m vilbert_lib page $*
+live: data/stamps/live  ## train four small models and add their study to the results log
+
+data/stamps/live: $(SET_UP)
+	VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/papermill notebooks/04_correlation.ipynb $(LIVE)
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
 
-book: studies html  ## everything: environment, data, quick studies, the book
+book:  ## everything: environment, data, a live study, the pages of all studies, the book
+	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory live
+	@$(MAKE) --no-print-directory studies
+	@$(MAKE) --no-print-directory html
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
 	@echo "Open it with: $(PYTHON) -m webbrowser file://$(CURDIR)/book/_build/html/index.html"
 
@@ -57,8 +67,12 @@ lint: $(SET_UP)  ## check style and imports
 refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
 
-small: $(SET_UP)  ## run every study at the profile small and keep its figures: hours, less where they are kept
-	for name in $(filter-out 05_thesis_log,$(STUDIES)); do $(BIN)/python -m vilbert_lib page $$name --profile small || exit 1; done
+reproduce: $(SET_UP)  ## train every run behind the pages from scratch: about 18 hours on two cores
+	for name in $(STUDIES); do \
+		VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m vilbert_lib page $$name || exit 1; done
+
+small: $(SET_UP)  ## make the pages of all studies, train what is not archived, and archive it
+	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name || exit 1; done
 	$(BIN)/python -m vilbert_lib keep small
 
 graph: $(SET_UP)  ## run every study as a graph, a job a run: make graph ARGS='--config profile=small'

@@ -149,10 +149,10 @@ def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(note
 def test_a_profile_gives_studies_their_parameters(notebook):
     (notebook.parent / "small.yaml").write_text("09_example:\n  seeds: [4, 5, 6]\n")
     page = notebooks.make_page("09_example", "small")
-    assert page == paths.book() / "results" / "small" / "09_example.ipynb"
+    assert page == paths.book() / "results" / "09_example.ipynb"
     assert "small [4, 5, 6]" in page.read_text()
     first = nbformat.read(page, as_version=4).cells[0].source
-    assert first.startswith("# Example (small)\n\n*This page was run at the profile `small`.*\n")
+    assert first.startswith("# Example\n\n*This page was run at the profile `small`.*\n")
     assert not list((paths.book() / "_partial").glob("*"))
     assert notebooks.parameters_of("09_example", "quick") == {}
     (notebook.parent / "small.yaml").write_text("9_example:\n  seeds: [4]\n")

@@ -12,7 +12,7 @@ import pytest
 from vilbert_lib import notebooks, pages
 from vilbert_lib.paths import REPOSITORY
 
-RESULTS = sorted((REPOSITORY / "book" / "results").glob("*/*.ipynb"))
+RESULTS = sorted((REPOSITORY / "book" / "results").glob("*.ipynb"))
 LOG = sorted((REPOSITORY / "book" / "log").glob("*.ipynb"))
 
 
@@ -26,10 +26,7 @@ def outputs(page):
 
 
 def test_every_study_has_a_page():
-    quick = {page.stem for page in RESULTS if page.parent.name == "quick"}
-    assert quick == {source.stem for source in notebooks.sources()}
-    small = {page.stem for page in RESULTS if page.parent.name == "small"}
-    assert small == quick - {"05_thesis_log"}  # which trains nothing and is the same at every scale
+    assert {page.stem for page in RESULTS} == {source.stem for source in notebooks.sources()}
 
 
 @pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
@@ -38,14 +35,9 @@ def test_a_page_was_made_by_the_code_that_its_source_holds_now(page):
     assert notebooks.same_code(source, page), f"run: python -m vilbert_lib page {page.stem}"
 
 
-OTHERS = [page for page in RESULTS if page.parent.name != "quick"]
-
-
-@pytest.mark.parametrize("page", OTHERS, ids=names(OTHERS))
-def test_a_page_of_another_profile_was_given_what_that_profile_gives_now(page):
-    profile = page.parent.name
-    given = pages.injected(nbformat.read(page, as_version=4))
-    assert given == {"profile": profile} | notebooks.parameters_of(page.stem, profile)
+@pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
+def test_a_page_was_given_what_its_profile_gives_now(page):
+    assert pages.injected(nbformat.read(page, as_version=4)) == notebooks.given(page.stem, "small")
 
 
 @pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))

@@ -217,6 +217,8 @@ def note(text: str) -> Markdown:
     return Markdown(f"*{pages.escape_markdown(text)}*")
 
 
+PAGES = "small"  # the profile of the book's pages of results
+
 # Commands --------------------------------------------------------------------------------------
 
 
@@ -271,21 +273,22 @@ def parameters_of(name: str, profile: str) -> dict:
     return given.get(name) or {}
 
 
-def _given(name: str, profile: str) -> dict:
+def given(name: str, profile: str) -> dict:
     """The parameters that papermill gives to a study: none at the profile that its source has."""
-    given = parameters_of(name, profile)
-    given = {} if profile == "quick" else {"profile": profile} | given
-    check_names(_source(name), given)
-    return given
+    parameters = parameters_of(name, profile)
+    parameters = {} if profile == "quick" else {"profile": profile} | parameters
+    check_names(_source(name), parameters)
+    return parameters
 
 
-def make_page(name: str, profile: str = "quick") -> Path:
-    """Run the study ``name`` at the parameters of a profile into ``book/results/<profile>/``."""
-    source, given = _source(name), _given(name, profile)
-    check_writable(paths.book() / "results" / profile, _OTHER_BOOK)
-    partial, told = _execute([str(source), *(["-y", yaml.safe_dump(given)] if given else [])], source)
-    page = paths.book() / "results" / profile / f"{name}.ipynb"
-    pages.publish(partial, page, **({"scale": profile, "runs": told} if given else {}))
+def make_page(name: str, profile: str = PAGES) -> Path:
+    """Run the study ``name`` into ``book/results/``, or at another profile than :data:`PAGES` below it."""
+    source, parameters = _source(name), given(name, profile)
+    folder = paths.book() / "results" / ("" if profile == PAGES else profile)
+    check_writable(folder, _OTHER_BOOK)
+    partial, told = _execute([str(source), *(["-y", yaml.safe_dump(parameters)] if parameters else [])], source)
+    page = folder / f"{name}.ipynb"
+    pages.publish(partial, page, **({"scale": profile, "runs": told} if parameters else {}))
     partial.unlink()
     return page
 
@@ -297,12 +300,12 @@ def plan(name: str, profile: str = "quick") -> list[Path]:
     notebook is executed while runs cannot be read, see :mod:`vilbert_lib.runs.planning`: cells that want to
     fail, and those that build on them. An error before that is an error of the study, and a ValueError.
     """
-    source, given = _source(name), _given(name, profile)
+    source, parameters = _source(name), given(name, profile)
     notebook = load_notebook_node(str(source))
     if not any(re.search(r"\bruns\b", c.source) for c in notebook.cells if c.cell_type == "code"):
         return []
-    if given:
-        notebook = parameterize_notebook(notebook, given)
+    if parameters:
+        notebook = parameterize_notebook(notebook, parameters)
     with tempfile.TemporaryDirectory() as folder:
         noted = Path(folder) / "noted.jsonl"
         _run_cells(notebook, source, env=os.environ | {planning.VARIABLE: str(noted)}, allow_errors=True)

@@ -163,7 +163,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
 
     ``entry`` makes it an entry of the results log: it stands before the title, behind it the single values that
     were given and are no defaults, and below it what the run was, on which data, and the first of its findings.
-    ``scale`` makes it a page of another profile than the source's, which stands behind the title. ``runs`` says in
+    ``scale`` makes it a page of another profile than the source's, which stands below the title. ``runs`` says in
     either what the trained runs took.
     """
     notebook = nbformat.read(executed, as_version=4)
@@ -193,7 +193,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     elif scale:
         title, _, rest = notebook.cells[0].source.partition("\n")
         about = f"*This page was run at the profile `{scale}`. {runs}".rstrip() + "*"
-        notebook.cells[0].source = f"{title} ({scale})\n\n{about}\n{rest}"
+        notebook.cells[0].source = f"{title}\n\n{about}\n{rest}"
     write(page, notebook)
     return page
 

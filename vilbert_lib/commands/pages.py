@@ -5,9 +5,9 @@ import argparse
 
 def add_to(commands) -> None:
     """Add both commands to the parsers of ``commands``."""
-    page = commands.add_parser("page", help="run a study into book/results/<profile>/")
+    page = commands.add_parser("page", help="run a study into book/results/")
     page.add_argument("name", help="the notebook's name without .ipynb, such as 04_correlation")
-    page.add_argument("--profile", default="quick")
+    page.add_argument("--profile", default="small", help="(small); pages of others lie in a folder of that name")
     page.set_defaults(run=make_page)
     again = commands.add_parser("refresh", help="run the notebooks' sources and store their outputs")
     again.add_argument("names", nargs="*", help="some of them only, such as 04_correlation")
