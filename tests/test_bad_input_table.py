@@ -12,8 +12,9 @@ TABLE = REPOSITORY / "book" / "method" / "bad_input_other.csv"
 
 
 def literals() -> str:
-    """All texts of the library's source, those of f-strings without their values."""
-    nodes = (n for p in (REPOSITORY / "vilbert_lib").rglob("*.py") for n in ast.walk(ast.parse(p.read_text())))
+    """All texts of the library's and the studies' source, those of f-strings without their values."""
+    sources = [path for part in ("vilbert_lib", "studies") for path in (REPOSITORY / part).rglob("*.py")]
+    nodes = (node for path in sources for node in ast.walk(ast.parse(path.read_text())))
     return "\n".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 

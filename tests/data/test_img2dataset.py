@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -138,7 +139,9 @@ def test_a_real_download_is_read(tmp_path, server, output):
         "resize_mode": "keep_ratio", "resize_only_if_bigger": True, "processes_count": 1, "thread_count": 4,
     }  # fmt: skip
     command = [str(UVX), "img2dataset", *(f"--{name}={value}" for name, value in options.items())]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    environment = os.environ | {"UV_SYSTEM_CERTS": "1"}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 600}
+    done = subprocess.run(command, check=False, **options)
     assert done.returncode == 0, done.stderr
     shutil.copytree(tmp_path / TASK / "train", tmp_path / TASK / "validation")
     reading = formats.task(TASK).read(tmp_path)
