@@ -67,7 +67,7 @@ lint: $(SET_UP)  ## check style and imports
 refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
 
-reproduce: $(SET_UP)  ## train every run behind the pages from scratch: about 18 hours on two cores
+reproduce: $(SET_UP)  ## train every run behind the pages from scratch: 17.5 hours of single runs, added up
 	for name in $(STUDIES); do \
 		VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m vilbert_lib page $$name || exit 1; done
 

@@ -15,7 +15,7 @@ def icc(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> fl
     clusters, values = read(table, [value], cluster, at_least=2)
     refuse_constant(values - values.mean(-1, keepdims=True), values, [value], "over all rows")
     if clusters.n == clusters.count:
-        raise NotEstimableError(f"every {cluster} has one row: what lies within them cannot be told")
+        raise NotEstimableError(f"every {cluster} has one row: the variance within them is not estimable")
     return _icc(clusters, values[0])
 
 
