@@ -44,19 +44,32 @@ ELEVEN = [
     "procrustes",
 ]
 SIZES = (256, 512, 1024, 1536, 2048, 4096)
+NARROW = ("cka", "unbiased_cka", "r2_ols")  # those that need no n x n matrix
 NULLS = ("cka", "cka_rbf", "unbiased_cka", "mknn")
 
 
-def features(n: int, d: int, layers: int) -> dict[str, np.ndarray]:
-    """Layers (n, d) float32 that share a 32-dimensional part."""
+def features(n: int, d: int, layers: int, device: str = "cpu") -> dict[str, np.ndarray | torch.Tensor]:
+    """Layers (n, d) float32 that share a 32-dimensional part: arrays, or tensors on another device."""
     rng = np.random.default_rng(0)
     common = rng.standard_normal((n, 32))
-    return {
+    made = {
         f"layer {i}": (common @ rng.standard_normal((32, d)) / 32**0.5 + 0.5 * rng.standard_normal((n, d))).astype(
             np.float32
         )
         for i in range(layers)
     }
+    return made if device == "cpu" else {name: torch.from_numpy(x).to(device) for name, x in made.items()}
+
+
+def many_samples(n: int, d: int, layers: int, device: str) -> dict[str, torch.Tensor]:
+    """Layers as of :func:`features` for large n, drawn on the device."""
+    generator = torch.Generator(device).manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, device=device)
+
+    common = normal(n, 32)
+    return {f"layer {i}": common @ normal(32, d) / 32**0.5 + 0.5 * normal(n, d) for i in range(layers)}
 
 
 def seconds(function: Callable, device: str, repeats: int = 3) -> float:
@@ -73,7 +86,7 @@ def seconds(function: Callable, device: str, repeats: int = 3) -> float:
 
 def stages(a: argparse.Namespace) -> pd.DataFrame:
     """What is done once a layer, and what for all pairs, of each measure alone."""
-    data, rows = features(a.n, a.d, a.layers), []
+    data, rows = features(a.n, a.d, a.layers, a.device), []
     every = torch.cartesian_prod(torch.arange(a.layers), torch.arange(a.layers)).to(a.device)
     layers = Layers(data, device=a.device)
 
@@ -105,7 +118,7 @@ def product_rate(dtype: torch.dtype, device: str) -> float:
 
 def grid(a: argparse.Namespace) -> pd.DataFrame:
     """Whole grids of all ordered pairs, and the permutation null with K = 200."""
-    data, rows = features(a.n, a.d, a.layers), []
+    data, rows = features(a.n, a.d, a.layers, a.device), []
     pairs = list(product(data, data))
     without = [name for name in a.measures if name != "procrustes"]
     for what, names in ((f"{len(a.measures)} measures", a.measures), ("without Procrustes", without)):
@@ -141,13 +154,14 @@ def peak_gib() -> float:
 
 def one_size(a: argparse.Namespace) -> None:
     """Print time and peak memory of the grid at one n, as JSON: with Procrustes up to n = 2048."""
-    data, row = features(a.one, a.d, a.layers), {"n": a.one}
+    data, row = features(a.one, a.d, a.layers, a.device), {"n": a.one}
     alignment_grid({name: x[:64] for name, x in data.items()}, a.measures, device=a.device)
     without = [name for name in a.measures if name != "procrustes"]
     for what, names in (("without_procrustes_s", without), ("all_s", a.measures)):
         if names == a.measures and a.one > 2048:
             continue
-        row[what] = seconds(lambda n=names: alignment_grid(data, n, device=a.device), a.device, 1)
+        repeats = 1 if a.device == "cpu" else 3
+        row[what] = seconds(lambda n=names: alignment_grid(data, n, device=a.device), a.device, repeats)
         row["peak_gib"] = peak_gib()
         if a.device != "cpu":
             row["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
@@ -199,18 +213,52 @@ def other_packages(a: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PARTS = {"stages": stages, "grid": grid, "growth": growth, "peers": other_packages}
+def large(a: argparse.Namespace) -> pd.DataFrame:
+    """The grid of all pairs from covariances, with exact nulls, for many more samples than features."""
+    data = many_samples(a.large, a.d, a.layers, a.device)
+    taken = seconds(lambda: alignment_grid(data, NARROW, null="exact"), a.device, 1 if a.device == "cpu" else 2)
+    row = {"n": a.large, "d": a.d, "layers": a.layers, "measures": " ".join(NARROW), "seconds": taken}
+    row["peak_gib"] = peak_gib() if a.device == "cpu" else torch.cuda.max_memory_allocated() / 2**30
+    return pd.DataFrame([row])
+
+
+def agreement(a: argparse.Namespace) -> pd.DataFrame:
+    """Largest difference between the values on the device and those on the CPU, per measure."""
+    data, rows = features(a.n, a.d, a.layers), []
+    on_device = {name: torch.from_numpy(x).to(a.device) for name, x in data.items()}
+    for name in [*a.measures, "r2_ols", "cca"]:
+        ours, theirs = (alignment_grid(x, [name]).value for x in (on_device, data))
+        rows.append({"measure": name, "difference": float((ours - theirs).abs().max())})
+    narrow = {name: x.cpu() for name, x in many_samples(4096, 64, 6, a.device).items()}
+    columns = ["value", "chance", "chance_sd"]
+    ours, theirs = (
+        alignment_grid({name: x.to(device) for name, x in narrow.items()}, NARROW, null="exact")[columns]
+        for device in (a.device, "cpu")
+    )
+    difference = (ours - theirs).abs().max().max()
+    return pd.DataFrame([*rows, {"measure": "from covariances", "difference": float(difference)}])
+
+
+PARTS = {
+    "stages": stages,
+    "grid": grid,
+    "growth": growth,
+    "peers": other_packages,
+    "large": large,
+    "agreement": agreement,
+}
 
 
 def main() -> None:
     """Time the parts that are asked for and write their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["stages", "grid", "growth", "peers"])
     parser.add_argument("--n", type=int, default=512, help="samples")
     parser.add_argument("--d", type=int, default=768, help="features of a layer")
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--pairs", type=int, default=6, help="pairs on which functions of one pair are timed")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--large", type=int, default=100_000, help="samples of the part large")
     parser.add_argument("--measures", nargs="+", default=ELEVEN)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -225,10 +273,8 @@ def main() -> None:
         table = PARTS[part](a)
         table.round(4).to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False)
         print(f"\n{part}\n{table.round(3).to_string(index=False)}", flush=True)
-    from vilbert_lib.runs import device_name  # last: it loads libraries that are no part of the measures
-
     where = {
-        "device": device_name(),
+        "device": platform.machine() if a.device == "cpu" else torch.cuda.get_device_name(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,

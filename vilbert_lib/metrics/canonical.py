@@ -1,7 +1,6 @@
 """Canonical correlations between the leading directions of two layers."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import scipy.linalg
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
-from vilbert_lib.metrics.shape import nuclear_norm
+from vilbert_lib.metrics.shape import nuclear_norm, paired_nuclear_norms
 
 
 @dataclass(frozen=True)
@@ -24,48 +23,65 @@ class Directions:
         return Directions([basis[order] for basis in self.bases], self.dtype)
 
 
-def singular_vectors(layers: Layers, i: int, most: int) -> tuple[Tensor, Tensor]:
-    """Up to ``most`` leading left singular vectors (n, r) of the centred layer ``i``, and its values (r,).
+def singular_vectors(layers: Layers, most: int) -> list[tuple[Tensor, Tensor]]:
+    """Up to ``most`` leading left singular vectors (n, r) of every centred layer, and their values (r,).
 
     Exact: two randomized decompositions of one matrix span two subspaces, and identical inputs
     come out below 1. Values below about 1e-7 of the largest count as 0.
     """
-    n, d = layers.n, layers.width(i)
-    features = layers.centred(i) if d < n else None
-    symmetric = layers.gram(i) if features is None else features.T @ features
+    if layers.device.type == "cpu":
+        found = each(lambda i: _eigenvectors(_symmetric(layers, i), most), layers, layers.device)
+    else:  # layers of one size are decomposed in one call
+        symmetric = [_symmetric(layers, i) for i in layers]
+        found = [(torch.empty(0), torch.empty(0))] * len(layers)
+        for size in {len(matrix) for matrix in symmetric}:
+            members = [i for i in layers if len(symmetric[i]) == size]
+            parts = torch.linalg.eigh(torch.stack([symmetric[i] for i in members]))
+            for i, values, vectors in zip(members, *parts, strict=True):
+                found[i] = (values, vectors)
+    return each(lambda i: _left_vectors(layers, i, *found[i], most), layers, layers.device)
+
+
+def _symmetric(layers: Layers, i: int) -> Tensor:
+    """The smaller of the Gram matrix (n, n) and the covariance (d, d) of a centred layer."""
+    return layers.gram(i) if layers.width(i) >= layers.n else (x := layers.centred(i)).T @ x
+
+
+def _eigenvectors(symmetric: Tensor, most: int) -> tuple[Tensor, Tensor]:
     size = len(symmetric)
-    if symmetric.device.type == "cpu" and most < size:  # some eigenvectors cost a third of all
-        chosen = [size - most, size - 1]
-        found = scipy.linalg.eigh(symmetric.numpy(), subset_by_index=chosen, driver="evr", check_finite=False)
-        values, vectors = (torch.from_numpy(part) for part in found)
-    else:
-        values, vectors = torch.linalg.eigh(symmetric)
+    if most >= size:
+        return torch.linalg.eigh(symmetric)
+    # Some eigenvectors cost a third of all.
+    chosen = [size - most, size - 1]
+    found = scipy.linalg.eigh(symmetric.numpy(), subset_by_index=chosen, driver="evr", check_finite=False)
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+
+
+def _left_vectors(layers: Layers, i: int, values: Tensor, vectors: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Left singular vectors and values from eigenvalues, in ascending order, and eigenvectors."""
+    n, d = layers.n, layers.width(i)
     values, vectors = values.flip(0)[:most].clamp_min(0).sqrt(), vectors.flip(1)[:, :most]
     rank = int((values > values[0] * (torch.finfo(torch.float64).eps * max(n, d)) ** 0.5).sum())
     values, vectors = values[:rank], vectors[:, :rank]
-    return (vectors if features is None else features @ vectors / values), values
+    return (vectors if d >= n else layers.centred(i) @ vectors / values), values
 
 
 def top_directions(layers: Layers) -> Directions:
     """The ``q`` leading directions of every layer, or as many as its rank gives."""
     most = min(layers.settings.q, layers.n - 1)
-    return Directions(
-        [vectors for vectors, _ in each(partial(singular_vectors, layers, most=most), layers, layers.device)],
-        layers.dtype,
-    )
+    return Directions([vectors for vectors, _ in singular_vectors(layers, most)], layers.dtype)
 
 
 def variance_directions(layers: Layers) -> Directions:
     """As many leading directions as hold the share ``variance`` of a layer's variance."""
 
-    def basis(i: int) -> Tensor:
-        vectors, values = singular_vectors(layers, i, layers.n - 1)
+    bases = []
+    for vectors, values in singular_vectors(layers, layers.n - 1):
         shares = values.square().cumsum(0) / values.square().sum()
         # Rounding must not ask for one more direction than there is.
         kept = int((shares < layers.settings.variance - 1e-12).sum()) + 1
-        return vectors[:, :kept]
-
-    return Directions(each(basis, layers, layers.device), layers.dtype)
+        bases.append(vectors[:, :kept])
+    return Directions(bases, layers.dtype)
 
 
 def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
@@ -102,5 +118,8 @@ def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
         a, b = pair
         return nuclear_norm(left.bases[a].T @ right.bases[b], left.dtype)
 
-    sums = each(total, zip(x.tolist(), y.tolist(), strict=True), x.device)
-    return (torch.stack(sums) / _smaller(left, right, x, y)).clamp(0, 1)
+    if x.device.type == "cpu":
+        sums = torch.stack(each(total, zip(x.tolist(), y.tolist(), strict=True), x.device))
+    else:
+        sums = paired_nuclear_norms(left.bases, right.bases, x, y)
+    return (sums / _smaller(left, right, x, y)).clamp(0, 1)

@@ -11,8 +11,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vilbert_lib.metrics import calibration
+from vilbert_lib.metrics.kernels import linear_grams
 from vilbert_lib.metrics.layers import Layers, Settings, check_order
 from vilbert_lib.metrics.registry import MEASURES, Measure
+from vilbert_lib.metrics.regression import ols
 
 STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond it layers go block by block
 
@@ -123,8 +125,12 @@ def alignment_grid(
         orders = list(calibration.permutations(layers.n, permutations, seed, blocks))
 
     values = {measure.name: {} for measure in chosen}
-    for part, rows, local in _blocks(layers, places):
-        for measure, columns in _of_block(chosen, part, local, null, orders):
+    narrow = [m for m in chosen if layers.is_narrow and m.prepare in (linear_grams, ols)]  # no n x n matrix
+    parts = [(narrow, layers, np.arange(len(places)), places)] if narrow else []
+    if others := [measure for measure in chosen if measure not in narrow]:
+        parts += [(others, *block) for block in _blocks(layers, places)]
+    for of_part, part, rows, local in parts:
+        for measure, columns in _of_block(of_part, part, local, null, orders):
             for name, column in columns.items():
                 whole = values[measure.name].setdefault(name, np.empty((*column.shape[:-1], len(places))))
                 whole[..., rows] = column

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vilbert_lib.metrics.covariances import FactorStack, gram_stack
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments, upper_triangle
 
 
-def linear_grams(layers: Layers) -> SymmetricStack:
+def linear_grams(layers: Layers) -> SymmetricStack | FactorStack:
     """Linear Gram matrices of the centred features."""
-    return SymmetricStack.of(layers, layers.gram)
+    return gram_stack(layers) if layers.is_narrow else SymmetricStack.of(layers, layers.gram)
 
 
 def rbf_grams(layers: Layers) -> SymmetricStack:
@@ -42,12 +43,15 @@ def _rbf(layers: Layers, i: int) -> Tensor:
 def _median(symmetric: Tensor) -> Tensor:
     """Median of all entries of a matrix with zeros on its diagonal; the mean of the middle two."""
     n = len(symmetric)
-    values = upper_triangle(symmetric).cpu().numpy()
+    values = upper_triangle(symmetric)
     # In the sorted entries come n zeros and then each value above the diagonal twice.
     middle = [p - n for p in ((n * n - 1) // 2, n * n // 2)]
     places = [p // 2 for p in middle if p >= 0]
-    ordered = np.partition(values, places)
-    return torch.tensor(sum(ordered[p] for p in places) / 2, device=symmetric.device)
+    if symmetric.device.type == "cpu":  # numpy finds some of the sorted entries without sorting all
+        values = torch.from_numpy(np.partition(values.numpy(), places))
+    else:
+        values = values.sort().values
+    return values[places].sum() / 2
 
 
 def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
@@ -85,7 +89,7 @@ def unbiased_cka_moments(
 def _unbiased_norms(stack: SymmetricStack) -> Tensor:
     square = stack.squares + _diagonal_terms(stack, stack).diagonal()
     # Samples that all lie equally far apart, or all but one, leave nothing but rounding: 0.
-    noise = stack.n * torch.finfo(stack.upper.dtype).eps * stack.squares
+    noise = stack.n * torch.finfo(stack.dtype).eps * stack.squares
     return torch.where(square > noise, square, 0).sqrt()
 
 

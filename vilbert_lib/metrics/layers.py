@@ -19,6 +19,7 @@ from vilbert_lib.metrics.parallel import each
 
 SPREAD = 1e-30  # rows that differ by less beside the largest entry are equal: powers of it would be 0
 CACHED_BYTES = 2**28  # Gram matrices are kept as long as all of them together take less than this
+MANY = 2048  # samples up to which matrices of n x n are used whatever the widths
 DOMINANT = 0.5  # a sample or feature with a larger share of a layer's sum of squares is warned of
 
 
@@ -64,6 +65,15 @@ def available_bytes(device: torch.device) -> float:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return float("inf")
+
+
+def require_bytes(what: str, needed: float, device: torch.device) -> None:
+    """Raise a MemoryError where ``needed`` bytes, for ``what``, do not fit into the memory of ``device``."""
+    if needed > (free := available_bytes(device)):
+        raise MemoryError(
+            f"{what} need about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are available: measure fewer layers at"
+            " once (pairs)"
+        )
 
 
 def require_memory(what: str, n: int, device: torch.device, *, per_entry: float = 8) -> None:
@@ -270,6 +280,13 @@ class Layers:
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
         self._grams: dict[int, Tensor] = {}
+        self.shared: dict[str, Tensor] = {}  # what several measures need of all layers together
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether covariances of all features are cheaper than matrices of all samples."""
+        flat = all(x.ndim == 2 for x in self._features)
+        return flat and self.n > max(MANY, sum(self.width(i) for i in self))
 
     @property
     def at_once(self) -> int:
@@ -281,6 +298,7 @@ class Layers:
         part = copy(self)
         part.names = [self.names[i] for i in indices]
         part._features = [self._features[i] for i in indices]
+        part.shared = {}
         part._grams = {new: self._grams[old] for new, old in enumerate(indices) if old in self._grams}
         return part
 
@@ -323,6 +341,22 @@ class Layers:
         """Layer ``i`` with the mean over samples removed, (n, d)."""
         x = self.raw(i)
         return x - x.mean(0)
+
+    def centred_rows(self, begin: int, end: int, order: Tensor | None = None) -> Tensor:
+        """Rows ``begin`` to ``end`` of all centred layers side by side, (rows, D), of the samples in ``order``."""
+        if "means" not in self.shared:
+            scales = [torch.maximum(x.max(), -x.min()).double() for x in self._features]
+            means = [x.mean(0, dtype=torch.float64) / s for x, s in zip(self._features, scales, strict=True)]
+            self.shared |= {
+                "scales": torch.stack(scales).to(self.device),
+                "means": torch.cat(means).to(self.device),
+            }
+        parts = [
+            (x[begin:end] if order is None else x[order[begin:end].to(x.device)]).to(self.device, torch.float64)
+            / scale
+            for x, scale in zip(self._features, self.shared["scales"], strict=True)
+        ]
+        return torch.cat(parts, 1).sub_(self.shared["means"])
 
     def gram(self, i: int) -> Tensor:
         """Linear Gram matrix of the centred layer ``i``, (n, n)."""

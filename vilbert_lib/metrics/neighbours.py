@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from rapidfuzz import process
-from rapidfuzz.distance import LCSseq, Levenshtein
 from scipy.stats import hypergeom
 from torch import Tensor
 
@@ -159,8 +157,12 @@ def cycle_knn(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tens
     return values
 
 
-def _of_sequences(distance: Callable, longest: bool) -> Callable[[Neighbours, Neighbours, Tensor, Tensor], Tensor]:
+def _of_sequences(longest: bool) -> Callable[[Neighbours, Neighbours, Tensor, Tensor], Tensor]:
     def compare(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
+        from rapidfuzz import process  # here, as it is needed for these two measures alone
+        from rapidfuzz.distance import LCSseq, Levenshtein
+
+        distance = LCSseq.similarity if longest else Levenshtein.distance
         of_left, of_right = _as_text(left, x), _as_text(right, y)
         shares = [
             process.cpdist(of_left[a], of_right[b], scorer=distance, dtype=np.int32).mean() / left.k
@@ -179,10 +181,10 @@ def _as_text(neighbours: Neighbours, layers: Tensor) -> dict[int, list[str]]:
     return {i: codes[i].view(f"<U{neighbours.k}")[:, 0].tolist() for i in layers.unique().tolist()}
 
 
-lcs_knn = _of_sequences(LCSseq.similarity, longest=True)
+lcs_knn = _of_sequences(longest=True)
 lcs_knn.__doc__ = """Longest common subsequence of the ordered neighbour lists, divided by k, in [0, 1]."""
 
-edit_knn = _of_sequences(Levenshtein.distance, longest=False)
+edit_knn = _of_sequences(longest=False)
 edit_knn.__doc__ = """1 - Levenshtein distance of the ordered neighbour lists divided by k, in [0, 1]."""
 
 

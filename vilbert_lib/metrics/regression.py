@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.canonical import singular_vectors
+from vilbert_lib.metrics.covariances import FactorStack, gram_stack, projection_stack
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 
@@ -15,8 +16,8 @@ from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 class Regressions:
     """For every layer X a matrix A, and its Gram matrix K: a prediction of Y from X is <A_x, K_y> / tr K_y."""
 
-    operators: SymmetricStack
-    grams: SymmetricStack
+    operators: SymmetricStack | FactorStack
+    grams: SymmetricStack | FactorStack
 
     def permuted(self, order: Tensor) -> "Regressions":
         """The same layers to be predicted, their samples in another ``order`` (n,)."""
@@ -85,12 +86,10 @@ def _cholesky(layers: Layers, i: int, regular: Tensor) -> Tensor:
 
 def ols(layers: Layers) -> Regressions:
     """Projections onto the columns of every centred layer."""
-
-    def projection(layers: Layers, i: int) -> Tensor:
-        vectors, _ = singular_vectors(layers, i, layers.n - 1)
-        return vectors @ vectors.T
-
-    return _stacks(layers, projection)
+    if layers.is_narrow:
+        return Regressions(projection_stack(layers), gram_stack(layers))
+    found = singular_vectors(layers, layers.n - 1)
+    return _stacks(layers, lambda _, i: found[i][0] @ found[i][0].T)
 
 
 def _baseline(n: int) -> float:

@@ -73,6 +73,11 @@ class SymmetricStack:
         """Rows of each matrix."""
         return self.diagonal.shape[1]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision in which products are summed."""
+        return self.upper.dtype
+
     def permuted(self, order: Tensor) -> "SymmetricStack":
         """The same matrices with rows and columns in another ``order`` (n,)."""
         n = self.n
