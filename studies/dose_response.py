@@ -13,7 +13,7 @@ from studies import task_structure
 from studies.contrasts import EVERYWHERE
 from vilbert_lib import runs
 from vilbert_lib import stats as statistics
-from vilbert_lib.config import Profile, RunConfig
+from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
 from vilbert_lib.data import synthetic
 from vilbert_lib.stats import alignment
 
@@ -79,7 +79,9 @@ def configurations(
     return found
 
 
-def measured(configs: list[tuple[dict, Path, RunConfig]], measures: list[str], layers: list[int]) -> pd.DataFrame:
+def measured(
+    configs: list[tuple[dict, Path, RunConfig]], measures: list[str], layers: list[int], settings: AlignmentConfig
+) -> pd.DataFrame:
     """The runs of :func:`configurations`, trained where they are missing: one row each.
 
     What names it, its summary, ``reached`` (test accuracy as a share of the best possible) and for each of
@@ -90,9 +92,9 @@ def measured(configs: list[tuple[dict, Path, RunConfig]], measures: list[str], l
         by_root.setdefault(root, []).append(config)
     trained = {run.config.id: run for root, own in by_root.items() for run in runs.ensure(own, root)}
     rows = []
-    for named, _, config in configs:
+    for named, root, config in configs:
         run = trained[config.id]
-        pushed = _at_layers(runs.alignments([run]), layers)
+        pushed = _at_layers(runs.alignments([run], settings, root, epochs=("best",)), layers)
         values = alignment.per_run(pushed, "mean", above_chance=True)[measures].iloc[0].to_dict()
         rows.append(named | {"run": config.id} | run.summary | values)
     table = pd.DataFrame(rows)

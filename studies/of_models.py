@@ -12,6 +12,7 @@ from torch import Tensor
 from studies import gradients, minibatch, sample_size
 from studies import model_questions as questions
 from vilbert_lib import representations, runs
+from vilbert_lib.config import AlignmentConfig
 from vilbert_lib.model import pretrained
 
 POOLINGS = ("cls", "mean", "full_seq")
@@ -28,12 +29,12 @@ def pulls(run: runs.Run, data_root: Path, *, trained: bool) -> pd.DataFrame:
     return run.table("gradients", make, trained=trained)
 
 
-def poolings(run: runs.Run, data_root: Path, measure: str) -> dict[str, pd.DataFrame]:
+def poolings(run: runs.Run, data_root: Path, measure: str, settings: AlignmentConfig) -> dict[str, pd.DataFrame]:
     """The tables of :mod:`studies.model_questions` for a run, on its test samples.
 
     ``tokens``, ``origins``, ``first``, ``within``, ``across`` and ``readable``.
     """
-    n, k = run.config.alignment.n_samples, run.config.alignment.k
+    n, k = settings.n_samples, settings.k
 
     @lru_cache
     def pooled() -> dict[str, dict[str, Tensor]]:

@@ -74,7 +74,8 @@ def measured(
     trained = {root: runs.ensure(configs, root) for root, configs in wanted.items()}  # all, before any is read
     parts = []
     for root, of_root in trained.items():
-        aligned = alignment.per_run(runs.alignments(of_root), aggregate, above_chance=True)
+        measured = runs.alignments(of_root, profile.alignment, root, epochs=("best",))
+        aligned = alignment.per_run(measured, aggregate, above_chance=True)
         parts.append(runs.summaries(of_root).merge(aligned[["run", measure]], on="run").assign(root=root))
     found = levels.merge(pd.concat(parts), on="root")
     alone = found[["text", "image"]].max(axis=1)

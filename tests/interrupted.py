@@ -1,6 +1,5 @@
 """A small run in a process of its own, which a test may kill, and all that the run leaves."""
 
-import dataclasses
 import multiprocessing
 import os
 import resource
@@ -13,7 +12,7 @@ import torch
 
 import vilbert_lib
 from vilbert_lib import runs
-from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
+from vilbert_lib.config import Profile, RunConfig
 
 #: Every process is forked from one that has imported everything, which takes milliseconds, and has no threads.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -24,9 +23,8 @@ STAGES = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")  # audit eve
 
 def small_run(profile: Profile, root: Path, objectives: tuple[str, ...] = (), **train) -> RunConfig:
     """Two epochs of three steps, with dropout and augmentation, that take a fraction of a second."""
-    quick = dataclasses.replace(profile, alignment=AlignmentConfig(measures=("cka", "mknn"), n_samples=12, k=3))
     return runs.configure(
-        quick,
+        profile,
         root,
         "conceptual_captions" if objectives else "hateful_memes",
         "t1-v1",

@@ -87,7 +87,7 @@ def tables(run):
 READERS = {
     "model.safetensors": lambda run, root: run.model(root).state_dict(),
     "metrics.jsonl": lambda run, root: run.metrics,
-    "alignment.parquet": lambda run, root: run.alignment,
+    "alignment.parquet": lambda run, root: run.training_alignment,
     "env.json": lambda run, root: run.env,
     "summary.json": lambda run, root: run.summary,
     "config.json": lambda run, root: runs.open_run(run.config.id).config,
@@ -249,7 +249,7 @@ def test_a_broken_line_of_the_metrics_is_named(begun, tiny_root, line):
     with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged: line 2"):
         _ = begun.metrics
     with pytest.raises(ValueError, match="is not finished"):
-        _ = begun.alignment
+        _ = begun.training_alignment
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "alignment.parquet"])

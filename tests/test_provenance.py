@@ -20,7 +20,9 @@ def run(seed=0, architecture="baseline", task="memes", start_from="", model=None
         train=TrainConfig(**settings | train),
     )
     summary = {"n_train": 1500, "n_val": 572, "n_test": 600} if summary is None else summary
-    return SimpleNamespace(config=config, summary=summary, alignment=pd.DataFrame({"n_samples": [256, 256]}))
+    return SimpleNamespace(
+        config=config, summary=summary, training_alignment=pd.DataFrame({"n_samples": [256, 256]})
+    )
 
 
 def test_a_caption_gives_the_samples_that_were_used(tmp_path):
@@ -37,7 +39,6 @@ def test_runs_that_were_trained_alike_share_a_column():
         "training samples": 1500,
         "validation samples, every epoch": 200,
         "test samples": 600,
-        "alignment samples": "256",
         "epochs": 4,
         "batch size": "8",
         "learning rate": 5e-5,
@@ -81,7 +82,7 @@ def test_all_validation_samples_and_a_pretraining_run():
     start = run(task="captions", n_train=0, n_eval=0, summary=captions)
     start = SimpleNamespace(
         config=RunConfig(task="captions", architecture="baseline", objectives=("mlm", "ap")), summary=captions,
-        alignment=start.alignment,
+        training_alignment=start.training_alignment,
     )  # fmt: skip
     table = notebooks.training_settings([start, run(start_from=start.config.id)])
     assert table.loc["task"].tolist() == ["captions mlm+ap", "memes"]

@@ -17,9 +17,12 @@ from vilbert_lib.model.vilbert import ViLBERT
 from vilbert_lib.representations import (
     CHANCE,
     COLUMNS,
+    LOG_COLUMNS,
+    LOGGED,
     PERMUTATIONS,
     is_constant,
     layer_features,
+    log_alignment,
     measure_alignment,
     measure_pairs,
     sample_rows,
@@ -162,7 +165,7 @@ CONFIG = AlignmentConfig(measures=("cka", "mknn"), n_samples=12, k=3)
 
 
 def test_the_whole_grid(model, memes):
-    frame = measure_alignment(model, memes, CONFIG, epoch=4, split="val", whole_grid=True)
+    frame = measure_alignment(model, memes, CONFIG, epoch=4, split="val")
     assert list(frame.columns) == COLUMNS
     found = frame[frame.measure == "cka"]
     assert sorted(zip(found.kind, found.x, found.y, found.text_layer, found.vision_layer, strict=True)) == [
@@ -178,7 +181,7 @@ def test_the_whole_grid(model, memes):
 
 
 def test_values_are_the_measures_of_the_features(model, memes):
-    frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val", whole_grid=True)
+    frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val")
     features = layer_features(model, memes, sample_rows(memes, 12))
     for row in frame.itertuples():
         wanted = MEASURES[row.measure](features[row.x], features[row.y], k=3)
@@ -188,7 +191,7 @@ def test_values_are_the_measures_of_the_features(model, memes):
 def test_chance_stands_beside_the_whole_grid(model, memes):
     """The closed form for every pair where there is one, permutations for layers at the same depth."""
     config = AlignmentConfig(measures=("cka", "procrustes", "wasserstein"), n_samples=12, k=3)
-    frame = measure_alignment(model, memes, config, epoch=0, split="val", whole_grid=True).set_index("measure")
+    frame = measure_alignment(model, memes, config, epoch=0, split="val").set_index("measure")
     features = layer_features(model, memes, sample_rows(memes, 12))
     of = {name: frame.loc[name].set_index(["x", "y"]) for name in config.measures}
     exact = alignment_grid(features, ["cka"], null="exact").set_index(["x", "y"])
@@ -211,33 +214,31 @@ def test_chance_stands_beside_the_whole_grid(model, memes):
     assert np.abs(found.p - shares).max() < 2 / np.sqrt(PERMUTATIONS) and (found.p_best >= found.p).all()
 
 
-def test_during_training_chance_is_not_drawn(model, memes):
-    frame = measure_alignment(model, memes, CONFIG, epoch=1, split="val", whole_grid=False)
-    assert frame[CHANCE].isna().all(axis=None)
-
-
-def test_the_layers_at_the_same_depth_alone(model, memes):
-    frame = measure_alignment(model, memes, CONFIG, epoch=0, split="val", whole_grid=False)
-    assert list(zip(frame.measure, frame.x, frame.y, frame.kind, strict=True)) == [
-        ("cka", "t0", "v0", "tv"),
-        ("cka", "t1", "v1", "tv"),
-        ("mknn", "t0", "v0", "tv"),
-        ("mknn", "t1", "v1", "tv"),
+def test_during_training_layers_at_the_same_depth_are_logged(model, memes):
+    frame = log_alignment(model, memes, epoch=3, split="val")
+    assert list(frame.columns) == LOG_COLUMNS
+    assert list(zip(frame.measure, frame.text_layer, frame.vision_layer, strict=True)) == [
+        ("unbiased_cka", 0, 0),
+        ("unbiased_cka", 1, 1),
+        ("mknn", 0, 0),
+        ("mknn", 1, 1),
     ]
+    features = layer_features(model, memes, sample_rows(memes, LOGGED.n_samples))
+    assert frame.value[1] == pytest.approx(MEASURES["unbiased_cka"](features["t1"], features["v1"]), abs=1e-6)
 
 
 def test_pooling_of_the_configuration_is_used(model, memes):
     config = AlignmentConfig(measures=("cka",), n_samples=12, k=3, pooling="mean")
-    frame = measure_alignment(model, memes, config, epoch=0, split="val", whole_grid=False)
+    frame = measure_alignment(model, memes, config, epoch=0, split="val").set_index(["x", "y"])
     features = layer_features(model, memes, sample_rows(memes, 12), "mean")
-    assert frame.value[1] == pytest.approx(MEASURES["cka"](features["t1"], features["v1"]), abs=1e-6)
+    assert frame.value["t1", "v1"] == pytest.approx(MEASURES["cka"](features["t1"], features["v1"]), abs=1e-6)
 
 
 def test_fewer_images_than_asked_are_said(model, questions):
     """Sixteen or so images under 35 questions: n and k are what there is."""
     few = PairDataset(questions.records[:12], questions.tokenizer, 64, 32)
     config = AlignmentConfig(measures=("mknn",), n_samples=100, k=50)
-    frame = measure_alignment(model, few, config, epoch=0, split="val", whole_grid=False)
+    frame = measure_alignment(model, few, config, epoch=0, split="val")
     images = len({record.img for record in few.records})
     assert set(frame.n_samples) == {images} and set(frame.k) == {images - 1}
 
@@ -258,9 +259,9 @@ def with_last_norms(model, text: float, vision: float = 1.0) -> ViLBERT:
 
 def test_a_constant_layer_is_nan_and_the_others_are_measured_as_before(model, memes):
     config = AlignmentConfig(measures=("cka", "mknn", "procrustes"), n_samples=12, k=3)
-    wanted = measure_alignment(model, memes, config, epoch=4, split="val", whole_grid=True)
+    wanted = measure_alignment(model, memes, config, epoch=4, split="val")
     with pytest.warns(UserWarning, match=r"epoch 4: the features of t1 .* all 12 val samples") as caught:
-        found = measure_alignment(with_last_norms(model, 0), memes, config, epoch=4, split="val", whole_grid=True)
+        found = measure_alignment(with_last_norms(model, 0), memes, config, epoch=4, split="val")
     assert len([w for w in caught if "recorded as NaN" in str(w.message)]) == 1
     affected = (wanted.x == "t1") | (wanted.y == "t1")
     assert found[affected][["value", *CHANCE]].isna().all(axis=None) and affected.sum() == 3 * 3
@@ -270,33 +271,29 @@ def test_a_constant_layer_is_nan_and_the_others_are_measured_as_before(model, me
     pd.testing.assert_frame_equal(found[places], wanted[places])
 
     with pytest.warns(UserWarning, match="epoch 5: the features of t1"):
-        pairs = measure_alignment(with_last_norms(model, 0), memes, config, epoch=5, split="val", whole_grid=False)
-    assert pairs.value.isna().tolist() == [False, True] * 3
+        logged = log_alignment(with_last_norms(model, 0), memes, epoch=5, split="val")
+    assert logged.value.isna().tolist() == [False, True] * 2
 
 
-def test_a_dominant_feature_and_ties_are_warned_of_once_in_a_run(model, memes):
+def test_a_dominant_feature_and_ties_of_a_trained_model_are_warned_of(model, memes):
     one_feature = copy.deepcopy(model)
     with torch.no_grad():
         for layer in one_feature.bert.encoder.layer:
             layer.output.LayerNorm.weight[1:] = 0
     config = AlignmentConfig(measures=("mknn",), n_samples=12, k=3)
-    for epoch, whole_grid, wanted in (
-        (0, True, []),
-        (1, False, []),
-        (1, True, [InfluenceWarning, TiedNeighboursWarning]),
-    ):
+    for epoch, wanted in ((0, []), (1, [InfluenceWarning, TiedNeighboursWarning])):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            measure_alignment(one_feature, memes, config, epoch=epoch, split="val", whole_grid=whole_grid)
+            log_alignment(one_feature, memes, epoch=1, split="val")
+            measure_alignment(one_feature, memes, config, epoch=epoch, split="val")
         assert [warning.category for warning in caught] == wanted
 
 
 def test_a_model_of_constant_layers_has_no_alignment(model, memes):
     collapsed = with_last_norms(model, 0, vision=0)
-    for whole_grid in (False, True):
-        with pytest.warns(UserWarning, match="the features of t0, t1, v0, v1"):
-            frame = measure_alignment(collapsed, memes, CONFIG, epoch=0, split="val", whole_grid=whole_grid)
-        assert frame.value.isna().all() and list(frame.columns) == COLUMNS
+    with pytest.warns(UserWarning, match="the features of t0, t1, v0, v1"):
+        frame = measure_alignment(collapsed, memes, CONFIG, epoch=0, split="val")
+    assert frame.value.isna().all() and list(frame.columns) == COLUMNS
 
 
 def test_rounding_is_no_difference_between_samples(model, memes):
@@ -309,20 +306,17 @@ def test_rounding_is_no_difference_between_samples(model, memes):
 
 def test_features_that_are_not_finite_are_an_error(model, memes):
     with pytest.raises(ValueError, match=r"t1 holds nan at row 0, column 0"):
-        measure_alignment(
-            with_last_norms(model, float("nan")), memes, CONFIG, epoch=1, split="val", whole_grid=False
-        )
+        log_alignment(with_last_norms(model, float("nan")), memes, epoch=1, split="val")
 
 
 @pytest.mark.filterwarnings("ignore:epoch")
 def test_a_missing_value_survives_the_run_file_and_the_archive(model, memes, tmp_path, monkeypatch):
     monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
-    frame = measure_alignment(with_last_norms(model, 0), memes, CONFIG, epoch=0, split="val", whole_grid=True)
+    frame = log_alignment(with_last_norms(model, 0), memes, epoch=0, split="val")
     records.record_alignment(tmp_path, 0, frame)
-    records.replace_epoch(tmp_path, 0, frame)
     read = checkpoint.read_frame(tmp_path / "alignment.parquet")
-    archive.write("kept", {"a/run": {}}, {"alignment": {"a/run": read}})
-    kept = archive.table("a/run", "alignment")
+    archive.write("kept", {"a/run": {}}, {"training_alignment": {"a/run": read}})
+    kept = archive.table("a/run", "training_alignment")
     for found in (read, kept):
         assert found.value.isna().tolist() == frame.value.isna().tolist()
     assert frame.value.isna().any() and not frame.value.isna().all()

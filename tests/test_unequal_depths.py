@@ -12,13 +12,14 @@ from studies import dose_response, of_models
 from studies.model_questions import across_streams
 from studies.sample_size import layer_profile
 from vilbert_lib import figures, runs
-from vilbert_lib.config import TrainConfig
+from vilbert_lib.config import AlignmentConfig, TrainConfig
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.model.streams import Output
 from vilbert_lib.representations import layer_features, paired_layers, sample_rows
 from vilbert_lib.stats import alignment
 from vilbert_lib.training import alignment_term
 
+SETTINGS = AlignmentConfig(measures=("cka", "mknn", "rsa"), n_samples=12, k=3)
 PAIRS = [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
 
 
@@ -73,13 +74,13 @@ def features(run, tiny_root):
     return layer_features(run.model(tiny_root).vilbert, data, sample_rows(data, 12), embeddings=True)
 
 
-def test_training_records_the_pairs_of_every_epoch(run, features):
-    table = runs.alignments([run])
-    of_epoch = table[table.paired].groupby("epoch")
+def test_training_logs_the_pairs_of_every_epoch_and_all_pairs_are_measured_afterwards(run, features, tiny_root):
+    of_epoch = runs.training_alignments([run]).query("measure == 'mknn'").groupby("epoch")
     assert len(of_epoch) == 3
     for _, rows in of_epoch:
-        rows = rows[rows.measure == "cka"]
         assert sorted(zip(rows.text_layer, rows.vision_layer, strict=True)) == PAIRS
+    table = runs.alignments([run], SETTINGS, tiny_root)
+    assert set(table.epoch) == {0, run.summary["best_epoch"]}
     rows = table[table.epoch == table.best_epoch].set_index(["measure", "text_layer", "vision_layer"])
     assert rows[rows.paired].p_best.notna().all() and rows[~rows.paired].p_best.isna().all()
     for t, v in PAIRS:
@@ -87,8 +88,8 @@ def test_training_records_the_pairs_of_every_epoch(run, features):
         assert rows.value["cka", t, v] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_aggregates_and_figures_reach_the_last_layer_of_both(run):
-    table = runs.alignments([run])
+def test_aggregates_and_figures_reach_the_last_layer_of_both(run, tiny_root):
+    table = runs.alignments([run], SETTINGS, tiny_root)
     best = table[(table.epoch == table.best_epoch) & (table.measure == "cka")]
     values = best.set_index(["text_layer", "vision_layer"]).value.loc[PAIRS]
     assert alignment.per_run(table, "last").cka.item() == values.iloc[-1]
@@ -137,12 +138,13 @@ def test_a_layer_of_neither_stream_is_refused_before_training(weights, tiny_root
         )
 
 
-def test_a_run_of_equal_depths_in_the_same_table_keeps_its_own_pairs(run):
-    known = run.alignment
-    shallow = SimpleNamespace(
-        alignment=known[known.vision_layer < 3], summary=run.summary, describe=lambda: {"run": "equal"}
-    )
-    table = runs.alignments([run, shallow])
+def test_a_run_of_equal_depths_in_the_same_table_keeps_its_own_pairs(run, tiny_root):
+    def of_shallow(*arguments, **options):
+        known = run.alignment(*arguments, **options)
+        return known[known.vision_layer < 3]
+
+    shallow = SimpleNamespace(alignment=of_shallow, summary=run.summary, describe=lambda: {"run": "equal"})
+    table = runs.alignments([run, shallow], SETTINGS, tiny_root)
     rows = table[table.paired & (table.epoch == 0) & (table.measure == "cka")]
     of_run = {
         name: sorted(zip(own.text_layer, own.vision_layer, strict=True)) for name, own in rows.groupby("run")

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vilbert_lib import figures, paths, runs
+from vilbert_lib import figures, runs
 from vilbert_lib.attribution import METHODS, Relevance, attribute
-from vilbert_lib.config import PROFILES, RunConfig, choose
-from vilbert_lib.data import formats, synthetic
+from vilbert_lib.config import RunConfig, choose
+from vilbert_lib.data import formats
 from vilbert_lib.files import check_writable
-from vilbert_lib.runs.inputs import check_data, data_in, pair, tokenizer_of
+from vilbert_lib.runs.inputs import check_data, data_root_of, pair, tokenizer_of
 
 PICTURES = (".png", ".pdf", ".svg")
 OF_PRETRAINING = ("swapped", "aligned")  # what a pretraining run tells apart
@@ -82,16 +82,8 @@ def root_of(config: RunConfig, named: str = "") -> Path:
     data, a FileNotFoundError where there is none.
     """
     if named:
-        root = Path(named).expanduser().resolve()
-        check_data(config, root)
-        return root
-    scales = [s for s in PROFILES.values() if s.synthetic_samples and s.alignment == config.alignment]
-    for root in [*sorted(paths.datasets().glob("*/")), *map(synthetic.root_of, scales)]:
-        if config.task in formats.names_in(root) and data_in(config, root) == config.data:
-            return root
-    raise FileNotFoundError(
-        f"no data root below {paths.datasets()} is the one that the run {config.id} was trained on: name it"
-    )
+        check_data(config, Path(named).expanduser().resolve())
+    return data_root_of(config, named)
 
 
 def picture(answer: Answer, run: runs.Run, method: str):

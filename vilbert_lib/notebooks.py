@@ -123,7 +123,7 @@ def provenance(root: Path, profile: str, runs: list[Run]) -> str:
     what = synthetic.describe(root)
     trained = {run.summary["n_train"] for run in runs}
     evaluated = {run.summary.get("n_test", run.summary["n_val"]) for run in runs}
-    aligned = {int(n) for run in runs for n in run.alignment.n_samples.unique()}
+    aligned = {int(n) for run in runs for n in run.training_alignment.n_samples.unique()}
     seeds = {run.config.seed for run in runs}
     numbers = (", ".join(map(str, sorted(values))) for values in (trained, evaluated, aligned, seeds))
     return "{}{}, profile {}, n = {} for training, {} evaluated, {} for alignment, seeds {}".format(
@@ -136,7 +136,7 @@ def provenance(root: Path, profile: str, runs: list[Run]) -> str:
 _SHOWN = {
     "task", "architecture", "seed", "data", "objectives", "start_from",
     "model.t_biattention_ids", "model.v_biattention_ids", "model.streams", "model.vocab_size",
-    "model.text_weights", "model.vision_weights", "alignment.n_samples",
+    "model.text_weights", "model.vision_weights",
     "train.epochs", "train.batch_size", "train.accumulation", "train.lr", "train.n_train", "train.n_eval",
     "train.select",
 }  # fmt: skip
@@ -189,7 +189,6 @@ def _settings(run: Run) -> dict[str, object]:
         "training samples": summary["n_train"],
         "validation samples, every epoch": summary.get("n_val_used", min(train.n_eval or n_val, n_val)),
         "test samples": summary.get("n_test", "none"),
-        "alignment samples": ", ".join(map(str, sorted(run.alignment.n_samples.unique()))),
         **skipped,
         "epochs": train.epochs,
         "batch size": f"{train.batch_size}{parallel}",

@@ -31,6 +31,8 @@ COLUMNS = [
     "value",
     *CHANCE,
 ]
+LOG_COLUMNS = ["epoch", "split", "text_layer", "vision_layer", "measure", "k", "n_samples", "value"]
+LOGGED = AlignmentConfig(measures=("unbiased_cka", "mknn"))  # after every epoch, of the paired layers
 PERMUTATIONS = 50  # of the samples of one side, for chance levels that have no closed form
 CONSTANT = 1e-6  # share of a layer's root mean square below which what differs between samples is rounding
 
@@ -55,29 +57,30 @@ def layer_features(
     batch_size: int = 128,
     *,
     embeddings: bool = False,
+    device: str | torch.device = "cpu",
 ) -> dict[str, Tensor]:
     """Features (n, width) of the samples ``rows`` after every layer: ``t0`` ... and ``v0`` ...
 
     ``pooling`` is ``cls`` (the first token), ``mean`` (over the other tokens, padding left out) or
     ``full_seq`` (all tokens one behind the other, padding as zeros: (n, tokens * width), words in places
     up to ``max_tokens``). Vision features are those before ViT's final LayerNorm. With ``embeddings``
-    those of the embeddings stand first, as ``t-1`` and ``v-1``. The model is left in the mode,
-    training or not, in which it came.
+    those of the embeddings stand first, as ``t-1`` and ``v-1``. They are collected on ``device``. The model is
+    left in the mode, training or not, in which it came.
     """
     choose("pooling", pooling, ("cls", "mean", "full_seq"))
-    device, training = next(model.parameters()).device, model.training
+    own, training = next(model.parameters()).device, model.training
     model.eval()
     collected: dict[str, list[Tensor]] = {}
     for batch in batches(data, rows, batch_size):
-        mask = batch["attention_mask"].to(device)
-        output = model(batch["input_ids"].to(device), mask, batch["pixel_values"].to(device))
+        mask = batch["attention_mask"].to(own)
+        output = model(batch["input_ids"].to(own), mask, batch["pixel_values"].to(own))
         for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
             for layer, state in list(enumerate(states, start=-1))[0 if embeddings else 1 :]:
                 if pooling == "full_seq":
                     feature = _in_places(state, content, model.config.max_tokens)
                 else:
                     feature = pool(state, content, pooling)
-                collected.setdefault(f"{stream}{layer}", []).append(feature.float().cpu())
+                collected.setdefault(f"{stream}{layer}", []).append(feature.float().to(device))
     model.train(training)
     return {name: torch.cat(parts) for name, parts in collected.items()}
 
@@ -177,23 +180,20 @@ def measure_pairs(
 
 
 def measure_alignment(
-    model: Streams, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str, whole_grid: bool
+    model: Streams, data: PairDataset, config: AlignmentConfig, *, epoch: int, split: str
 ) -> pd.DataFrame:
-    """Alignment between the layers of ``model`` on ``data``.
+    """Measure the alignment of every pair of layers of ``model`` on ``data``, and its chance level.
 
     Parameters
     ----------
     model : Streams
-        Its features are taken by :func:`layer_features`, without dropout.
+        Its features are taken by :func:`layer_features`, without dropout, and stay on its device.
     data : PairDataset
         Up to ``config.n_samples`` of its samples are used, those of :func:`sample_rows`.
     config : AlignmentConfig
         Measures, number of samples, k and pooling.
     epoch, split : int, str
         Written into the columns of these names.
-    whole_grid : bool
-        Whether to compare every pair of layers, and add the levels of :func:`chance_levels`; otherwise only
-        the text and vision layers of the same relative depth (:func:`paired_layers`) are compared.
 
     Returns
     -------
@@ -201,8 +201,7 @@ def measure_alignment(
         The columns ``COLUMNS``, a row a pair of layers and measure. ``kind`` is ``tv`` for a text and a vision
         layer, ``tt`` or ``vv`` within a stream; ``text_layer`` and ``vision_layer`` are -1 within a stream.
         A layer that is constant over the samples has ``value`` NaN in all its pairs, and a warning names it.
-        Dominant samples and features, and ties, are warned of in the whole grid of a trained model only: once
-        in a run.
+        Of a trained model (epoch above 0) dominant samples and features, and ties, are warned of.
 
     Raises
     ------
@@ -210,32 +209,59 @@ def measure_alignment(
         Where a layer has features that are not finite, as those of a model that diverged.
     """
     rows = sample_rows(data, config.n_samples)
-    features = layer_features(model, data, rows, config.pooling)
-    same = paired_names(features)
+    features = layer_features(model, data, rows, config.pooling, device=next(model.parameters()).device)
     k = min(config.k, len(rows) - 1)
-    pairs = combinations(features, 2) if whole_grid else same
-    quiet = () if whole_grid and epoch else (InfluenceWarning, TiedNeighboursWarning)
+    quiet = () if epoch else (InfluenceWarning, TiedNeighboursWarning)
     with _without(*quiet):
-        frame = measure_pairs(features, config.measures, k, pairs)
-    if constant := [name for name, x in features.items() if is_constant(x)]:
+        frame = measure_pairs(features, config.measures, k, combinations(features, 2))
+    constant = _warn_of_constant(features, f"epoch {epoch}", f"{len(rows)} {split} samples")
+    varying = {name: x for name, x in features.items() if name not in constant}
+    same = [pair for pair in paired_names(features) if not set(pair) & set(constant)]
+    with _without(InfluenceWarning, *quiet):  # of these features measure_pairs has warned
+        chance = chance_levels(varying, config.measures, k, same)
+    frame = _with_layers(frame.merge(chance, "left", ["x", "y", "measure"]), k)
+    frame = frame.assign(epoch=epoch, split=split, n_samples=len(rows)).reindex(columns=COLUMNS)
+    return frame.astype(dict.fromkeys(CHANCE, "float64"))
+
+
+def log_alignment(model: Streams, data: PairDataset, *, epoch: int, split: str) -> pd.DataFrame:
+    """Alignment of the layers at the same relative depth by the few measures of ``LOGGED``, during training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns ``LOG_COLUMNS``, a row a pair of layers (:func:`paired_layers`) and measure.
+    """
+    rows = sample_rows(data, LOGGED.n_samples)
+    features = layer_features(model, data, rows, LOGGED.pooling, device=next(model.parameters()).device)
+    k = min(LOGGED.k, len(rows) - 1)
+    with _without(InfluenceWarning, TiedNeighboursWarning):
+        frame = measure_pairs(features, LOGGED.measures, k, paired_names(features))
+    _warn_of_constant(features, f"epoch {epoch}", f"{len(rows)} {split} samples")
+    frame = _with_layers(frame, k).assign(epoch=epoch, split=split, n_samples=len(rows))
+    return frame.reindex(columns=LOG_COLUMNS)
+
+
+def _warn_of_constant(features: Mapping[str, Tensor], when: str, samples: str) -> list[str]:
+    constant = [name for name, x in features.items() if is_constant(x)]
+    if constant:
         warnings.warn(
-            f"epoch {epoch}: the features of {', '.join(constant)} (t: text layer, v: vision layer) are the same"
-            f" for all {len(rows)} {split} samples; their alignment is recorded as NaN",
-            stacklevel=2,
+            f"{when}: the features of {', '.join(constant)} (t: text layer, v: vision layer) are the same for all"
+            f" {samples}; their alignment is recorded as NaN",
+            stacklevel=3,
         )
-    if whole_grid:
-        varying = {name: x for name, x in features.items() if name not in constant}
-        same = [pair for pair in same if not set(pair) & set(constant)]
-        with _without(InfluenceWarning, *quiet):  # of these features measure_pairs has warned
-            chance = chance_levels(varying, config.measures, k, same)
-        frame = frame.merge(chance, "left", ["x", "y", "measure"])
-    frame["kind"] = frame.x.str[0] + frame.y.str[0]
-    across = frame.kind == "tv"
-    frame["text_layer"] = np.where(across, frame.x.str[1:].astype(int), -1)
-    frame["vision_layer"] = np.where(across, frame.y.str[1:].astype(int), -1)
+    return constant
+
+
+def _with_layers(frame: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Add ``kind``, ``text_layer``, ``vision_layer`` and ``k`` (0 where a measure does not use it)."""
+    kind = frame.x.str[0] + frame.y.str[0]
+    layers = {
+        name: np.where(kind == "tv", frame[side].str[1:].astype(int), -1)
+        for name, side in (("text_layer", "x"), ("vision_layer", "y"))
+    }
     uses_k = frame.measure.map({name: measure.uses_k for name, measure in MEASURES.items()})
-    frame["k"] = np.where(uses_k, k, 0)
-    return frame.assign(epoch=epoch, split=split, n_samples=len(rows)).reindex(columns=COLUMNS)
+    return frame.assign(kind=kind, **layers, k=np.where(uses_k, k, 0))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from vilbert_lib.config import AlignmentConfig, ModelConfig, RunConfig, TrainConfig, arrange, from_dict, to_dict
+from vilbert_lib.config import ModelConfig, RunConfig, TrainConfig, arrange, from_dict, to_dict
 
 
 def make(**changes) -> RunConfig:
@@ -20,7 +20,6 @@ def test_a_configuration_survives_json():
         objectives=("mlm", "ap"),
         model=arrange(ModelConfig(fusion="concat", dropout=0.25), "asymmetric_fusion"),
         train=TrainConfig(lr=3e-5, betas=(0.9, 0.999)),
-        alignment=AlignmentConfig(measures=("cka", "mknn"), pooling="mean"),
     )
     restored = from_dict(RunConfig, json.loads(json.dumps(to_dict(config))))
     assert restored == config
@@ -137,17 +136,13 @@ CHANGES = {
     "train.n_train": 5,
     "train.n_eval": 5,
     "train.select": "loss",
-    "alignment.measures": ("cka",),
-    "alignment.n_samples": 128,
-    "alignment.k": 5,
-    "alignment.pooling": "mean",
 }
 
 
 def leaves(cls, prefix: str = "") -> list[str]:
     names = []
     for field in dataclasses.fields(cls):
-        inner = {"model": ModelConfig, "train": TrainConfig, "alignment": AlignmentConfig}.get(field.name)
+        inner = {"model": ModelConfig, "train": TrainConfig}.get(field.name)
         names += leaves(inner, f"{field.name}.") if inner and not prefix else [prefix + field.name]
     return names
 

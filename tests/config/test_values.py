@@ -20,13 +20,14 @@ def make(**changes) -> RunConfig:
         (lambda: ModelConfig(residual="answerer"), "unknown residual 'answerer'; known: asker, none, normed"),
         (lambda: ModelConfig(fusion="product"), "unknown fusion 'product'.*concat, hadamard, sum"),
         (lambda: AlignmentConfig(pooling="max"), "unknown pooling 'max'.*cls, mean"),
+        (lambda: AlignmentConfig(split="dev"), "unknown split 'dev'.*test, train, val"),
         (
             lambda: RunConfig(task="t", architecture="a", objectives=("mum",)),
             "unknown objective 'mum'.*ap, mim, mlm",
         ),
         (lambda: TrainConfig(precision="fp16"), "precision 'fp16'.*bf16, fp32"),
     ],
-    ids=["architecture", "profile", "residual", "fusion", "pooling", "objective", "precision"],
+    ids=["architecture", "profile", "residual", "fusion", "pooling", "split", "objective", "precision"],
 )
 def test_an_unknown_name_is_refused_and_the_known_ones_listed(call, named):
     with pytest.raises(ValueError, match=named):

@@ -31,22 +31,28 @@ def elsewhere(places, monkeypatch):
 def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_root, tiny_profile, monkeypatch):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion")
     [trained] = runs.ensure([config], tiny_root)
-    history, alignment, summary = trained.metrics, trained.alignment, trained.summary
+    history, logged, summary = trained.metrics, trained.training_alignment, trained.summary
+    settings = {"measures": ("cka", "mknn"), "n_samples": 12, "k": 3, "data_root": tiny_root}
+    alignment = trained.alignment(**settings)
     runs.keep(tiny_profile)
     elsewhere()
     monkeypatch.setattr(training, "_train", lambda *_: pytest.fail("trained again"))
     [kept] = runs.ensure([config], tiny_root)
     assert kept.finished and not kept.trained and kept.summary == summary
     pd.testing.assert_frame_equal(kept.metrics, history)
-    pd.testing.assert_frame_equal(kept.alignment, alignment, rtol=1e-6, atol=0.5 * 10**-archive.DIGITS)
+    rounded = {"rtol": 1e-6, "atol": 0.51 * 10**-archive.DIGITS}
+    pd.testing.assert_frame_equal(kept.training_alignment, logged, **rounded)
+    pd.testing.assert_frame_equal(kept.alignment(**settings), alignment, **rounded)
+    with pytest.raises(FileNotFoundError, match=r"alignment by rsa \(test, best epoch\)"):
+        kept.alignment(**settings | {"measures": ("cka", "rsa")})
     assert runs.open_run(config.id).config == config
-    with pytest.raises(FileNotFoundError, match=rf"results, not its weights.*vilbert_lib train --run {config.id}"):
+    with pytest.raises(FileNotFoundError, match=rf"needs its weights.*vilbert_lib train --run {config.id}"):
         kept.model(tiny_root)
 
 
 def test_only_runs_of_the_profile_are_kept_and_earlier_ones_stay(places, elsewhere, tiny_root, tiny_profile):
     other = dataclasses.replace(
-        tiny_profile, name="other", alignment=dataclasses.replace(tiny_profile.alignment, n_samples=11)
+        tiny_profile, name="other", finetune=dataclasses.replace(tiny_profile.finetune, n_eval=11)
     )
     first = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
     strange = runs.configure(other, tiny_root, "hateful_memes", "baseline")

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from search_workers import killed_in, small_profile, work_on
 
 from vilbert_lib import paths, runs, search
+from vilbert_lib.config import AlignmentConfig
 from vilbert_lib.data import synthetic
 from vilbert_lib.runs import training
 from vilbert_lib.search.plan import Search
@@ -132,7 +133,8 @@ def test_several_objectives_of_several_tasks_and_seeds(places, scale, tiny_root)
         assert row["hateful_memes.val_accuracy"] == pytest.approx(
             sum(r.summary["val_accuracy"] for r in first) / 2
         )
-        last = alignment.per_run(runs.alignments(second), "last", above_chance=True).cka
+        measured = AlignmentConfig(measures=("cka",))
+        last = alignment.per_run(runs.alignments(second, measured, tiny_root), "last", above_chance=True).cka
         assert row["easy_vqa.alignment"] == pytest.approx(last.mean())
 
 

@@ -110,6 +110,6 @@ def test_the_run_with_weight_zero_is_the_ordinary_one(tiny_root, tiny_profile, t
     )
     assert [c.train.alignment_weight for _, _, c in configs] == [0.0, 1.0, 0.0, 1.0]
     assert configs[0][2].train.alignment_layers == ()
-    table = dose_response.measured(configs, ["unbiased_cka"], [11])
+    table = dose_response.measured(configs, ["unbiased_cka"], [11], tiny_profile.alignment)
     assert table.weight.tolist() == [0.0, 1.0, 0.0, 1.0] and table.unbiased_cka.notna().all()
     assert (table.reached == table.test_accuracy / table.best).all()

@@ -25,7 +25,7 @@ def test_tables_of_models_are_the_same_with_and_without_their_weights(elsewhere,
         over = (finetuned, tiny_root, tiny_root, 12)
         return {
             **{f"pulls, trained {now}": of_models.pulls(pretrained, tiny_root, trained=now) for now in (0, 1)},
-            **of_models.poolings(finetuned, tiny_root, "unbiased_cka"),
+            **of_models.poolings(finetuned, tiny_root, "unbiased_cka", tiny_profile.alignment),
             "over n": of_models.profiles_over_n(*over, ["cka", "mknn"], [5, 6], 3, 1),
             "over k": of_models.profiles_over_k(*over, ["mknn"], [2, 3]),
         }

@@ -131,7 +131,11 @@ def test_killed_in_a_training_and_started_again_it_ends_in_the_frames_of_one_pro
 def frames(configs) -> list[pd.DataFrame]:
     """All tables of the runs, but for the time that each took."""
     finished = [runs.Run(config) for config in configs]
-    return [runs.summaries(finished).drop(columns="seconds"), runs.histories(finished), runs.alignments(finished)]
+    return [
+        runs.summaries(finished).drop(columns="seconds"),
+        runs.histories(finished),
+        runs.training_alignments(finished),
+    ]
 
 
 def test_what_is_planned_is_noted_and_cannot_be_read(configs, root, tmp_path, monkeypatch):
@@ -139,7 +143,7 @@ def test_what_is_planned_is_noted_and_cannot_be_read(configs, root, tmp_path, mo
     monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
     noted = runs.ensure(configs[1:], root)
     assert [run.config for run in noted] == configs[1:]
-    for name in ("summary", "metrics", "alignment"):
+    for name in ("summary", "metrics", "training_alignment"):
         with pytest.raises(planning.NotTrainedError, match=f"{configs[1].id} is only noted down"):
             getattr(noted[0], name)
     for read in (lambda: noted[0].model(root), lambda: noted[0].table("sizes", pytest.fail, n=3), noted[0].tables):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import ModelConfig
-from vilbert_lib.config.run import AlignmentConfig
+from vilbert_lib.config.run import AlignmentConfig, RunConfig
 from vilbert_lib.config.training import TrainConfig
 
 
@@ -18,6 +18,11 @@ class Profile:
     finetune: TrainConfig
     alignment: AlignmentConfig
     synthetic_samples: int = 0  # training samples a task of the synthetic root; 0: real data only
+
+    def trained(self, config: RunConfig) -> bool:
+        """Whether a run was configured at this scale: each profile evaluates another number of samples."""
+        own = self.pretrain if config.objectives else self.finetune
+        return (config.train.n_eval, config.model.width) == (own.n_eval, self.model.width)
 
 
 #: Names of all measures of :mod:`vilbert_lib.metrics`.

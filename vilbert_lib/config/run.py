@@ -19,12 +19,27 @@ OnError = Literal["raise", "skip"]  # what a broken sample does
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentConfig:
-    """What is measured between the layers of the two streams while a run is trained."""
+    """What is measured between the layers of the two streams of a trained run; no part of the run's identity.
+
+    Parameters
+    ----------
+    measures : tuple of str
+        Names of :data:`vilbert_lib.metrics.MEASURES`.
+    n_samples : int
+        Largest number of samples; a split with fewer gives all.
+    k : int
+        Neighbours, for the measures that use them.
+    pooling : {"cls", "mean"}
+        The first token of each stream, or the mean of the others.
+    split : {"", "train", "val", "test"}
+        Whose samples are used; empty: ``test`` of a fine-tuning run, ``val`` of a pretraining run.
+    """
 
     measures: tuple[str, ...] = ("cka", "unbiased_cka", "mknn", "svcca", "procrustes", "rsa")
     n_samples: int = 256
     k: int = 10
     pooling: Literal["cls", "mean"] = "cls"
+    split: Literal["", "train", "val", "test"] = ""
 
     def __post_init__(self):
         settle(self)
@@ -54,7 +69,6 @@ class RunConfig:
     on_error: OnError = "raise"
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
 
     def __post_init__(self):
         settle(self)

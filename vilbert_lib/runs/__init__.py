@@ -1,10 +1,19 @@
 """The runs: describe one, train it if it is missing, read it back."""
 
 from vilbert_lib.runs.describe import configure
-from vilbert_lib.runs.inputs import dataset, samples_in
+from vilbert_lib.runs.inputs import data_root_of, dataset, samples_in
 from vilbert_lib.runs.keep import keep
 from vilbert_lib.runs.machine import device_name
-from vilbert_lib.runs.store import Run, alignments, build_model, histories, open_run, start_of, summaries
+from vilbert_lib.runs.store import (
+    Run,
+    alignments,
+    build_model,
+    histories,
+    open_run,
+    start_of,
+    summaries,
+    training_alignments,
+)
 from vilbert_lib.runs.training import ensure, train
 
 __all__ = [
@@ -12,6 +21,7 @@ __all__ = [
     "alignments",
     "build_model",
     "configure",
+    "data_root_of",
     "dataset",
     "device_name",
     "ensure",
@@ -22,4 +32,5 @@ __all__ = [
     "start_of",
     "summaries",
     "train",
+    "training_alignments",
 ]

@@ -2,9 +2,9 @@
 
 A study whose runs are all in the archive is made again without training. For each name there are
 ``<name>.runs.jsonl``, a line a run with its configuration, environment, summary and epochs,
-``<name>.alignment.parquet`` with what was measured between the layers of each, a file a further
-table that studies measured on the models (``Run.table``), and ``<name>.digests.json``, which lists these files
-with the SHA-256 of each: it is written last, and a file that it does not list, or lists otherwise, is not used.
+``<name>.training_alignment.parquet`` with the alignment that was logged during training, a file for each table
+that was measured on the models (``Run.alignment``, ``Run.table``), and ``<name>.digests.json``, which lists these
+files with the SHA-256 of each. It is written last; a file that it does not list, or lists otherwise, is not used.
 """
 
 import io
@@ -34,7 +34,7 @@ def ids(name: str) -> list[str]:
 
 
 def table(run_id: str, key: str) -> pd.DataFrame | None:
-    """A table of a run: ``alignment``, or another that was kept by its key; None where it is not there."""
+    """The table ``training_alignment`` of a run, or one that was measured, by key; None where there is none."""
     name = _name_of(run_id)
     if not name or f"{name}.{key}.parquet" not in _digests(name):
         return None
@@ -43,30 +43,29 @@ def table(run_id: str, key: str) -> pd.DataFrame | None:
 
 
 def tables(run_id: str) -> dict[str, pd.DataFrame]:
-    """All tables of a run but ``alignment``, by key."""
+    """All tables that were measured on a run, by key."""
     if not (name := _name_of(run_id)):
         return {}
     files = (file.removeprefix(f"{name}.") for file in _digests(name) if file.endswith(".parquet"))
     found = {file.removesuffix(".parquet"): table(run_id, file.removesuffix(".parquet")) for file in files}
-    return {key: frame for key, frame in found.items() if key != "alignment" and frame is not None}
+    return {key: frame for key, frame in found.items() if key != "training_alignment" and frame is not None}
 
 
 def write(name: str, entries: dict[str, dict], tables: dict[str, dict[str, pd.DataFrame]]) -> list[Path]:
     """Keep the results of runs under ``name``; what was kept there before is replaced.
 
-    ``entries`` are by the runs' ids, ``tables`` by key and then id. Every run must have the table ``alignment``.
+    ``entries`` are by the runs' ids, ``tables`` by key and then id. Every run must have a ``training_alignment``.
     Nothing is replaced before all files are written: first the tables, then the runs, the digests last.
     """
-    if set(entries) != set(tables["alignment"]):
-        lacking = sorted(set(entries) ^ set(tables["alignment"]))
-        raise ValueError(f"runs {lacking} have an entry or alignments, not both")
+    if lacking := sorted(set(entries) ^ set(tables["training_alignment"])):
+        raise ValueError(f"runs {lacking} have an entry or a training_alignment, not both")
     folder = paths.archive()
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{name}.{key}.parquet": key for key in sorted(tables)}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as place:
         unfinished = Path(place)
         for file, key in files.items():
-            packed = _packed(tables[key], DIGITS if key == "alignment" else None)
+            packed = _packed(tables[key], DIGITS if "alignment" in key else None)
             checkpoint.write(
                 unfinished / file, lambda p, packed=packed: packed.to_parquet(p, index=False, compression="zstd")
             )

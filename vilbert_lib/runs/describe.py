@@ -66,8 +66,9 @@ def configure(
         on_error=on_error,
         model=settings,
         train=dataclasses.replace(training, **changes),
-        alignment=profile.alignment,
     )
+    widths = [width for width, _ in pretrained.stream_sizes(config.model)]
+    _try_measures(profile.alignment.measures, profile.alignment.k, *widths)
     _refuse_what_fails_late(config, source, data_root)
     return config
 
@@ -75,7 +76,6 @@ def configure(
 def _refuse_what_fails_late(config: RunConfig, source: formats.Task, data_root: Path) -> None:
     """Raise a ValueError for what one part of the configuration, or the data, makes of another."""
     (t_width, t_layers), (v_width, v_layers) = pretrained.stream_sizes(config.model)
-    _try_measures(config.alignment.measures, config.alignment.k, t_width, v_width)
     if config.train.contrastive_weight and config.model.pooler == "none" and t_width != v_width:
         raise ValueError(f"contrastive_weight needs pooled states of one width: {t_width} and {v_width}")
     train = config.train

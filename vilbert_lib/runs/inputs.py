@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vilbert_lib.config import OnError, RunConfig
-from vilbert_lib.data import formats, pictures, tokenizer
+from vilbert_lib import paths
+from vilbert_lib.config import PROFILES, OnError, RunConfig
+from vilbert_lib.data import formats, pictures, synthetic, tokenizer
 from vilbert_lib.data.augmentation import POLICIES
 from vilbert_lib.data.datasets import FIXED_SEED, Batch, PairDataset, PretrainingDataset
 from vilbert_lib.data.images import decode
@@ -62,6 +63,23 @@ def check_data(config: RunConfig, data_root: Path) -> None:
             f"data root {data_root} does not hold the {config.task} of run {config.id}: its data are {found}, not"
             f" {config.data}; name the run's own data root, or configure a run for these data"
         )
+
+
+def data_root_of(config: RunConfig, named: Path | str | None = None) -> Path:
+    """The data root of a run: the one ``named``, or one of the project's own whose samples are the run's.
+
+    The synthetic root of the run's profile is drawn where it is missing. Where ``named`` holds the run's task with
+    other samples the run's own data are looked for. Raises FileNotFoundError where there are none.
+    """
+    if named and data_in(config, root := Path(named).expanduser().resolve()) == config.data:
+        return root
+    scales = [scale for scale in PROFILES.values() if scale.synthetic_samples and scale.trained(config)]
+    for root in [*sorted(paths.datasets().glob("*/")), *map(synthetic.root_of, scales)]:
+        if config.task in formats.names_in(root) and data_in(config, root) == config.data:
+            return root
+    raise FileNotFoundError(
+        f"no data root below {paths.datasets()} is the one that the run {config.id} was trained on: name it"
+    )
 
 
 def data_name(task: formats.Task, words: tokenizer.Tokenizer, data_root: Path) -> str:

@@ -11,20 +11,19 @@ from vilbert_lib.runs.store import Run, open_run
 def keep(profile: Profile) -> list[Path]:
     """Archive the figures of all runs that were trained here at the scale of ``profile``; returns the files.
 
-    Known by what they measure of alignment, which every profile has for its own. What the archive
-    has of other runs of the profile stays. A ValueError where there is nothing to keep.
+    What the archive has of other runs of the profile stays. A ValueError where there is nothing to keep.
     """
     runs = {
         run_id: Run(from_dict(RunConfig, archive.find(run_id)["config"])) for run_id in archive.ids(profile.name)
     }
     for path in sorted(paths.runs().glob("*/*/summary.json")):
         run = open_run(str(path.parent.relative_to(paths.runs())))
-        if run.config.alignment == profile.alignment:
+        if profile.trained(run.config):
             runs[run.config.id] = run
     if not runs:
         raise ValueError(f"no run of profile {profile.name} is finished below {paths.runs()}")
     entries = {run_id: _entry(run) for run_id, run in runs.items()}
-    tables = {"alignment": {run_id: run.alignment for run_id, run in runs.items()}}
+    tables = {"training_alignment": {run_id: run.training_alignment for run_id, run in runs.items()}}
     for run_id, run in runs.items():
         for key, table in run.tables().items():
             tables.setdefault(key, {})[run_id] = table

@@ -30,8 +30,8 @@ class NotedRun(Run):
     def _refuse(self, *_, **__) -> NoReturn:
         raise NotTrainedError(f"run {self.config.id} is only noted down, as {VARIABLE} is set")
 
-    summary = epochs = metrics = alignment = property(_refuse)
-    model = table = tables = _refuse
+    summary = epochs = metrics = training_alignment = property(_refuse)
+    alignment = model = table = tables = _refuse
 
 
 def note(configs: list[RunConfig], data_root: Path) -> list[NotedRun]:

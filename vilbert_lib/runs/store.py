@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 
 from vilbert_lib import paths
-from vilbert_lib.config import RunConfig, from_dict, to_dict
+from vilbert_lib.config import AlignmentConfig, RunConfig, choose, from_dict, to_dict
 from vilbert_lib.data import formats
+from vilbert_lib.metrics import MEASURES
 from vilbert_lib.model.heads import Classifier, PretrainingModel
-from vilbert_lib.representations import is_paired
+from vilbert_lib.representations import is_paired, measure_alignment
 from vilbert_lib.runs import archive
-from vilbert_lib.runs.inputs import check_data
-from vilbert_lib.training import checkpoint
+from vilbert_lib.runs.inputs import check_data, data_root_of, dataset, samples_in
+from vilbert_lib.training import checkpoint, processes
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,94 @@ class Run:
         return pd.DataFrame(self.epochs)
 
     @cached_property
-    def alignment(self) -> pd.DataFrame:
-        """One row an epoch, layer pair and measure."""
+    def training_alignment(self) -> pd.DataFrame:
+        """Alignment of layers at the same relative depth after every epoch, logged while the run was trained.
+
+        Columns of :func:`vilbert_lib.representations.log_alignment`; epoch 0 is the untrained model.
+        """
         if self._kept:
-            return archive.table(self.config.id, "alignment")
+            return archive.table(self.config.id, "training_alignment")
         return self._read("alignment.parquet", checkpoint.read_frame)
+
+    def alignment(
+        self,
+        measures: Sequence[str] | None = None,
+        *,
+        n_samples: int | None = None,
+        k: int | None = None,
+        split: str = "",
+        pooling: str | None = None,
+        data_root: Path | None = None,
+        epoch: str = "best",
+    ) -> pd.DataFrame:
+        """Alignment of every pair of layers, measured on the run's weights once and kept with the run.
+
+        Parameters
+        ----------
+        measures, n_samples, k, pooling, split
+            Fields of :class:`vilbert_lib.config.AlignmentConfig`, by default as there.
+        data_root : Path, optional
+            Where the samples lie, by default the run's own data. Other samples of the same task may be named.
+        epoch : {"best", "untrained"}
+            The weights of the best epoch, or those before training: random ones, or those of the run's start.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of :func:`vilbert_lib.representations.measure_alignment`, a row a pair of layers and
+            measure. What was measured before is read; only measures that are lacking are computed. Where the
+            run's weights are not here it is read from the archive.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where something is lacking and the run's weights are not here.
+        ValueError
+            For a setting that cannot be used, an unknown measure, or data of another task.
+        """
+        given = {"measures": measures and tuple(measures), "n_samples": n_samples, "k": k, "pooling": pooling}
+        split = split or ("val" if self.config.objectives else "test")
+        settings = AlignmentConfig(split=split, **{name: v for name, v in given.items() if v is not None})
+        choose("epoch", epoch, ("best", "untrained"))
+        for name in settings.measures:
+            choose("measure", name, MEASURES)
+        key = self._alignment_key(settings, epoch, data_root)
+        known = self._found_table(key)
+        lacking = tuple(m for m in settings.measures if known is None or m not in set(known.measure))
+        if lacking:
+            if self._kept:
+                raise self._without_weights(f"the alignment by {', '.join(lacking)} ({split}, {epoch} epoch)")
+            made = self._measured(replace(settings, measures=lacking), epoch, data_root)
+            known = made if known is None else pd.concat([known, made], ignore_index=True)
+            checkpoint.write_table(self.folder, self.config.id, key, known)
+        return known[known.measure.isin(settings.measures)].reset_index(drop=True)
+
+    def _alignment_key(self, settings: AlignmentConfig, epoch: str, data_root: Path | None) -> str:
+        values = {"n": settings.n_samples, "k": settings.k, "pooling": settings.pooling, "split": settings.split}
+        if data_root is not None:
+            samples = samples_in(self.config, Path(data_root))
+            values |= {} if self.config.data.startswith(f"{samples}+") else {"samples": samples}
+        return table_key("alignment", values | {"epoch": epoch})
+
+    def _measured(self, settings: AlignmentConfig, epoch: str, data_root: Path | None) -> pd.DataFrame:
+        own = data_root_of(self.config, data_root)
+        model = self.model(own) if epoch == "best" else build_model(self.config, own)
+        other = None if data_root is None or own == Path(data_root).expanduser().resolve() else Path(data_root)
+        data = dataset(self.config, own, settings.split, analysis=True, samples_of=other)
+        number = self.summary["best_epoch"] if epoch == "best" else 0
+        streams = model.vilbert.to(processes.device())
+        return measure_alignment(streams, data, settings, epoch=number, split=settings.split)
+
+    def _without_weights(self, what: str) -> FileNotFoundError:
+        return FileNotFoundError(
+            f"run {self.config.id}: {what} needs its weights, and the archive keeps its results only; to train it"
+            f" here: python -m vilbert_lib train --run {self.config.id}"
+        )
+
+    def _found_table(self, key: str) -> pd.DataFrame | None:
+        if self._kept:
+            return archive.table(self.config.id, key)
+        return checkpoint.read_tables(self.folder, self.config.id, key).get(key)
 
     def model(self, data_root: Path) -> Classifier | PretrainingModel:
         """The model with the weights of its best epoch, in evaluation mode.
@@ -98,12 +182,9 @@ class Run:
         or ``data_root`` holds other data than the run's.
         """
         if self._kept:
-            raise FileNotFoundError(
-                f"run {self.config.id}: the archive keeps its results, not its weights; to train it here:"
-                f" python -m vilbert_lib train --run {self.config.id}"
-            )
+            raise self._without_weights("its model")
         self._read("model.safetensors", checkpoint.verify)
-        model = build_model(self.config, data_root)
+        model = new_model(self.config, data_root)
         checkpoint.read_weights(self.folder / "model.safetensors", model)
         return model.eval()
 
@@ -198,14 +279,19 @@ def start_of(config: RunConfig) -> Run:
     return start
 
 
-def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
-    """The untrained model of a run, or the one that its pretraining run left."""
+def new_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
+    """The model of a run with the weights that its seed and its published weights give."""
     torch.manual_seed(config.seed)
     if config.objectives:
         return PretrainingModel(config.model)
     check_data(config, data_root)
     task = formats.task(config.task, data_root)
-    model = Classifier(config.model, len(task.labels(task.folder(data_root))))
+    return Classifier(config.model, len(task.labels(task.folder(data_root))))
+
+
+def build_model(config: RunConfig, data_root: Path) -> Classifier | PretrainingModel:
+    """The untrained model of a run, or the one that its pretraining run left."""
+    model = new_model(config, data_root)
     if config.start_from:
         model.vilbert.load_state_dict(start_of(config).model(data_root).vilbert.state_dict())
     return model
@@ -221,13 +307,44 @@ def histories(runs: list[Run]) -> pd.DataFrame:
     return pd.concat([run.metrics.assign(**run.describe()) for run in runs], ignore_index=True)
 
 
-def alignments(runs: list[Run]) -> pd.DataFrame:
-    """The alignments of all runs, with ``best_epoch``, and ``paired`` where layers are at the same relative depth.
+def alignments(
+    runs: list[Run],
+    settings: AlignmentConfig | None = None,
+    data_root: Path | None = None,
+    *,
+    epochs: Sequence[str] = ("untrained", "best"),
+) -> pd.DataFrame:
+    """The alignments of all runs at some moments, see :meth:`Run.alignment`.
 
-    See :func:`vilbert_lib.representations.paired_layers`.
+    Parameters
+    ----------
+    runs : list of Run
+        Finished runs.
+    settings : AlignmentConfig, optional
+        What is measured, by default the defaults.
+    data_root : Path, optional
+        Whose samples are used; needed where a run's own data are not below the project's folder of datasets.
+    epochs : sequence of str
+        ``untrained``, ``best``, or both.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of :meth:`Run.alignment`, the columns of :meth:`Run.describe`, ``best_epoch``, and ``paired``:
+        whether the layers are at the same relative depth (:func:`vilbert_lib.representations.paired_layers`).
     """
+    settings = settings or AlignmentConfig()
+    options = {name: getattr(settings, name) for name in ("n_samples", "k", "split", "pooling")}
     frames = []
     for run in runs:
-        columns = {"best_epoch": run.summary["best_epoch"], "paired": is_paired(run.alignment)}
-        frames.append(run.alignment.assign(**run.describe(), **columns))
+        for epoch in epochs:
+            frame = run.alignment(settings.measures, data_root=data_root, epoch=epoch, **options)
+            columns = {"best_epoch": run.summary["best_epoch"], "paired": is_paired(frame)}
+            frames.append(frame.assign(**run.describe(), **columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def training_alignments(runs: list[Run]) -> pd.DataFrame:
+    """What was logged of the alignment of all runs while they were trained, see :attr:`Run.training_alignment`."""
+    frames = [run.training_alignment.assign(**run.describe(), paired=True) for run in runs]
     return pd.concat(frames, ignore_index=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vilbert_lib import runs
-from vilbert_lib.config import Profile, RunConfig, choose
+from vilbert_lib.config import AlignmentConfig, Profile, RunConfig, choose
 from vilbert_lib.config.fields import at_least, distinct, settle
 from vilbert_lib.runs import Run
 from vilbert_lib.search.space import Part, settings_of
@@ -98,19 +98,21 @@ def configure(search: Search, profile: Profile, root: Path, parameters: dict[str
     ]
 
 
-def values_of(search: Search, trained: list[Run]) -> list[float]:
-    """What each objective came to in a trial with these runs; a FloatingPointError where one is no number."""
+def values_of(search: Search, trained: list[Run], root: Path) -> list[float]:
+    """The value of each objective in a trial with these runs; a FloatingPointError where one is not finite."""
     values = []
     for task, figure in search.figures:
-        of_task = [_figure(search, run, figure.removeprefix("-")) for run in trained if run.config.task == task]
+        name = figure.removeprefix("-")
+        of_task = [_figure(search, run, name, root) for run in trained if run.config.task == task]
         values.append(sum(of_task) / len(of_task))
         if not math.isfinite(values[-1]):
             raise FloatingPointError(f"{task}.{figure} is {values[-1]}")
     return values
 
 
-def _figure(search: Search, run: Run, figure: str) -> float:
+def _figure(search: Search, run: Run, figure: str, root: Path) -> float:
     if figure != "alignment":
         return float(run.metrics.set_index("epoch").loc[run.summary["best_epoch"], figure])
-    table = alignment.per_run(runs.alignments([run]), search.aggregate, above_chance=True)
+    measured = runs.alignments([run], AlignmentConfig(measures=(search.measure,)), root, epochs=("best",))
+    table = alignment.per_run(measured, search.aggregate, above_chance=True)
     return float(table[search.measure].item())

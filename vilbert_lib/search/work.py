@@ -93,7 +93,7 @@ def _settle_one(
             trained = [_train_watched(record, trial, configs[0], before, loop_options)]
         else:
             trained = runs.ensure(configs, record.root, **loop_options)
-        values = values_of(record.search, trained)
+        values = values_of(record.search, trained, record.root)
     except FloatingPointError as error:
         record.note(trial, error=str(error))
         record.end(trial, TrialState.FAIL)

@@ -163,6 +163,9 @@ def write_table(folder: Path, run: str, key: str, frame: pd.DataFrame) -> None:
     content = buffer.getvalue()
     name = f"{key}.{_table_digest(run, key, content)}.parquet"
     write(folder / name, lambda p: p.write_bytes(content))
+    for earlier in folder.glob(f"{key}.*parquet"):
+        if earlier.name != name:
+            earlier.unlink(missing_ok=True)
 
 
 def read_tables(folder: Path, run: str, key: str = "*") -> dict[str, pd.DataFrame]:

@@ -21,10 +21,10 @@ from vilbert_lib.config import RunConfig, TaskKind
 from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
 from vilbert_lib.model.heads import Classifier
-from vilbert_lib.representations import measure_alignment
+from vilbert_lib.representations import log_alignment
 from vilbert_lib.training import balance, losses, processes
 from vilbert_lib.training.loop import Loop, Report
-from vilbert_lib.training.records import figures_before, replace_epoch
+from vilbert_lib.training.records import figures_before
 from vilbert_lib.training.samples import evaluated_samples, evaluation_batches, training_samples
 
 
@@ -139,17 +139,12 @@ def finetune(
     classes, chosen = model.head.out_features, config.train.balance
     weights = balance.class_weights(labels, classes) if chosen == "weights" else None
 
-    def align(epoch: int, whole_grid: bool) -> pd.DataFrame:
-        return measure_alignment(
-            model.vilbert, data["test"], config.alignment, epoch=epoch, split="test", whole_grid=whole_grid
-        )
-
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
         results = evaluate(model, data["val"], kind=task.kind, prefix="val", n=n_eval)
         results |= evaluate(
             model, plain, kind=task.kind, prefix="train_plain", n=n_eval or len(data["val"]), among=trained
         )
-        return results, align(epoch, whole_grid=epoch == 0)
+        return results, log_alignment(model.vilbert, data["test"], epoch=epoch, split="test")
 
     loop = Loop(
         model,
@@ -169,7 +164,6 @@ def finetune(
     if not processes.is_first():
         return {}
     model.eval()
-    replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     at_best = figures_before(folder, best.best_epoch + 1)[-1]
     return {
         "best_epoch": best.best_epoch,

@@ -193,9 +193,7 @@ class Loop:
         """Digests of what is recorded of the epochs so far, in the process that records it."""
         if not processes.is_first():
             return {}
-        epoch, best = self.position.epoch, self.position.best_epoch
-        # After the last epoch the alignments of the best one are replaced by those of every pair of layers.
-        return digests_before(self.folder, epoch + 1, without=best if epoch == self.config.epochs else -1)
+        return digests_before(self.folder, self.position.epoch + 1)
 
     def _verify_recorded(self) -> None:
         """Raise ValueError where what is recorded of the epochs so far is not what this run wrote."""

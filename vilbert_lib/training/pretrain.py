@@ -9,10 +9,9 @@ import torch
 from vilbert_lib.config import RunConfig
 from vilbert_lib.data.datasets import PairDataset, PretrainingDataset
 from vilbert_lib.model.heads import PretrainingModel
-from vilbert_lib.representations import measure_alignment
+from vilbert_lib.representations import log_alignment
 from vilbert_lib.training import losses, processes
 from vilbert_lib.training.loop import Loop, Report
-from vilbert_lib.training.records import replace_epoch
 from vilbert_lib.training.samples import evaluated_samples, evaluation_batches, training_samples
 
 
@@ -56,25 +55,19 @@ def pretrain(
 
     After every epoch the loss is also taken on training pairs as on validation pairs, by the model
     at rest and without augmentation (``train_plain_loss``), on no more pairs than validation uses.
-    Alignment is measured on ``analysis``, pairs that are never masked or swapped: every pair of
-    layers before training and at the best epoch, layers at the same relative depth after every
-    other.
+    The alignment of layers at the same relative depth is logged after every epoch, on ``analysis``: pairs that
+    are never masked or swapped.
     """
 
     n_eval, plain = config.train.n_eval, data["train"].plain()
     trained = training_samples(len(plain), config.train.n_train, config.seed)
-
-    def align(epoch: int, whole_grid: bool) -> pd.DataFrame:
-        return measure_alignment(
-            model.vilbert, analysis, config.alignment, epoch=epoch, split="val", whole_grid=whole_grid
-        )
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
         figures = evaluate(model, data["val"], config, n=n_eval)
         figures |= evaluate(
             model, plain, config, prefix="train_plain", n=n_eval or len(data["val"]), among=trained
         )
-        return figures, align(epoch, whole_grid=epoch == 0)
+        return figures, log_alignment(model.vilbert, analysis, epoch=epoch, split="val")
 
     loop = Loop(
         model,
@@ -93,7 +86,6 @@ def pretrain(
     best = loop.run()
     if not processes.is_first():
         return {}
-    replace_epoch(folder, best.best_epoch, align(best.best_epoch, whole_grid=True))
     return {
         "best_epoch": best.best_epoch,
         "select": "loss",

@@ -34,18 +34,10 @@ def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
     checkpoint.write_frame(path, frame)
 
 
-def replace_epoch(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
-    """Put the whole grid of one epoch in place of its pairs at the same relative depth."""
-    path = folder / "alignment.parquet"
-    known = checkpoint.read_frame(path)
-    frame = pd.concat([known[known.epoch != epoch], frame]).sort_values("epoch", kind="stable")
-    checkpoint.write_frame(path, frame.reset_index(drop=True))
-
-
-def digests_before(folder: Path, epoch: int, without: int = -1) -> dict[str, str]:
-    """A digest of what each file has recorded of the epochs before ``epoch``, of alignments ``without`` one."""
+def digests_before(folder: Path, epoch: int) -> dict[str, str]:
+    """A digest of what each file has recorded of the epochs before ``epoch``."""
     known = checkpoint.read_frame(folder / "alignment.parquet")
-    known = known[(known.epoch < epoch) & (known.epoch != without)]
+    known = known[known.epoch < epoch]
     kinds = [f"{name} {kind}" for name, kind in known.dtypes.items()]
     rows = pd.util.hash_pandas_object(known, index=False).tolist()
     return {

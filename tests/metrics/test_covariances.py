@@ -1,0 +1,70 @@
+"""Many samples: the values from covariances are those from n x n matrices, and take no such matrix."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from vilbert_lib.metrics import MEASURES, alignment_grid, layers
+from vilbert_lib.metrics.shape import nuclear_norms, paired_nuclear_norms
+
+NARROW = ["cka", "unbiased_cka", "r2_ols"]
+
+
+@pytest.fixture(scope="module")
+def features():
+    """Layers of several widths and scales on 2,500 samples; the last lacks full rank."""
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal((2500, 4))
+    made = {
+        f"layer {d}": 10.0 ** (d - 8) * (common @ rng.standard_normal((4, d)) + rng.standard_normal((2500, d)) + 5)
+        for d in (5, 8, 11)
+    }
+    return made | {"twice": np.hstack([made["layer 5"], made["layer 5"]])}
+
+
+@pytest.mark.parametrize("null", [None, "exact", "permutation"])
+def test_values_and_nulls_are_those_of_n_by_n_matrices(features, null, monkeypatch):
+    settings = {"null": null, "permutations": 3}
+    found = alignment_grid(features, NARROW, **settings)
+    monkeypatch.setattr(layers, "MANY", 10**9)
+    wanted = alignment_grid(features, NARROW, **settings)
+    pd.testing.assert_frame_equal(found, wanted, rtol=0, atol=1e-10)
+
+
+def test_measures_alone_take_the_same_way(features, monkeypatch):
+    X, Y = features["layer 5"], features["layer 11"]
+    found = [MEASURES[name](X, Y) for name in NARROW]
+    monkeypatch.setattr(layers, "MANY", 10**9)
+    assert found == pytest.approx([MEASURES[name](X, Y) for name in NARROW], abs=1e-10)
+
+
+def test_a_hundred_thousand_samples_need_no_n_by_n_matrix(monkeypatch):
+    """Such a matrix would take 80 GB; 2 GB are there."""
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 2e9)
+    X = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
+    table = alignment_grid({"a": X, "b": X[:, ::-1]}, NARROW, null="exact")
+    assert table.value.tolist() == pytest.approx([1, 1, 1])
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 1e3)
+    with pytest.raises(MemoryError, match="covariances of 2 layers of 6 features in all need about"):
+        alignment_grid({"a": X, "b": X}, ["cka"])
+
+
+@pytest.mark.parametrize("shape", [(6, 40, 25), (6, 25, 40), (3, 64, 64)])
+def test_nuclear_norms_by_products_are_sums_of_singular_values(shape):
+    matrices = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrices[0] = 0
+    matrices[1, :, 2:] = 0  # of low rank
+    matrices[2] *= torch.logspace(0, -12, shape[2], dtype=torch.float64)  # of small singular values
+    wanted = torch.linalg.svdvals(matrices).sum(1)
+    error = (nuclear_norms(matrices) - wanted).abs() / torch.linalg.matrix_norm(matrices).clamp_min(1e-300)
+    assert error.max() < 1e-8
+
+
+def test_nuclear_norms_of_pairs_of_different_widths():
+    generator = torch.Generator().manual_seed(0)
+    factors = [torch.randn(9, width, dtype=torch.float64, generator=generator) for width in (3, 5)]
+    x, y = torch.tensor([[0, 0], [0, 1], [1, 1]]).T
+    wanted = [torch.linalg.svdvals(factors[a].T @ factors[b]).sum() for a, b in zip(x, y, strict=True)]
+    found = paired_nuclear_norms(factors, factors, x, y)
+    torch.testing.assert_close(found, torch.stack(wanted))
