@@ -57,8 +57,8 @@ book:  ## everything: environment, data, a live study, the pages of all studies,
 test: $(SET_UP)  ## unit tests and notebooks, two files at once
 	$(BIN)/python -m pytest --nbval -n 2 --dist loadfile
 
-test-slow: $(SET_UP)  ## tests that take long or need a network: a real download
-	$(BIN)/python -m pytest tests -m slow
+test-slow: $(SET_UP)  ## tests of killed processes, full disks, several processes, the workflow, a database, a download
+	$(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile
 
 lint: $(SET_UP)  ## check style and imports
 	$(BIN)/ruff check .

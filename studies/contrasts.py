@@ -1,9 +1,12 @@
 """One thing changed, architecture by architecture and seed by seed, and over all architectures."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from vilbert_lib import stats as statistics
 from vilbert_lib.metrics import MEASURES
+from vilbert_lib.stats import findings
 
 EVERYWHERE = "all architectures"
 
@@ -54,41 +57,57 @@ def _over_architectures(of_task: pd.DataFrame, value: str, of: str, against: str
     ]
 
 
-def sentences(table: pd.DataFrame, of: str, against: str, what: str) -> list[str]:
-    """What each kind changed, on every task: over all architectures where there is such a row, else one by one."""
-    found = []
+def of_differences(
+    table: pd.DataFrame, of: str, against: str, what: str, *, percent: bool = True, margin: float = 0.02
+) -> Iterator[dict]:
+    """Findings on what each kind changed, for every task; over all architectures where there is such a row.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Result of :func:`contrasts`.
+    of, against, what : str
+        Column of the kinds, the kind that the others are compared with, and the name of the value.
+    percent : bool
+        Whether the value is a share that is told in percentage points.
+    margin : float
+        Smallest difference of interest, in units of the value.
+    """
+    scale = 100 if percent else 1
     for task, of_task in table[table[of] != against].groupby("task", sort=False):
         for _, row in _shown(of_task).iterrows():
-            if pd.isna(row.low):
-                shown = "" if pd.isna(row.difference) else f" {row.difference:+.3f},"
-                reason = row.note or "no interval"
-                found.append(f"{task}, {row.architecture}: {row[of]} against {against}, {what}:{shown} {reason}.")
-                continue
-            verdict = "raises" if row.low > 0 else "lowers" if row.high < 0 else "is not shown to change"
-            found.append(
-                f"{task}, {row.architecture}: {row[of]} against {against} {verdict} {what}:"
-                f" {row.difference:+.3f} {statistics.bracketed(row.low, row.high)}."
+            yield findings.finding(
+                f"{task}, {row.architecture}: does {row[of]} change {what}, compared with {against}?",
+                f"On {task} ({row.architecture}), {row[of]} against {against} changes {what} by {{}}.",
+                scale * row.difference,
+                scale * row.low,
+                scale * row.high,
+                margin=scale * margin,
+                unit="points" if percent else "",
+                p=row.p,
+                n=row.seeds,
+                digits=1 if percent else 3,
             )
-    return found
 
 
-def of_measures(table: pd.DataFrame) -> str:
-    """By how many measures streams come nearer, or part: exploratory, of contrasts with a column ``measure``."""
+def note_on_measures(table: pd.DataFrame) -> str:
+    """State by how many measures alignment differs, exploratory, from contrasts with a column ``measure``."""
     rows = _shown(table.dropna(subset="low"))
     if rows.empty:
         return "Exploratory: one seed, so that no measure has an interval."
     sign = rows.measure.map(lambda name: MEASURES[name].sign)
-    ends = (sign * rows.low, sign * rows.high)
-    nearer, apart = (pd.concat(ends, axis=1).min(axis=1) > 0, pd.concat(ends, axis=1).max(axis=1) < 0)
-    more, less = (", ".join(rows.measure[which]) or "none" for which in (nearer, apart))
+    ends = pd.concat([sign * rows.low, sign * rows.high], axis=1)
+    higher, lower = (
+        ", ".join(rows.measure[which]) or "none" for which in (ends.min(axis=1) > 0, ends.max(axis=1) < 0)
+    )
     return (
-        f"Exploratory, {len(rows)} measures, of which chance alone has {0.05 * len(rows):.0f} leave out zero: the"
-        f" streams are more alike by {nearer.sum()} ({more}), less by {apart.sum()} ({less})."
+        f"Exploratory, {len(rows)} intervals, of which chance alone has {0.05 * len(rows):.0f} without zero:"
+        f" alignment is higher by {higher}; lower by {lower}."
     )
 
 
-def reach(*tables: pd.DataFrame) -> float:
-    """The difference that these seeds could have shown: the largest half width of an interval; of one seed NaN."""
+def detectable_difference(*tables: pd.DataFrame) -> float:
+    """Return the largest half width of an interval: the difference that these seeds could have shown."""
     rows = pd.concat([_shown(table.dropna(subset="difference")) for table in tables])
     return float((rows.high - rows.low).max() / 2)
 

@@ -4,6 +4,7 @@ Where co-attention stands changes alignment and performance alike, so that their
 Here nothing but the weight differs between the runs of one architecture, task and seed.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from vilbert_lib import runs
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
 from vilbert_lib.data import synthetic
-from vilbert_lib.stats import alignment
+from vilbert_lib.stats import alignment, findings
 
 STRUCTURES = ("redundant", "unique", "synergy")
 
@@ -152,43 +153,64 @@ def compared(moved: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     return both.assign(reached=((both.weight > 0) & (both.low > 0)) | ((both.weight < 0) & (both.high < 0)))
 
 
-def sentences(table: pd.DataFrame, measure: str) -> list[str]:
-    """What the weights did, from :func:`compared`. Where alignment was not moved nothing follows for accuracy."""
-    found = []
+def of_weights(table: pd.DataFrame, measure: str) -> Iterator[dict]:
+    """Findings on what every weight did to alignment, and where it moved it, to accuracy.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Result of :func:`compared`.
+    measure : str
+        The measure that was pushed.
+    """
     for row in table.itertuples():
-        shift = f"{measure} by {row.difference:+.2f} {statistics.bracketed(row.low, row.high, '+.2f')}"
-        start = f"{row.task}, {row.architecture}, weight {row.weight:+g}: "
-        if not row.reached:
-            found.append(start + f"alignment is not shown to be moved ({shift}), so nothing follows.")
-            continue
-        up, down = row.low_accuracy > 0, row.high_accuracy < 0
-        verdict = "raises" if up else "lowers" if down else "is not shown to change"
-        points = [f"{100 * v:+.1f}" for v in (row.difference_accuracy, row.low_accuracy, row.high_accuracy)]
-        found.append(
-            f"{start}moves {shift} and {verdict} test accuracy: {points[0]} points [{points[1]}, {points[2]}]."
+        where = f"{row.task}, {row.architecture}, weight {row.weight:+g}"
+        yield findings.finding(
+            f"{where}: does the term move {measure}?",
+            f"On {row.task} a weight of {row.weight:+g} changes {measure} by {{}}.",
+            row.difference,
+            row.low,
+            row.high,
+            direction="positive" if row.weight > 0 else "negative",
+            digits=2,
         )
-    return found
+        if row.reached:
+            yield findings.finding(
+                f"{where}: does test accuracy follow?",
+                f"On {row.task} a weight of {row.weight:+g} changes test accuracy by {{}}.",
+                100 * row.difference_accuracy,
+                100 * row.low_accuracy,
+                100 * row.high_accuracy,
+                direction="positive" if row.weight > 0 else "negative",
+                margin=5,
+                unit="points",
+                digits=1,
+            )
 
 
-def conclusion(table: pd.DataFrame) -> str:
-    """The answer to the causal question in one sentence, from :func:`compared`."""
-    moved = table[table.reached]
-    if table.low.isna().all():
-        return "With one seed no difference has an interval: the causal question stays open."
-    if moved.empty:
-        return "The weights are not shown to move alignment anywhere: the causal question stays open."
-    up, down = moved.low_accuracy > 0, moved.high_accuracy < 0
-    same = int(((moved.weight > 0) & up | (moved.weight < 0) & down).sum())
-    other = int(((moved.weight > 0) & down | (moved.weight < 0) & up).sum())
-    verdict = (
-        "so that more alignment is better by itself is not shown"
-        if not same
-        else "so here alignment itself matters"
-        if not other
-        else "so what alignment does depends on the task and the direction"
-    )
-    unchanged = len(moved) - same - other
+def of_slopes(slopes: pd.DataFrame, measure: str) -> Iterator[dict]:
+    """Findings on the change of test accuracy per unit of alignment, from :func:`per_unit`."""
+    for row in slopes.itertuples():
+        yield findings.finding(
+            f"{row.task}: does test accuracy change with {measure} when the term moves both?",
+            f"On {row.task} test accuracy changes by {{}} per unit of {measure}.",
+            100 * row.mean,
+            100 * row.low,
+            100 * row.high,
+            direction="positive",
+            margin=5,
+            unit="points",
+            n=row.models,
+            digits=1,
+        )
+
+
+def note_on_batches(within: pd.DataFrame, size: int) -> str:
+    """State the largest difference between CKA in batches of ``size`` and CKA of all samples."""
+    sizes = sorted(within.batch.unique())
+    near = within[within.batch == (size if size in sizes else sizes[-1])]
+    worst = near.loc[near.bias.abs().fillna(0).idxmax()]
     return (
-        f"Alignment went where it was pushed in {len(moved)} of {len(table)} comparisons. In {same} of them"
-        f" accuracy went the same way, in {other} the other way, in {unchanged} no change is shown: {verdict}."
+        f"Within batches of {int(worst.batch)} the mean CKA differs from that of all samples by at most"
+        f" {abs(worst.bias):.3f} ({worst['pair']}: {worst['mean of ratios']:.3f} for {worst['all']:.3f})."
     )

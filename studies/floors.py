@@ -13,6 +13,7 @@ from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import PretrainingDataset, label_rows
 from vilbert_lib.data.formats import Record
 from vilbert_lib.data.masking import IGNORED
+from vilbert_lib.stats import findings
 
 
 def most_frequent_label(records: list[Record], names: tuple[str, ...]) -> dict[str, object]:
@@ -66,64 +67,75 @@ def baselines(task: str, root: Path, on_error: OnError = "raise") -> dict[str, f
     return {"majority": majority(*parts), LOOKUP: text_only(*parts)}
 
 
-def against_baselines(task: str, accuracy: pd.Series, levels: dict[str, float]) -> str:
-    """The highest of the mean test accuracies, by model, against the :func:`baselines` of the task: a sentence."""
-    best, reached = accuracy.idxmax(), accuracy.max()
-    higher = max(levels, key=levels.get)
-    lead = 100 * (reached - levels[higher])
-    short = {LOOKUP: "the text lookup, which sees no image", "majority": "the majority class"}[higher]
-    verdict = f"{lead:.1f} points above the higher of them" if lead > 0 else f"{-lead:.1f} points below {short}"
-    return (
-        f"{task}: majority class {levels['majority']:.1%}, text lookup (the most frequent training label of each"
-        f" text) {levels[LOOKUP]:.1%}; {best} has {reached:.1%}, {verdict}."
+def against_baselines(task: str, accuracy: pd.Series, levels: dict[str, float], n_test: int) -> dict[str, object]:
+    """Compare the best mean test accuracy of a task with its :func:`baselines`: a finding.
+
+    Parameters
+    ----------
+    accuracy : pandas.Series
+        Mean test accuracy by model.
+    levels : dict
+        Result of :func:`baselines`.
+    n_test : int
+        Test samples, over which the interval is taken.
+    """
+    best, higher = accuracy.idxmax(), max(levels, key=levels.get)
+    names = {
+        LOOKUP: "a text lookup (the most frequent training label of each text)",
+        "majority": "the majority class",
+    }
+    low, high = statistics.share_difference(accuracy.max(), levels[higher], n_test)
+    return findings.finding(
+        f"{task}: is the best model better than what needs no model?",
+        f"On {task}, {best} reaches {accuracy.max():.1%}, against {levels[higher]:.1%} of {names[higher]}: {{}}.",
+        100 * (accuracy.max() - levels[higher]),
+        100 * low,
+        100 * high,
+        direction="positive",
+        unit="points",
+        n=n_test,
+        digits=1,
     )
 
 
 def against_one_side(
     task: str, results: pd.DataFrame, main: str, sides: list[str], levels: dict[str, float]
-) -> str:
-    """Does ``main`` use both sides? Its test accuracy against the best of what reads one side or none: a sentence.
+) -> dict[str, object]:
+    """Compare ``main`` with the best of what reads one side or none: a finding on whether it uses both.
 
-    ``results`` has a row a run of the task: ``architecture``, ``seed``, ``test_accuracy``, ``n_test``. One side is
-    read by the models ``sides``, one or none by ``levels``, the :func:`baselines` of the task.
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        A row a run of the task: ``architecture``, ``seed``, ``test_accuracy``.
+    main : str
+        An architecture.
+    sides : list of str
+        Models that read one side.
+    levels : dict
+        Result of :func:`baselines`.
     """
     of_seed = results.pivot(index="seed", columns="architecture", values="test_accuracy").assign(**levels)
     best = of_seed[[*sides, *levels]].mean().round(6).idxmax()  # of equal ones a model
-    lead, n_test = of_seed[main] - of_seed[best], int(results.n_test.iloc[0])
-    least = min(
-        statistics.share_difference(a, b, n_test)[0] for a, b in zip(of_seed[main], of_seed[best], strict=True)
-    )
-    rival = f"{best}, the better of one side" if best in sides else f"the {best} baseline, the best of one side"
-    verdict = (
-        "every seed's model uses both sides"
-        if least > 0
-        else "it is not shown that every seed's model uses both sides"
-    )
-    found = (
-        f"{task}: {main} reaches {of_seed[main].mean():.1%}, {100 * lead.mean():+.1f} points against {rival}:"
-        f" {verdict} (the smallest lead is {100 * least:+.1f} at the lower end of its 95 % interval over test"
-        " samples)."
-    )
-    if len(lead) < 2:
-        return f"{found} One seed gives no interval over seeds."
-    low, high = statistics.seed_interval(100 * lead)
-    return f"{found} For further seeds {len(lead)} of them say {statistics.bracketed(low, high, '+.1f')}."
-
-
-def against_best_possible(task: str, accuracy: float, most: float) -> str:
-    """A mean test accuracy against the one that the best possible model is expected to reach: a sentence."""
-    beyond = ": its test part happens to hold fewer labels that cannot be known" if accuracy > most else ""
-    return (
-        f"{task}: {100 * abs(most - accuracy):.1f} points {'above' if beyond else 'below'} what the best"
-        f" possible model is expected to reach on new samples, {most:.1%}{beyond}."
+    lead = 100 * (of_seed[main] - of_seed[best])
+    low, high = statistics.seed_interval(lead) if len(lead) > 1 else (np.nan, np.nan)
+    return findings.finding(
+        f"{task}: does {main} use text and image?",
+        f"On {task}, {main} differs from {best}, the best of one side or none, by {{}}.",
+        lead.mean(),
+        low,
+        high,
+        direction="positive",
+        unit="points",
+        n=len(lead),
+        digits=1,
     )
 
 
 SELECTED_BY = {"loss": "loss", "accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}
 
 
-def checks(results: pd.DataFrame) -> list[str]:
-    """By what the epoch of each run was selected, and which runs predict one class, in sentences.
+def notes(results: pd.DataFrame) -> list[str]:
+    """State by what the epoch of each run was selected, and which runs predict one class.
 
     ``results`` are rows of :func:`vilbert_lib.runs.summaries`. Runs whose summary has no ``select`` were selected
     by accuracy; whether one without ``test_classes_predicted`` predicts one class is not known.

@@ -5,7 +5,7 @@ Features are those of ``layer_features`` with ``embeddings``: ``t-1`` and ``v-1`
 A layer that is the same for all samples, as the first tokens of the embeddings are, has no alignment: NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vilbert_lib import stats as statistics
 from vilbert_lib.representations import measure_pairs, paired_names
+from vilbert_lib.stats import findings
 
 Features = Mapping[str, Tensor]
 
@@ -179,3 +180,42 @@ def _alike(features: Features, asked: list[tuple[dict, str, str]], measure: str,
     """``measure`` of the pairs in ``asked``, (columns, x, y): one row each; NaN where a side is constant."""
     values = measure_pairs(features, [measure], k, [(x, y) for _, x, y in asked]).value
     return pd.DataFrame([columns | {"value": value} for (columns, _, _), value in zip(asked, values, strict=True)])
+
+
+def of_numbers(table: pd.DataFrame, models: list[str], *, digits: int = 3) -> Iterator[dict]:
+    """Findings on how models differ from ours in every quantity of :func:`beside`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Result of :func:`beside`, against ``ours``.
+    models : list of str
+        Those that are reported.
+    """
+    for (quantity, model), row in table.iterrows():
+        if model in models:
+            share = quantity == "test accuracy"
+            scale = 100 if share else 1
+            yield findings.finding(
+                f"{model}: does it differ from ours in {quantity or 'alignment'}?",
+                f"{model.capitalize()} differs from ours in {quantity or 'alignment'} by {{}}.",
+                scale * row.difference,
+                scale * row["from"],
+                scale * row["to"],
+                margin=2 if share else 0.02,
+                unit="points" if share else "",
+                digits=1 if share else digits,
+            )
+
+
+def of_first_tokens(pairs: pd.DataFrame, layers: int) -> dict:
+    """Finding on whether the first tokens are the most aligned poolings, from :func:`best_poolings`."""
+    best = int(pairs.loc[("cls", "cls"), "best in layers"])
+    leading = pairs["best in layers"].idxmax()
+    return findings.finding(
+        "Are the two first tokens the most aligned of the nine pairs of poolings?",
+        f"They are in {best} of {layers} layers after the first block; the text's {leading[0]} with the image's"
+        f" {leading[1]} in {int(pairs['best in layers'].max())}.",
+        decided="supported" if best > layers / 2 else "inconclusive",
+        n=layers,
+    )

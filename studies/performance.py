@@ -223,3 +223,17 @@ def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
     ]
     found = pd.DataFrame(rows, columns=["task", "other", "r", "p", "clusters", "exact", "note"])
     return found.assign(p_holm=statistics.adjust_known(found.p, "holm"))
+
+
+def design_notes(n_runs: int, architectures: int, seeds: int, tasks: list[str]) -> list[str]:
+    """State how many independent units the study has, and which correlation it detects with a power of 80 %."""
+    found = [
+        f"{n_runs} runs: {architectures} architectures, {seeds} seeds; tasks {', '.join(tasks)}. The number of"
+        f" independent units for a claim about architectures is {architectures}.",
+        f"A power of 80 % needs a correlation of {statistics.smallest_detectable(architectures):.2f} between"
+        " architectures.",
+    ]
+    if architectures * (seeds - 1) > 2:
+        within = statistics.smallest_detectable_within(architectures, seeds)
+        found.append(f"Within architectures it needs {within:.2f}.")
+    return found

@@ -1,6 +1,6 @@
 """How much alignment depends on how many samples, and how many neighbours, it is measured with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Literal
 
@@ -13,6 +13,7 @@ from studies import thesis_log
 from vilbert_lib import stats as statistics
 from vilbert_lib.paths import REPOSITORY
 from vilbert_lib.representations import measure_pairs, paired_names
+from vilbert_lib.stats import findings
 
 
 def layer_profile(features: Mapping[str, Tensor], measures: Iterable[str], k: int) -> pd.DataFrame:
@@ -227,3 +228,61 @@ def running_times() -> pd.DataFrame:
             "here without Procrustes, s": [ours.without_procrustes_s.get(n, np.nan) for n in thesis.n_samples],
         }
     )
+
+
+def recommendations(
+    table_n: pd.DataFrame, across_n: pd.DataFrame, table_k: pd.DataFrame, measures: list[str], wanted: float
+) -> pd.DataFrame:
+    """Collect the recommended n and k of every measure.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By measure: ``n within models``, ``n across models`` (:func:`enough`), and ``k``, ``r at this k``, ``low``,
+        ``high`` (:func:`steadiest`).
+    """
+    best = steadiest(table_k)
+    columns = {
+        "n within models": enough(table_n, wanted),
+        "n across models": enough(across_n, wanted),
+        "k": best.a,
+        "r at this k": best.pearson,
+        "low": best.low,
+        "high": best.high,
+    }
+    return pd.DataFrame(columns).reindex(measures)
+
+
+def of_recommendations(table: pd.DataFrame, largest: int, wanted: float) -> Iterator[dict]:
+    """Findings on the smallest sufficient n within and across models, and on k, from :func:`recommendations`."""
+    for measure, row in table.iterrows():
+        for way in ("within", "across"):
+            n = row[f"n {way} models"]
+            yield findings.finding(
+                f"{measure}: is some n up to {largest} enough to agree with {largest} other samples {way} models?",
+                f"{measure}, {way} models: "
+                + (f"from n = {n:.0f} on the interval of r lies above {wanted}." if pd.notna(n) else "no n is."),
+                n,
+                decided="supported" if pd.notna(n) else "inconclusive",
+            )
+        if pd.notna(row.k):
+            yield findings.finding(
+                f"{measure}: does its best k give profiles that agree on other samples (r above {wanted})?",
+                f"{measure} agrees best at k = {row.k:.0f}, where r exceeds {wanted} by {{}}.",
+                row["r at this k"] - wanted,
+                row.low - wanted,
+                row.high - wanted,
+                direction="positive",
+                unit="(r)",
+                digits=2,
+            )
+
+
+def notes_without_blocks(agreements: pd.DataFrame, architectures: list[str]) -> list[str]:
+    """State how profiles of models without blocks agree on other samples, from :func:`within_models` at one n."""
+    found = []
+    for name in architectures:
+        r = agreements[agreements.architecture == name].groupby("measure", sort=False).pearson.mean()
+        listed = ", ".join(f"{measure} {value:.2f}" for measure, value in r.items())
+        found.append(f"{name}, whose streams never meet: r over its layers with other samples is {listed}.")
+    return found

@@ -1,6 +1,6 @@
 """What the measures say where the answer is known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from studies import thesis_log
 from vilbert_lib.metrics import MEASURES, alignment_grid
+from vilbert_lib.stats import findings
 
 
 def known_pair(case: str, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -157,3 +158,53 @@ def invariances(measures: Iterable[str], n: int, d: int, k: int = 10, tolerance:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def of_checks(
+    known: pd.DataFrame, checks: pd.DataFrame, closed: pd.DataFrame, lost: pd.DataFrame, permutations: int
+) -> Iterator[dict]:
+    """Findings on values, invariances and chance levels that are known; the number of failures decides.
+
+    Parameters
+    ----------
+    known, checks, closed : pandas.DataFrame
+        Results of :func:`known_values`, :func:`invariances` and :func:`closed_forms`.
+    lost : pandas.DataFrame
+        Result of :func:`studies.oddities.lost_rows`, the last row with a quarter of the rows.
+    permutations : int
+        Random permutations behind ``closed``.
+    """
+    identical = known.set_index("measure").identical
+    stated = {m: MEASURES[m].identical for m in MEASURES if MEASURES[m].identical is not None}
+    wrong = sum(abs(identical[m] - value) > 1e-6 for m, value in stated.items())
+    claimed = checks[checks.claimed]
+    error = (closed["exact mean"] - closed["mean"]).abs()
+    off = int((error > 5 * closed["deviation"] / permutations**0.5 + 1e-9).sum())
+    cases = (
+        ("Does each measure give identical features the value that it states?", wrong, len(stated), "measures"),
+        ("Do all claimed invariances hold?", int((~claimed.invariant).sum()), len(claimed), "claims"),
+        (f"Do {permutations} random permutations meet the exact chance levels?", off, len(closed), "measures"),
+    )
+    for question, failures, n, unit in cases:
+        yield findings.finding(
+            question, f"{failures} of {n} {unit} fail.", failures, failures, failures, direction="zero", n=n
+        )
+    yield findings.finding(
+        "Can one mistake, lost rows, give the thesis' values for LCS (8.0) and edit similarity (.7501)?",
+        f"A quarter of the rows alone gives {lost['LCS, identical'].iloc[-1]:.1f} and"
+        f" {lost['edit, independent'].iloc[-1]:.4f}; the thesis' code was not run.",
+        decided="inconclusive",
+    )
+
+
+def notes(known: pd.DataFrame, chance: pd.DataFrame) -> list[str]:
+    """State which measures are far from zero for independent features, and which never are."""
+    far = known.set_index("measure").independent[list(chance.measure.unique())].drop("wasserstein")
+    near = (
+        chance.groupby(["measure", "n", "d"], sort=False).value.mean().abs().groupby("measure", sort=False).max()
+    )
+    return [
+        "Values of independent features beyond 0.1, to be read against chance: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in far.items() if abs(value) > 0.1),
+        f"Within 0.1 of zero at every n and d: {', '.join(near.index[near < 0.1])}",
+    ]

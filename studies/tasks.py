@@ -77,3 +77,31 @@ def furthest(shares: pd.DataFrame, splits: Splits) -> Furthest | None:
     errors = ((shares.train - shares.test).abs() / error).fillna(0)
     label = errors.idxmax()
     return Furthest(label, shares.train[label], shares.test[label], errors[label])
+
+
+def notes(knowable: pd.DataFrame, shares: dict[str, pd.DataFrame], splits: dict[str, Splits]) -> list[str]:
+    """State what can be known from which side, and which label's share differs most between the parts.
+
+    Parameters
+    ----------
+    knowable : pandas.DataFrame
+        By task: best possible accuracies and bits; empty for real data.
+    shares : dict of pandas.DataFrame
+        Results of :func:`label_shares` by task.
+    splits : dict
+        Records of every split by task.
+    """
+    found = [
+        f"{task}: best possible accuracy {row['best: text']:.1%} from the text, {row['best: image']:.1%} from the"
+        f" image, {row['best: both']:.1%} from both; redundancy {row['redundancy (bits)']:.2f} bits, unique to the"
+        f" text {row['unique text (bits)']:.2f}, to the image {row['unique image (bits)']:.2f}, synergy"
+        f" {row['synergy (bits)']:.2f}."
+        for task, row in knowable.iterrows()
+    ]
+    apart = {task: furthest(table, splits[task]) for task, table in shares.items()}
+    return found + [
+        f"{task}: the share of {label.label!r} differs most between training and test part, {label.train:.3f} and"
+        f" {label.test:.3f} ({label.errors:.1f} standard errors)."
+        for task, label in apart.items()
+        if label
+    ]

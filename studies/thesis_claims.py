@@ -11,9 +11,10 @@ from scipy import stats
 
 from studies import thesis_correlations, thesis_log, thesis_trainings
 from vilbert_lib import stats as statistics
+from vilbert_lib.stats import findings
 
 SIX = ["cknna", "mknn", "svcca", "jaccard", "rsa", "cka"]
-VERDICTS = {True: "holds", False: "does not hold", None: "cannot be told"}
+VERDICTS = {True: "supported", False: "contradicted", None: "inconclusive"}
 
 
 class Check(NamedTuple):
@@ -28,7 +29,7 @@ def claims(alpha: float = 0.05) -> pd.DataFrame:
     """The log's conclusions, a row each: ``about``, ``date``, ``claim``, ``figures``, ``verdict``, ``why``.
 
     ``alpha`` is the level of every test that a verdict rests on. Where the figures neither carry a
-    conclusion nor speak against it, the verdict is *cannot be told*. A ValueError for an ``alpha`` outside (0, 1).
+    conclusion nor speak against it, the verdict is *inconclusive*. A ValueError for an ``alpha`` outside (0, 1).
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha}: a level lies between 0 and 1")
@@ -40,10 +41,44 @@ def claims(alpha: float = 0.05) -> pd.DataFrame:
     return table[["about", "date", "claim", "figures", "verdict", "why"]]
 
 
-def sentences(table: pd.DataFrame, about: str) -> list[str]:
-    """The rows of :func:`claims` on one subject, to be read."""
-    rows = table[table.about == about].itertuples()
-    return [f"**{row.verdict}**: {row.claim} ({row.date}). {row.figures}. *{row.why}*" for row in rows]
+def of_claims(table: pd.DataFrame, about: str = "") -> Iterator[dict]:
+    """Findings on the rows of :func:`claims`, of one subject or of all: a check decides each."""
+    for row in table[(table.about == about) | (not about)].itertuples():
+        yield findings.finding(f"{row.claim} ({row.date})", f"{row.figures}. {row.why}", decided=row.verdict)
+
+
+def notes(
+    table: pd.DataFrame, survivors: pd.DataFrame, signs: pd.DataFrame, spread: float, meets: pd.DataFrame
+) -> list[str]:
+    """State how many conclusions and correlations of the log hold.
+
+    Parameters
+    ----------
+    table, survivors, signs
+        Results of :func:`claims`, :func:`studies.thesis_correlations.survivors` and its ``signs_of_loss``.
+    spread : float
+        Standard deviation of best accuracy between trainings of one setting.
+    meets : pandas.DataFrame
+        Result of :func:`studies.thesis_trainings.first_meeting` for mutual kNN.
+    """
+    counts = table.verdict.value_counts().reindex(list(VERDICTS.values()), fill_value=0)
+    plain, *_, by_architecture = survivors.groupby("counted", sort=False)[["p", "holm"]].sum().itertuples()
+    middle = survivors[survivors.counted.str.endswith("0.6")]
+    return [
+        f"Of {len(table)} conclusions the logged numbers support {counts['supported']} and contradict"
+        f" {counts['contradicted']}; {counts['inconclusive']} are inconclusive.",
+        f"Of {survivors.tests.iloc[0] * 2} correlations {plain.p} have p of at most the level with seeds as"
+        f" independent models ({plain.holm} after Holm), {middle.p.sum()} at an ICC of alignment of 0.6"
+        f" ({middle.holm.sum()} after Holm), {by_architecture.p} over 5 architectures; these detect with 80 % a"
+        f" correlation of {statistics.smallest_detectable(5):.2f}.",
+        f"The two r of a measure, with accuracy and with loss, are possible together in {signs.as_logged.sum()} of"
+        f" {signs.measures.sum()} cells, and in {signs.negated.sum()} if the loss was negated.",
+        f"Two trainings of one setting differ by {100 * spread:.1f} points (standard deviation) in best accuracy"
+        f" on hateful_memes: differences of single trainings below {100 * 2 * 2**0.5 * spread:.0f} points are"
+        " inconclusive.",
+        "The layer of the first block shares more neighbours than the one before it in"
+        f" {(meets['at'] > meets.before).sum()} of {len(meets)} trainings.",
+    ]
 
 
 def _listed(values: pd.Series, form: str = "{} {}", between: str = ", ") -> str:

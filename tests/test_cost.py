@@ -14,6 +14,7 @@ def cost():
     return cost
 
 
+@pytest.mark.slow
 def test_the_book_shows_what_is_counted(cost):
     jobs = cost.grid()
     for name, table in {"work": cost.work(jobs), "hours": cost.hours(jobs)}.items():

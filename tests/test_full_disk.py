@@ -14,6 +14,8 @@ from vilbert_lib.config import arrange
 from vilbert_lib.model.heads import Classifier
 from vilbert_lib.training import checkpoint
 
+pytestmark = pytest.mark.slow  # a file system of its own
+
 
 @contextlib.contextmanager
 def room_of(size: int):

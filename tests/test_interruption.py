@@ -14,6 +14,8 @@ from interrupted import PROCESSES, small_run, started, train, train_until_stage,
 from vilbert_lib import runs
 from vilbert_lib.config import RunConfig
 
+pytestmark = pytest.mark.slow  # processes are killed
+
 EVERYTHING = pytest.mark.parametrize(
     "objectives", [(), ("mlm", "ap", "mim")], ids=["finetune", "pretrain"], scope="module"
 )

@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from vilbert_lib import notebooks, pages, paths
+from vilbert_lib.stats import findings as found
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 
@@ -48,7 +49,8 @@ def notebook(tmp_path, monkeypatch):
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
         new_code_cell(check),
         new_code_cell(
-            "notebooks.findings(f'{len(p.seeds)} seeds were looked at.', 'More was not: synthetic data (seed 3).')"
+            "notebooks.findings([], f'{len(p.seeds)} seeds were looked at.',"
+            " 'More was not: synthetic data (seed 3).')"
         ),
     ]
     nbformat.write(
@@ -111,7 +113,7 @@ def test_a_wrong_parameter_is_an_error_that_names_it(notebook, namespace, messag
         check(notebook, **namespace)
 
 
-@pytest.mark.parametrize("stdin", ["pipe", "empty"])
+@pytest.mark.parametrize("stdin", ["pipe", pytest.param("empty", marks=pytest.mark.slow)])
 def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook, stdin):
     """Papermill's own command reads the notebook from a pipe and writes over the one it was given."""
     before = notebook.read_bytes()
@@ -127,6 +129,7 @@ def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook
     assert not list((paths.book() / "_partial").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
     for _ in range(2):
         assert papermill(notebook, "-p", "profile", "small", stdin=subprocess.DEVNULL).returncode == 0
@@ -136,6 +139,7 @@ def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
     assert title.endswith("Example, profile small")
 
 
+@pytest.mark.slow
 def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(notebook, tmp_path):
     done = papermill(notebook, "-p", "data_root", tmp_path, "-p", "seeds", "5", stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
@@ -167,6 +171,7 @@ def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
     assert not (paths.book() / "log").exists() and "_partial" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_study_whose_kernel_ends_says_so_at_last(notebook):
     broken = nbformat.read(notebook, as_version=4)
     broken.cells.append(nbformat.v4.new_code_cell("import os; os._exit(9)"))
@@ -176,6 +181,7 @@ def test_a_study_whose_kernel_ends_says_so_at_last(notebook):
     assert "09_example.ipynb failed: its kernel ended, perhaps as memory ran out\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_named_output_is_papermills_own_business(notebook, tmp_path):
     output = tmp_path / "out.ipynb"
     assert papermill(notebook, output, stdin=subprocess.DEVNULL).returncode == 0
@@ -189,11 +195,13 @@ def test_a_notebook_is_not_run_over_itself(notebook):
     assert notebook.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_notebook_that_does_not_exist_is_named(tmp_path):
     done = papermill(tmp_path / "08_nothing.ipynb", stdin=subprocess.DEVNULL)
     assert done.returncode == 1 and "08_nothing.ipynb does not exist" in done.stderr
 
 
+@pytest.mark.slow
 def test_help_and_version_are_papermills_own():
     assert "--help-notebook" in papermill("--help").stdout
     assert papermill("--version").returncode == 0
@@ -210,6 +218,7 @@ def test_every_parameter_of_every_study_is_typed_and_explained(source):
         assert len(parameter["help"]) > 10, name
 
 
+@pytest.mark.slow
 def test_refresh_writes_the_same_bytes_when_nothing_changed(notebook):
     assert notebooks.refresh() == [notebook]
     first = notebook.read_bytes()
@@ -390,16 +399,16 @@ def rendered(markdown):
 )
 def test_names_of_tasks_and_labels_are_shown_character_by_character(text):
     spelled = html.escape(text)
-    assert rendered(notebooks.findings(text, f"Of {text}, 2.").data).count(f"<li>{spelled}</li>") == 1
-    assert f"Of {spelled}, 2." in rendered(notebooks.findings(text, f"Of {text}, 2.").data)
+    assert rendered(notebooks.findings([], text, f"Of {text}, 2.").data).count(f"<li>{spelled}</li>") == 1
+    assert f"Of {spelled}, 2." in rendered(notebooks.findings([], text, f"Of {text}, 2.").data)
+    row = found.finding(
+        text, f"{text.replace('{', '{{').replace('}', '}}')} is {{}}", 1.0, 0.5, 1.5, n=3, p=0.0001
+    )
+    table = rendered(notebooks.findings(found.table("study", [row])).data)
+    assert table.count("<tr>") == 2 and f"<td>{spelled}</td>" in table
+    assert f"{spelled} is +1.000 [+0.500, +1.500]" in table and "<td>&lt; .001</td>" in table
     assert rendered(notebooks.note(text).data) == f"<p><em>{spelled}</em></p>\n"
     assert f">{spelled}</code>" in rendered(pages.as_code(text))
-
-
-def test_a_sentence_may_begin_and_end_with_emphasis():
-    assert notebooks.findings("**holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*").data == (
-        "- **holds**: r = 0.9 [0.8, 1.0]: p < .05. *Why.*"
-    )
 
 
 def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):

@@ -198,17 +198,26 @@ def _settings(run: Run) -> dict[str, object]:
     }
 
 
-def findings(*sentences: str) -> Markdown:
-    """Sentences as a list, each written by the cell that computed its numbers.
+def findings(table: pd.DataFrame | list[dict], *notes: str) -> Markdown:
+    """Render a study's findings as a table, with notes below it.
 
-    They are shown character by character, as names of tasks and labels may hold any; but a sentence may begin with
-    ``**words**`` and end with ``*words*``, which are emphasized.
+    Parameters
+    ----------
+    table : pandas.DataFrame or list of dict
+        Result of :func:`vilbert_lib.stats.findings.table`; may be empty.
+    *notes : str
+        Sentences; names of tasks and labels in them may hold any character.
     """
-    lines = []
-    for sentence in map(pages.escape_markdown, sentences):
-        line = re.sub(r"^\\\*\\\*([^*]+)\\\*\\\*", r"**\1**", sentence)
-        lines.append(re.sub(r" \\\*([^*]+)\\\*$", r" *\1*", line))
-    return Markdown("\n".join(f"- {line}" for line in lines))
+    table = pd.DataFrame(table)
+    lines = ["| question | answer | n | p | verdict |", "|---|---|---|---|---|"] if len(table) else []
+    for row in table.itertuples():
+        n = "" if pd.isna(row.n) else f"{row.n:.0f}"
+        p = "" if pd.isna(row.p) else "< .001" if row.p < 0.0005 else f"{row.p:.3f}".lstrip("0")
+        cells = [row.question, row.sentence, n, p, f"*{row.verdict}*"]
+        cells[:2] = (pages.escape_markdown(cell).replace("|", "\\|") for cell in cells[:2])
+        lines.append(f"| {' | '.join(cells)} |")
+    listed = [f"- {pages.escape_markdown(text)}" for text in notes]
+    return Markdown("\n".join([*lines, *([""] if lines and listed else []), *listed]))
 
 
 def note(text: str) -> Markdown:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from studies import attribution_sentences as sentences
+from studies import attribution as study
 from vilbert_lib import runs
 from vilbert_lib.attribution import METHODS, of_runs, trust
 
@@ -51,5 +51,6 @@ def test_multilabel_tasks_are_asked_label_by_label(elsewhere, tiny_root, tiny_pr
     )
     table = of_runs.curves(run, tiny_root, 4, 2)
     assert table.right.dtype == bool and table.value.between(0, 1).all()
-    said = sentences.of_trust(trust(pd.concat([table.assign(model=m) for m in "ab"], ignore_index=True)))
-    assert len(said) == 2 and "words" in said[0] and "patches" in said[1]
+    tests = trust(pd.concat([table.assign(model=m) for m in "ab"], ignore_index=True))
+    rows = list(study.of_methods(tests))
+    assert len(rows) == len(tests.groupby(["side", "method"])) and all("tests" in row["sentence"] for row in rows)

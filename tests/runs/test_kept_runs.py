@@ -22,6 +22,7 @@ def test_runs_are_kept_by_the_names_that_their_configurations_have_now(name):
     assert found and all(name == run_id for run_id, name in found.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("study", "name"), [("07_attribution", "small"), ("01_finetuning", "quick")])
 def test_a_study_whose_runs_are_kept_trains_none(study, name):
     """Its data are drawn anew: other bits than those of the kept runs would ask for other runs."""

@@ -60,6 +60,7 @@ def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(two):
     assert other.slots()[mine.user_attrs["slot"]].values == [0.5]
 
 
+@pytest.mark.slow
 def test_who_shows_signs_of_life_keeps_what_it_has_taken(two):
     two[0].write_down(BATCH)
     mine = two[0].claim(BATCH, 2)

@@ -72,6 +72,7 @@ def test_a_search_that_stops_and_goes_on_asks_for_the_same(places, scale, tiny_r
     pd.testing.assert_frame_equal(search.trials(search.read("one")), table)
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_taken_up_and_its_run_goes_on_from_its_checkpoint(places, scale, tiny_root, unbroken):
     process = started(killed_in, "checkpoint.pt", 5, ONE, scale, tiny_root, 5, str(paths.data() / "epochs"))
     process.join()

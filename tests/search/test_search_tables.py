@@ -1,7 +1,6 @@
 """Tables of a search say what its trials say."""
 
 import ast
-import dataclasses
 import sys
 
 import matplotlib
@@ -11,6 +10,7 @@ import pytest
 from optuna.trial import create_trial
 from search_workers import small_profile
 
+from studies import placement_search
 from vilbert_lib import config, figures, paths, search
 from vilbert_lib.__main__ import main
 from vilbert_lib.search.propose import propose
@@ -123,23 +123,6 @@ def test_the_best_configurations_can_be_taken_over(one, two, scale):
     assert {"lr", "dropout", "epochs", "fusion"} <= set(search.ready_to_use(two))
 
 
-def test_what_was_found_is_said_in_the_numbers_of_the_trials(one, two, scale, tiny_root):
-    random = played("random", scale, tiny_root, ("hateful_memes.val_loss",), loss, 3, sampler="random")
-    searched, best, lead = search.found([one, random], 24)
-    ends = [search.best_so_far(record).best.iloc[-1] for record in (one, random)]
-    assert ends[0] != ends[1] and f"{min(ends):.4f}" in best
-    told = ["better", "worse"] if ends[0] < ends[1] else ["worse", "better"]
-    assert f"TPE ends {abs(ends[1] - ends[0]):.4f} {told[0]} than random" in lead
-    swapped = [
-        dataclasses.replace(record, search=dataclasses.replace(record.search, sampler=other))
-        for record, other in ((one, "random"), (random, "tpe"))
-    ]
-    assert f"TPE ends {abs(ends[1] - ends[0]):.4f} {told[1]} than random" in search.found(swapped, 24)[-1]
-    assert "24 trials each" in searched and "One pair tells nothing" in lead
-    [front] = search.found_fronts([two])
-    assert f"{search.pareto(two).best.sum()} of 24 trials are on the front" in front
-
-
 def test_every_figure_can_be_drawn(one, two):
     value = "hateful_memes.val_loss"
     table, both = search.trials(one), search.trials(two)
@@ -224,3 +207,15 @@ def test_a_database_that_cannot_be_used_is_named(scale, tiny_root):
         OSError, match=r"search 'folder': its database .*folder\.db cannot be used: unable to open"
     ):
         search.start(plan, scale, tiny_root)
+
+
+def test_findings_compare_samplers_by_the_ends_of_their_searches(one, two, scale, tiny_root):
+    random = played("against", scale, tiny_root, ("hateful_memes.val_loss",), loss, 24, sampler="random")
+    [row] = placement_search.of_samplers([one, random])
+    best = [search.trials(record)["hateful_memes.val_loss"].min() for record in (one, random)]
+    assert (
+        row["estimate"] == pytest.approx(best[1] - best[0]) and row["verdict"] == "inconclusive" and row["n"] == 1
+    )
+    assert not list(placement_search.of_samplers([one]))
+    notes = placement_search.notes([one, random], [two])
+    assert "48 trials of 2 searches" in notes[0] and "Pareto front" in notes[-1]

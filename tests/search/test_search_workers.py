@@ -12,6 +12,8 @@ from search_workers import killed_in, small_profile, work_on
 
 from vilbert_lib import paths, search
 
+pytestmark = pytest.mark.slow  # a database server and four processes
+
 pytest.importorskip("psycopg", reason="psycopg, the driver of PostgreSQL, is not installed")
 
 PLAN = search.Search(name="many", objectives=("hateful_memes.val_loss",), batch=4, startup=3)

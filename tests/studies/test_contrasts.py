@@ -57,27 +57,12 @@ def test_of_two_architectures_there_is_no_row_for_all(results):
     )
 
 
-def test_sentences_say_what_the_numbers_say(results):
-    table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
-    memes, food = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
-    assert memes.startswith("memes, all architectures: sum against hadamard raises accuracy: +0.1")
-    assert "food, all architectures: sum against hadamard is not shown to change accuracy" in food
-    few = contrasts.contrasts(results[results.architecture == "a"], "accuracy", of="fusion", against="hadamard")
-    assert contrasts.sentences(few, "fusion", "hadamard", "accuracy")[0].startswith("memes, a: sum")
-
-
-def test_measures_are_counted_by_whether_streams_come_nearer():
-    measured = ["cka", "mknn", "wasserstein", "procrustes_distance"]
-    ends = {"low": [0.1, -0.1, -0.3, 0.1], "high": [0.2, 0.1, -0.1, 0.2], "difference": [0.15, 0.0, -0.2, 0.15]}
-    said = contrasts.of_measures(pd.DataFrame({"architecture": "a", "measure": measured} | ends))
-    assert "4 measures, of which chance alone has 0" in said
-    assert said.endswith("more alike by 2 (cka, wasserstein), less by 1 (procrustes_distance).")
-
-
 def test_what_could_have_been_shown_is_half_the_widest_interval(results):
     table = contrasts.contrasts(results, "accuracy", of="fusion", against="hadamard")
     shown = table[table.architecture == contrasts.EVERYWHERE].dropna(subset="difference")
-    assert contrasts.reach(table, table[table.task == "food"]) == pytest.approx((shown.high - shown.low).max() / 2)
+    assert contrasts.detectable_difference(table, table[table.task == "food"]) == pytest.approx(
+        (shown.high - shown.low).max() / 2
+    )
 
 
 def test_a_seed_without_a_kind_is_an_error(results):
@@ -94,17 +79,18 @@ def test_one_seed_has_a_difference_and_no_interval(results):
         and np.isnan(row.low)
         and row.note == "no interval: one seed"
     )
-    said = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
-    assert said[0].startswith("memes, a: sum against hadamard, accuracy: +0.")
-    assert said[0].endswith(", no interval: one seed.") and np.isnan(contrasts.reach(table))
-    assert "no measure has an interval" in contrasts.of_measures(table.assign(measure="cka"))
+    first = next(contrasts.of_differences(table, "fusion", "hadamard", "accuracy"))
+    assert first["estimate"] == pytest.approx(100 * row.difference) and first["verdict"] == "inconclusive"
+    assert np.isnan(contrasts.detectable_difference(table))
+    assert "no measure has an interval" in contrasts.note_on_measures(table.assign(measure="cka"))
 
 
 def test_a_value_that_is_nan_is_said_of_its_task_alone(results):
     lost = results.assign(accuracy=results.accuracy.where((results.task == "food") | (results.seed > 0)))
     table = contrasts.contrasts(lost, "accuracy", of="fusion", against="hadamard")
-    said = contrasts.sentences(table, "fusion", "hadamard", "accuracy")
+    rows = [row["sentence"] for row in contrasts.of_differences(table, "fusion", "hadamard", "accuracy")]
     food = contrasts.contrasts(results[results.task == "food"], "accuracy", of="fusion", against="hadamard")
-    assert said[4:] == contrasts.sentences(food, "fusion", "hadamard", "accuracy")
-    assert contrasts.EVERYWHERE not in set(table[table.task == "memes"].architecture) and len(said) == 5
-    assert "nan" not in " ".join(said).lower().replace("is nan", "")
+    of_food = [row["sentence"] for row in contrasts.of_differences(food, "fusion", "hadamard", "accuracy")]
+    assert rows[4:] == of_food and len(rows) == 5
+    assert contrasts.EVERYWHERE not in set(table[table.task == "memes"].architecture)
+    assert "nan" not in " ".join(rows).lower()

@@ -27,28 +27,23 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize(
-    ("effect", "verdict", "in_words"),
-    [
-        (0.5, "In 2 of them accuracy went the same way, in 0 the other way", "here alignment itself matters"),
-        (-0.5, "In 0 of them accuracy went the same way, in 2 the other way", "is not shown"),
-        (0.0, "in 2 no change is shown", "is not shown"),
-    ],
-)
-def test_the_conclusion_follows_the_way_that_accuracy_went(effect, verdict, in_words):
-    table = compared(made(0.2, effect))
-    assert set(table.architecture) == {EVERYWHERE} and table.reached.all()
-    said = dose_response.conclusion(table)
-    assert verdict in said and in_words in said
-    up = next(s for s in dose_response.sentences(table, "cka") if "weight +1" in s)
-    assert "moves cka by +0.20" in up and f"{20 * effect:+.1f} points" in up
-
-
 def test_where_alignment_was_not_moved_nothing_follows():
     table = compared(made(0.0, 1.0))
     assert not table.reached.any()
-    assert "causal question stays open" in dose_response.conclusion(table)
-    assert all("nothing follows" in s for s in dose_response.sentences(table, "cka"))
+    rows = list(dose_response.of_weights(table, "cka"))
+    assert len(rows) == 2 and not any(row["verdict"] == "supported" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict"), [(0.5, "supported"), (-0.5, "contradicted"), (0.0, "contradicted")]
+)
+def test_the_verdict_follows_accuracy_where_alignment_was_moved(effect, verdict):
+    """Without an effect the interval lies within the margin of 5 points."""
+    table = compared(made(0.2, effect))
+    assert set(table.architecture) == {EVERYWHERE} and table.reached.all()
+    moved, followed = list(dose_response.of_weights(table, "cka"))[-2:]
+    assert moved["verdict"] == "supported" and moved["estimate"] == pytest.approx(0.2)
+    assert followed["verdict"] == verdict and followed["estimate"] == pytest.approx(20 * effect)
 
 
 def test_alignment_that_went_the_wrong_way_was_not_moved_as_intended():
@@ -77,8 +72,8 @@ def test_one_seed_has_a_slope_and_no_interval():
         and row["note"] == "not estimated: 1 seed(s): an interval needs at least 2"
     )
     table = compared(one)
-    assert not table.reached.any() and "With one seed" in dose_response.conclusion(table)
-    assert all("by +0.20 (no interval)" in s or "by -0.20" in s for s in dose_response.sentences(table, "cka"))
+    assert not table.reached.any()
+    assert {row["verdict"] for row in dose_response.of_weights(table, "cka")} == {"inconclusive"}
 
 
 def test_weights_without_zero_and_strange_structures_are_refused(tiny_root, tiny_profile):

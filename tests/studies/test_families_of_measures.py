@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from studies import families, findings
+from studies import families
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +76,6 @@ def test_measures_that_cannot_be_ranked_are_named(table, broken, named):
 def test_none_or_all_cannot_be_chosen(table, chosen):
     with pytest.raises(ValueError, match="chosen"):
         families.told_by(families.correlations(table, ["a", "b"]), chosen)
-
-
-def test_sentences_say_what_the_numbers_say(table):
-    matrix = families.correlations(table, ["a", "b", "c", "d", "e"])
-    groups, choices = families.groups(matrix), families.choices(matrix, 2)
-    fallen, told = findings.of_families(groups, choices, ["b", "a"])
-    assert fallen.startswith("The 5 measures fall into 3 groups: ")
-    place = int(choices.index[choices.chosen == "a, b"][0]) + 1
-    assert f"place {place} of 10 choices" in told and choices.chosen[0] in told
-    assert len(findings.of_families(groups, pd.DataFrame(), ["a"])) == 1
 
 
 def test_measures_that_are_constant_or_nan_are_not_compared():

@@ -114,40 +114,33 @@ def test_baselines_of_a_task_are_those_of_its_splits(tiny_root):
     }
 
 
-def test_a_model_below_the_text_lookup_does_not_lead():
-    runs = made({"middle": 0.669, "text_only": 0.612, "image_only": 0.6})
-    said = floors.against_one_side("emoji", runs, "middle", ["text_only", "image_only"], EMOJI)
-    assert "-22.2 points against the text lookup baseline" in said and "not shown that every seed's model" in said
-    said = floors.against_baselines("emoji", runs.groupby("architecture").test_accuracy.mean(), EMOJI)
-    assert said.startswith("emoji: majority class 56.2%, text lookup") and "89.2%; middle has 67.0%, 22.2" in said
-    assert said.endswith("points below the text lookup, which sees no image.")
-
-
-def test_a_model_above_all_that_reads_one_side_uses_both():
-    runs = made({"middle": 0.95, "text_only": 0.612, "image_only": 0.6})
-    said = floors.against_one_side("emoji", runs, "middle", ["text_only"], EMOJI)
-    assert (
-        "+5.9 points against the text lookup baseline" in said and ": every seed's model uses both sides" in said
-    )
-    low = {"majority": 0.5, "text lookup": 0.612}
-    said = floors.against_one_side(
-        "emoji", made({"middle": 0.95, "text_only": 0.6125}), "middle", ["text_only"], low
-    )
-    assert "against text_only, the better of one side: every seed" in said and "2 of them say [+" in said
-    said = floors.against_one_side("emoji", runs[runs.seed == 0], "middle", ["text_only"], low)
-    assert said.endswith("One seed gives no interval over seeds.") and "nan" not in said
-    reached = runs.groupby("architecture").test_accuracy.mean()
-    assert floors.against_baselines("emoji", reached, low).endswith("33.9 points above the higher of them.")
-
-
 def test_runs_that_predict_one_class_are_listed_and_the_criterion_is_named():
     runs = made({"a": 0.562, "b": 0.6})
-    old = floors.checks(runs)
+    old = floors.notes(runs)
     assert old[0].endswith("best validation accuracy.") and old[1].startswith("Of 4 of 4 runs it is not recorded")
-    new = floors.checks(runs.assign(select="macro_f1", test_classes_predicted=[1, 2, 2, 2]))
+    new = floors.notes(runs.assign(select="macro_f1", test_classes_predicted=[1, 2, 2, 2]))
     assert new[0].endswith("best validation macro F1.") and len(new) == 2
     assert new[1] == (
         "1 of 4 runs predict one class for every test sample, so their accuracy is that of a constant: a-0."
     )
-    mixed = floors.checks(runs.assign(select=["loss", None, None, None]))
+    mixed = floors.notes(runs.assign(select=["loss", None, None, None]))
     assert mixed[0].endswith("best validation loss (1 runs), accuracy (3 runs).")
+
+
+def test_a_model_below_the_text_lookup_is_not_better_than_what_needs_no_model():
+    runs = made({"middle": 0.669, "text_only": 0.612, "image_only": 0.6})
+    reached = runs.groupby("architecture").test_accuracy.mean()
+    row = floors.against_baselines("emoji", reached, EMOJI, 800)
+    assert row["verdict"] == "contradicted" and row["estimate"] == pytest.approx(-22.2)
+    assert "middle reaches 67.0%" in row["sentence"] and "89.2% of a text lookup" in row["sentence"]
+    row = floors.against_one_side("emoji", runs, "middle", ["text_only", "image_only"], EMOJI)
+    assert row["verdict"] == "contradicted" and "text lookup" in row["sentence"]
+
+
+def test_a_model_above_all_that_reads_one_side_uses_both():
+    runs = made({"middle": 0.95, "text_only": 0.6125})
+    low = {"majority": 0.5, "text lookup": 0.612}
+    row = floors.against_one_side("emoji", runs, "middle", ["text_only"], low)
+    assert row["verdict"] == "supported" and "text_only" in row["sentence"] and row["n"] == 2
+    one = floors.against_one_side("emoji", runs[runs.seed == 0], "middle", ["text_only"], low)
+    assert one["verdict"] == "inconclusive" and "nan" not in one["sentence"], "one seed gives no interval"

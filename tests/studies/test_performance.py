@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import findings, performance
+from studies import correlation, performance
 from vilbert_lib import stats as statistics
+from vilbert_lib.stats import findings
 
 ARCHITECTURES, SEEDS = [f"a{i}" for i in range(8)], range(3)
 MIXED = {name: 8 - i for i, name in enumerate(ARCHITECTURES)}
@@ -134,54 +135,7 @@ def test_tasks_that_order_architectures_alike_are_told_from_others(table):
 
 def test_one_task_has_nothing_to_agree_with(table):
     found = performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy")
-    assert found.empty and findings.of_tasks(found) == ["H1 between tasks: one task, nothing to compare."]
-
-
-def test_a_sentence_counts_the_pairs_of_tasks_that_agree(table):
-    third = table[table.task == "first"].assign(task="third")
-    orders = performance.agreement_of_tasks(pd.concat([table, third]), "test_accuracy")
-    assert findings.of_tasks(orders)[0].startswith("H1 between tasks: of 3 pairs of tasks 1 have")
-
-
-def test_sentences_say_what_the_numbers_say(table):
-    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
-    declared = performance.declared(table, "cka", "test_accuracy")
-    explored = performance.explored(table, ["cka", "noise"], "test_accuracy")
-    layers = performance.last_against_most(wide, ["cka"], "test_accuracy").assign(p=[0.02, 0.5])
-    together = statistics.together(table, "cka", "test_accuracy")
-
-    beside = performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy")
-
-    def said(declared=declared, together=together, layers=layers, target="test_accuracy", beside=beside):
-        return findings.of_performance(declared, together, beside, explored, layers, "cka", target)
-
-    both, first, second, family, h2 = said()
-    assert both.startswith("cka against test_accuracy, the 2 tasks together: between architectures r = ")
-    apart, known = (said(together=together | {"p": p})[0] for p in (0.06, 0.01))
-    assert "The same before training: r = " in apart and "of what training adds: r = " in apart
-    assert known.count("before training") == 1 and known.count("what training adds") == 1
-    assert f"Without {declared.left_out[0]}, on which most hangs" in first and "after Holm" in first
-    assert "better architectures are more alike, not shown to be so before training already" in first
-    assert "what training adds goes along" in first and "hardly could have been" not in first
-    assert "not to be told from chance" in second
-    assert "1 on first, most of all cka (" in family and "noise" not in family
-    assert "on first goes with test_accuracy more than the last" in h2 and "on second not shown to go" in h2
-    assert "better architectures are less alike" in said(declared=declared.assign(between=-declared.between))[1]
-    assert "hardly could have been" in said(declared=declared.assign(between_holm=0.2, kept=0.3))[1]
-    assert "hardly could have been" not in said(declared=declared.assign(between_holm=0.2, kept=0.99))[1]
-    of_loss = said(target="test_loss", together=together | {"p": 0.01})
-    assert "better architectures are less alike" in of_loss[0] and "less alike" in of_loss[1]
-    assert "on first goes with test_loss less than the last" in of_loss[-1]
-    assert "more alike" in said(together=together | {"p": 0.01})[0]
-    assert "not to be told from chance" in said(together=together | {"p": 0.06})[0]
-    assert "goes with" not in said(layers=layers.assign(p=0.5))[-1]
-    before = performance.beside(
-        table, table[["run", "cka"]].assign(cka=2 * table.cka), MIXED, "cka", "test_accuracy"
-    )
-    already = said(beside=before)[1]
-    assert "more alike, before training already" in already and "what training adds does not go along" in already
-    alone = said(declared=declared[:1], together=together | {"tasks": 1})
-    assert "Holm" not in alone[0] and "together" not in " ".join(alone)
+    assert found.empty and not list(correlation.of_tasks(found))
 
 
 @pytest.fixture(scope="module")
@@ -197,22 +151,31 @@ def with_constant(few) -> pd.DataFrame:
     return pd.concat([few, third.assign(run=third.run.str.replace("first", "third"))], ignore_index=True)
 
 
-def said(table: pd.DataFrame, of: tuple[str, ...] = ("cka", "noise")) -> list[str]:
-    """All that a study says of alignment against performance, for the table of its runs."""
+def findings_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The findings of a study on alignment and performance, for the table of its runs."""
     declared = performance.declared(table, "cka", "test_accuracy")
+    together = performance.together(table, declared, "cka", "test_accuracy")
+    beside = performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy")
     wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
-    return [
-        *findings.of_performance(
-            declared,
-            performance.together(table, declared, "cka", "test_accuracy"),
-            performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy"),
-            performance.explored(table, list(of), "test_accuracy"),
-            performance.last_against_most(wide, ["cka"], "test_accuracy"),
-            "cka",
-            "test_accuracy",
+    rows = [
+        *correlation.of_correlations(declared, together, beside, "cka", "test_accuracy"),
+        *correlation.of_layers(
+            performance.last_against_most(wide, ["cka"], "test_accuracy"), "cka", "test_accuracy"
         ),
-        *findings.of_tasks(performance.agreement_of_tasks(table, "test_accuracy")),
+        *correlation.of_tasks(performance.agreement_of_tasks(table, "test_accuracy")),
     ]
+    found = findings.table("04_correlation", rows)
+    assert not found.sentence.str.contains("nan").any() and found.verdict.notna().all()
+    return found
+
+
+def test_the_first_finding_is_the_declared_comparison_over_all_tasks(table):
+    found = findings_of(table)
+    together = statistics.together(table, "cka", "test_accuracy")
+    assert found.estimate[0] == together["r"] and found.p[0] == together["p"] and found.n[0] == len(ARCHITECTURES)
+    assert found.verdict[0] == ("supported" if together["low"] > 0 else "inconclusive")
+    negative = findings_of(table.assign(cka=-table.cka))
+    assert negative.verdict[0] != "supported" and negative.estimate[0] == pytest.approx(-found.estimate[0])
 
 
 def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(few, with_constant):
@@ -239,25 +202,12 @@ def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_st
     assert (beside[beside.task != "third"].note == "").all()
 
 
-def test_sentences_name_the_task_that_could_not_be_analysed(few, with_constant):
-    whole, alone = said(with_constant), said(few)
-    assert whole[:3] == alone[:3]
-    assert whole[3].startswith(
-        "third: cka against test_accuracy between architectures is not estimated: column test_accuracy"
-    )
-    assert "2 more are not estimated: one side is constant or NaN" in whole[4]
-    assert "on third not estimated: column test_accuracy is constant over all rows" in whole[5]
-    assert whole[6].startswith("H1 between tasks: of 1 pairs of tasks") and len(whole) == 9
-    assert "H1 between second and third: not estimated: column third is constant" in whole[8]
-    assert "nan" not in " ".join(whole)
-
-
 def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
     third = with_constant[with_constant.task == "third"]
     two = pd.concat([third, third.assign(task="fourth", run="fourth" + third.run)])
-    found = said(two)
-    assert [s.split(":")[0] for s in found[:2]] == ["third", "fourth"] and "nan" not in " ".join(found)
-    assert found[2].startswith("Exploratory, 0 correlations")
+    found = findings_of(two)
+    assert found.estimate.isna().all() and set(found.verdict) == {"inconclusive"}
+    assert found.sentence.str.contains("ot estimated").all()
 
 
 def test_one_seed_gives_what_lies_between_architectures_and_no_more(few):
@@ -267,8 +217,12 @@ def test_one_seed_gives_what_lies_between_architectures_and_no_more(few):
     assert found[["within", "icc_x", "effective_n"]].isna().all(axis=None)
     assert "every architecture has one row" in found.note[0] and "leave dof -1" in found.note[0]
     assert performance.forest(found).empty
-    text = " ".join(said(one))
-    assert "nan" not in text and "Within architectures" not in text and "first: cka against" in text
+    rows = (
+        findings_of(one)
+        .set_index("question")
+        .loc["first, between seeds of a placement: do cka and test_accuracy go together?"]
+    )
+    assert np.isnan(rows.estimate) and rows.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +234,6 @@ def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(few,
     found = performance.declared(lost, "cka", "test_accuracy").set_index("task")
     assert found.between["first"] == performance.declared(few, "cka", "test_accuracy").between[0]
     assert np.isnan(found.between["second"]) and reason in found.note["second"]
-    text = said(lost)
-    assert any(s.startswith("second: cka") and reason in s for s in text)
-    assert "nan" not in " ".join(text).replace("constant or NaN", "")
+    rows = findings_of(lost).set_index("question").estimate
+    assert np.isnan(rows["second, across placements: do cka and test_accuracy go together?"])
+    assert rows["first, across placements: do cka and test_accuracy go together?"] == found.between["first"]

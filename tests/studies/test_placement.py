@@ -5,7 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from studies import findings, placement
+from studies import correlation, placement
 
 PLACEMENTS = {"baseline": ((), ()), "late": ((2, 3), (1, 3)), "first": ((0,), (0,))}
 STEP = 0.25  # what every block adds, from its layers on, once it is trained
@@ -92,15 +92,14 @@ def test_lines_are_means_over_runs_with_an_interval():
 
 
 def test_sentences_say_what_the_numbers_say(rises):
-    first, second = findings.of_placement(rises, "cka")
-    assert first.startswith("H3 holds for cka: over a block alignment rises by +0.250") and "1 of 1" in first
-    assert "Training adds +0.250" in second
+    trained, _, learned = correlation.of_blocks(rises, "cka")
+    assert trained["verdict"] == "supported" and "rises after training by +0.250" in trained["sentence"]
+    assert learned["estimate"] == pytest.approx(0.25)
     turned = rises.assign(mean=-rises["mean"], low=-rises.high, high=-rises.low)
     turned.loc[("cka", "best"), ["low", "high"]] = [-0.3, -0.2]
-    assert findings.of_placement(turned, "cka")[0].startswith("H3 fails")
-    unsure = rises.assign(low=-1.0, high=1.0, p=0.4, flipped="pair")
-    assert findings.of_placement(unsure, "cka")[0].startswith("H3 cannot be told")
-    assert "of few architectures" in findings.of_placement(unsure, "cka")[0]
+    assert next(correlation.of_blocks(turned, "cka"))["verdict"] == "contradicted"
+    unsure = rises.assign(low=-1.0, high=1.0, p=0.4)
+    assert {row["verdict"] for row in correlation.of_blocks(unsure, "cka")} == {"inconclusive"}
 
 
 def test_layers_after_the_first_block_are_those_that_both_streams_run_after_it():
@@ -143,17 +142,11 @@ def test_an_unknown_architecture_is_named():
         placement.jumps(alignments(), {"baseline": ((), ())})
 
 
-def test_no_p_is_said_to_be_zero():
-    assert findings.in_words(0.0001) == "p < 0.001" and findings.in_words(0.0006) == "p = 0.001"
-    assert findings.in_words(0.25) == "p = 0.250"
-
-
 def test_of_two_architectures_rises_are_rows_that_say_so():
     found = placement.rises(placement.jumps(alignments(), PLACEMENTS))
     assert found[["mean", "p"]].isna().all(axis=None) and len(found) == 3
-    assert findings.of_placement(found, "cka") == [
-        "H3 for cka is not estimated: 1 values of architecture: at least 3 are needed."
-    ]
+    assert found.note.str.contains("1 values of architecture: at least 3 are needed").all()
+    assert next(correlation.of_blocks(found, "cka"))["sentence"] == "Not estimated."
 
 
 def test_a_mean_over_runs_of_which_one_has_no_value_has_no_interval():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import findings, task_structure
+from studies import correlation, task_structure
 from vilbert_lib import config
 
 
@@ -115,19 +115,18 @@ def test_too_few_runs_and_runs_that_are_alike_give_rows_that_say_so(table, chang
     factors = task_structure.by_level(few, "reached")
     assert factors.p_both.isna().all() and factors.note.str.contains(reason).all() and len(factors) == 2
     trends = task_structure.trends(few, ["reached", "cka"])
-    inside = task_structure.within_levels(few, "cka", "reached")
-    found = findings.of_structure(trends, factors, pd.DataFrame(columns=["direction"]), inside, "cka")
-    assert sum("is not estimated: " in s for s in found) >= 2 and "nan" not in " ".join(found)
+    rows = list(correlation.of_structure(trends))
+    assert len(rows) == 4 and "nan" not in " ".join(row["sentence"] for row in rows)
 
 
 def test_alignment_that_is_nan_at_one_level_is_left_out_there_alone(table):
     lost = table.assign(cka=table.cka.where(table.level != 1))
     found = task_structure.within_levels(lost, "cka", "reached")
     assert found.r[found.level == 1].isna().all() and found.r[found.level < 1].notna().all()
-    trends = task_structure.trends(lost, ["cka"])
-    factors = task_structure.by_level(table, "reached")
-    text = findings.of_structure(trends, factors, pd.DataFrame(columns=["direction"]), found, "cka")
-    assert sum("on 1 r is not estimated" in s for s in text) == 2 and "nan" not in " ".join(text)
+    rows = list(correlation.of_structure(task_structure.trends(lost, ["cka"])))
+    assert {row["verdict"] for row in rows} == {"inconclusive"} and "nan" not in " ".join(
+        r["sentence"] for r in rows
+    )
 
 
 def test_within_a_level_correlation_is_over_its_runs(table):
@@ -152,28 +151,3 @@ def test_who_knows_more_than_one_side_is_counted():
 def test_one_level_has_no_slope(table):
     with pytest.raises(ValueError, match="at least two levels"):
         task_structure.slopes(table[table.level == 0], "reached")
-
-
-def test_sentences_say_what_the_numbers_say(table):
-    trends = task_structure.trends(table, ["reached", "cka"])
-    inside = task_structure.within_levels(table, "cka", "reached")
-    floor = np.where(table.direction == "synergy", 1 - table.level / 2, 1.0)
-    beyond = task_structure.beyond_one_side(
-        table.assign(best=0.9, one_side=floor, test_accuracy=0.9 * table.reached, n_test=100)
-    )
-    factors = task_structure.by_level(table, "reached")
-    found = findings.of_structure(trends, factors, beyond, inside, "cka")
-    [unique] = [s for s in found if "how much is unique" in s]
-    [synergy] = [s for s in found if "how much is synergy" in s]
-    assert "is not shown to depend" in unique and "reaches most depends on" in synergy
-    assert "d at 0.5, d at 0.75, d at 1." in synergy and "F(12, 20)" in synergy
-    assert any(
-        "all synergy, by a straight line through the levels, what is reached of the best possible accuracy falls"
-        in s
-        for s in found
-    )
-    [told] = [s for s in found if "either side alone" in s]
-    assert told.startswith("Towards synergy") and "of 8 at level 1 (0.5" in told and "against 0.45" in told
-    assert findings.of_structure(*(pd.DataFrame() for _ in range(4)), "cka") == [
-        "H1 at known redundancy, uniqueness and synergy: not run at these parameters."
-    ]

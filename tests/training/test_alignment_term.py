@@ -151,6 +151,7 @@ def test_settings_that_fail_late_are_refused_early(tiny_root, tiny_profile):
         runs.configure(tiny_profile, tiny_root, "hateful_memes", "text_only", train={"alignment_weight": 1.0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["unbiased_cka", "mknn"])
 def test_a_weight_moves_the_alignment_that_is_measured(term, tiny_root, tiny_profile, tmp_path, monkeypatch):
     monkeypatch.setenv("VILBERT_RUNS", str(tmp_path))

@@ -15,6 +15,8 @@ from vilbert_lib import runs
 from vilbert_lib.config import RunConfig, from_dict
 from vilbert_lib.training import processes
 
+pytestmark = pytest.mark.slow  # several processes train together
+
 TINY = [
     "width=16", "heads=2", "coattention_width=16", "coattention_heads=2", "pooled_width=16", "patch_size=32",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ import pytest
 
 from vilbert_lib.training.workers import progress_bar, train_all
 
+pytestmark = pytest.mark.slow  # processes are killed
+
 SCRIPT = """
 import os, sys, time
 from pathlib import Path

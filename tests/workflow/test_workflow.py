@@ -18,6 +18,8 @@ from vilbert_lib import notebooks, paths, runs
 from vilbert_lib.data import synthetic
 from vilbert_lib.runs import planning
 
+pytestmark = pytest.mark.slow  # snakemake starts processes
+
 needs_snakemake = pytest.mark.skipif(
     not find_spec("snakemake"), reason="snakemake is in the extras dev and cluster"
 )

@@ -7,7 +7,6 @@ what is there; the others are tables of it.
 from vilbert_lib.search.layers import layer_ids, support
 from vilbert_lib.search.plan import FIGURES, Search
 from vilbert_lib.search.record import Record, read, start
-from vilbert_lib.search.sentences import found, found_fronts
 from vilbert_lib.search.tables import (
     best_so_far,
     importances,
@@ -23,8 +22,6 @@ __all__ = [
     "Record",
     "Search",
     "best_so_far",
-    "found",
-    "found_fronts",
     "importances",
     "layer_ids",
     "pareto",

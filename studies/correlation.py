@@ -1,0 +1,162 @@
+"""Findings of ``04_correlation``: does alignment predict performance, and what do blocks do to alignment?"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from studies.performance import LEARNED, MIXED, UNTRAINED
+from vilbert_lib.stats import findings
+
+RELEVANT = 0.3  # a correlation that is smaller in size is of no interest
+CONDITIONS = {
+    UNTRAINED: "alignment before training",
+    LEARNED: "what training adds to alignment",
+    MIXED: "the number of layers after the first block",
+}
+
+
+def of_correlations(
+    declared: pd.DataFrame, together: dict[str, float], beside: pd.DataFrame, measure: str, target: str
+) -> Iterator[dict]:
+    """Findings on alignment and performance between architectures.
+
+    Parameters
+    ----------
+    declared, together, beside
+        Results of :func:`studies.performance.declared`, :func:`vilbert_lib.stats.together` and the correlations
+        of confounders, by task and source.
+    measure, target : str
+        What was declared; of a loss, as the target's name ends, lower is better.
+    """
+    direction = "negative" if target.endswith("loss") else "positive"
+    expected = {"direction": direction, "margin": RELEVANT, "unit": "(r)", "digits": 2}
+    if together["tasks"] > 1:
+        yield findings.finding(
+            f"Across placements and all {together['tasks']} tasks: do {measure} and {target} go together?",
+            f"Between architectures {measure} and {target} correlate by {{}} on average over tasks.",
+            together["r"],
+            together["low"],
+            together["high"],
+            p=together["p"],
+            n=together["clusters"],
+            **expected,
+        )
+        for source, row in beside[beside.task == "all tasks"].set_index("source").iterrows():
+            if source in CONDITIONS:
+                yield findings.finding(
+                    f"The same for {CONDITIONS[source]}?",
+                    f"{CONDITIONS[source].capitalize()} correlates with {target} by {{}}.",
+                    row.r,
+                    row.low,
+                    row.high,
+                    p=row.p,
+                    n=together["clusters"],
+                    **expected,
+                )
+    for row in declared.itertuples():
+        yield findings.finding(
+            f"{row.task}, across placements: do {measure} and {target} go together?",
+            f"On {row.task}, between architectures, {measure} and {target} correlate by {{}}.",
+            row.between,
+            row.between_low,
+            row.between_high,
+            p=row.between_holm,
+            n=together["clusters"],
+            **expected,
+        )
+        yield findings.finding(
+            f"{row.task}, between seeds of a placement: do {measure} and {target} go together?",
+            f"On {row.task}, within architectures, {measure} and {target} correlate by {{}}.",
+            row.within,
+            row.within_low,
+            row.within_high,
+            p=row.within_p,
+            n=row.dof,
+            **expected,
+        )
+
+
+def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]:
+    """H2: does the layer of highest alignment predict performance better than the last layer?"""
+    for row in layers.itertuples():
+        yield findings.finding(
+            f"H2, {row.task}: is the highest layer's {measure} more related to {target} than the last layer's?",
+            f"On {row.task} the two correlations with {target} differ by {{}} (highest less last layer).",
+            row.difference,
+            row.low,
+            row.high,
+            direction="negative" if target.endswith("loss") else "positive",
+            margin=0.1,
+            unit="(r)",
+            p=row.p,
+            digits=2,
+        )
+
+
+def of_blocks(rises: pd.DataFrame, measure: str) -> Iterator[dict]:
+    """H3: does alignment rise over a co-attention block, before training, after it, and by it?"""
+    moments = {"best": "after training", "untrained": "before training", "learned": "by training"}
+    for moment, when in moments.items():
+        row = rises.loc[measure, moment]
+        yield findings.finding(
+            f"H3: does {measure} rise over a co-attention block {when}?",
+            f"Over a block {measure} rises {when} by {{}} more than between the same layers without blocks.",
+            row["mean"],
+            row.low,
+            row.high,
+            direction="positive",
+            margin=0.02,
+            p=row.p,
+            n=row.clusters,
+        )
+
+
+def of_tasks(orders: pd.DataFrame) -> Iterator[dict]:
+    """H1 between tasks: is the order of the architectures the same on two tasks?"""
+    for row in orders.itertuples():
+        yield findings.finding(
+            f"H1: do {row.task} and {row.other} order the architectures alike?",
+            f"The orders of the architectures on {row.task} and {row.other} correlate by {{}} (Spearman).",
+            row.r,
+            direction="positive",
+            unit="(r)",
+            p=row.p_holm,
+            n=row.clusters,
+            digits=2,
+            decided="supported" if row.r > 0 and row.p_holm < 0.05 else "inconclusive",
+        )
+
+
+def of_structure(trends: pd.DataFrame) -> Iterator[dict]:
+    """H1 on one task at known information structure: what changes from all redundant to all of another kind?"""
+    for row in trends.itertuples():
+        what = "the share of the best possible accuracy" if row.value == "reached" else f"alignment ({row.value})"
+        yield findings.finding(
+            f"Does {what} change from redundant to {row.direction} information?",
+            f"From all redundant to all {row.direction} information {what} changes by {{}}.",
+            row.mean,
+            row.low,
+            row.high,
+            margin=0.02,
+            n=row.runs,
+        )
+
+
+def notes(groups: pd.Series, choices: pd.DataFrame, four: list[str], explored: pd.DataFrame) -> list[str]:
+    """State what the measures have in common, and how many exploratory correlations are significant."""
+    found = []
+    if len(groups):
+        members = groups.groupby(groups).apply(lambda group: ", ".join(group.index))
+        found.append(f"Groups of measures whose values go together over runs: {'; '.join(members)}.")
+    if len(choices) and set(four) <= set(groups.index):
+        wanted = choices[choices.chosen.map(lambda names: set(names.split(", ")) == set(four))]
+        found.append(
+            f"The thesis' four measures explain {wanted.told.iloc[0]:.0%} of the variance of the others, the best"
+            f" four ({choices.chosen[0]}) {choices.told[0]:.0%}."
+        )
+    known = explored[explored.p.notna()]
+    found.append(
+        f"Exploratory: of {len(known)} correlations between architectures {(known.p < 0.05).sum()} have p < .05"
+        f" (chance: {0.05 * len(known):.0f}), {(known.p_by < 0.05).sum()} after Benjamini and Yekutieli."
+    )
+    return found
