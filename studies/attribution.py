@@ -1,9 +1,13 @@
 """Findings of ``07_attribution``: which methods to trust, and whether co-attention is more focused."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from vilbert_lib import runs
+from vilbert_lib.attribution import of_runs
 from vilbert_lib.attribution.methods import METHODS
 from vilbert_lib.stats import findings
 
@@ -14,6 +18,49 @@ TESTS = {
     "first": "how often the most relevant place is evidence, beyond chance",
     "learned": "the same, beyond the untrained model",
 }
+
+
+def check(p) -> None:
+    """Raise a ValueError for parameters of the notebook that give too few models."""
+    if p.shown not in p.architectures or len(p.architectures) * len(p.seeds) < 3:
+        raise ValueError(
+            f"architectures {p.architectures}, seeds {p.seeds}: {p.shown} among them, and three runs, are needed"
+        )
+
+
+def wanted_accuracy(manifest: dict | None, task: str) -> float:
+    """Accuracy halfway between the better side alone and both together; 0 where these are not known."""
+    if not manifest:
+        return 0.0
+    best = manifest["best_possible_accuracy"][task]
+    return (max(best["text"], best["image"]) + best["both"]) / 2
+
+
+def maps(run: runs.Run, root: Path, rows: list[int]) -> pd.DataFrame:
+    """Relevance maps of samples by the trained and the untrained model, with a column ``moment``."""
+    moments = {"trained": True, "untrained": False}
+    return pd.concat([of_runs.maps(run, root, rows, trained=t).assign(moment=m) for m, t in moments.items()])
+
+
+def map_of(
+    table: pd.DataFrame, row: int, side: str, method: str, layer: int = of_runs.WHOLE
+) -> dict[str, np.ndarray]:
+    """Values over places of one map of :func:`maps`, by moment."""
+    chosen = table[(table["sample"] == row) & (table.side == side) & (table.method == method)]
+    groups = chosen[chosen.layer == layer].groupby("moment", sort=False)
+    return {moment: group.sort_values("place").value.to_numpy() for moment, group in groups}
+
+
+def patch_maps(table: pd.DataFrame, row: int, columns: dict[str, tuple]) -> dict[str, dict[str, np.ndarray]]:
+    """Maps over patches by moment and title; ``columns`` maps titles to (method, layer)."""
+    found = {title: map_of(table, row, "patches", *what) for title, what in columns.items()}
+    return {moment: {title: by[moment] for title, by in found.items()} for moment in ("trained", "untrained")}
+
+
+def by_head(looks: pd.DataFrame, kind: str, length: int | None = None) -> dict[tuple[int, int], np.ndarray]:
+    """Attention over places by block and head, of one direction of :func:`of_runs.looks`."""
+    table = looks[looks.kind == kind].sort_values("place")
+    return {key: group.value.to_numpy()[:length] for key, group in table.groupby(["index", "head"])}
 
 
 def of_methods(table: pd.DataFrame) -> Iterator[dict]:

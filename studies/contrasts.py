@@ -1,14 +1,54 @@
 """One thing changed, architecture by architecture and seed by seed, and over all architectures."""
 
 from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
 
 import pandas as pd
 
+from vilbert_lib import runs
 from vilbert_lib import stats as statistics
+from vilbert_lib.config import Profile, RunConfig
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.stats import findings
 
 EVERYWHERE = "all architectures"
+
+
+def pretraining_runs(
+    scale: Profile, root: Path, architectures: list[str], seeds: list[int], objectives: str, weight: float
+) -> dict[tuple, RunConfig]:
+    """Configure the pretraining of every architecture and seed, without and with the contrastive term.
+
+    Returns configurations by (kind, architecture, seed).
+    """
+    kinds = {"pretrained": {}, "pretrained, contrastive": {"contrastive_weight": weight}}
+    return {
+        (kind, a, s): runs.configure(
+            scale, root, "conceptual_captions", a, s, objectives=tuple(objectives.split("+")), train=kinds[kind]
+        )
+        for kind, a, s in product(kinds, architectures, seeds)
+    }
+
+
+def finetuning_runs(scale: Profile, root: Path, starts: dict[tuple, RunConfig], p) -> dict[tuple, RunConfig]:
+    """Configure all fine-tuning runs by (comparison, kind, task, architecture, seed).
+
+    The comparisons are ``fusion``, ``start`` (from scratch, or from the pretraining ``starts``) and ``term`` (with
+    the contrastive term or without); ``p`` are the notebook's parameters.
+    """
+    configs = {}
+    for t, a, s in product(p.tasks, p.architectures, p.seeds):
+        for fusion in p.fusions:
+            configs["fusion", fusion, t, a, s] = runs.configure(scale, root, t, a, s, model={"fusion": fusion})
+        configs["start", "fine-tuned only", t, a, s] = runs.configure(scale, root, t, a, s)
+        for kind in ("pretrained", "pretrained, contrastive"):
+            start = starts[kind, a, s].id
+            configs["start", kind, t, a, s] = runs.configure(scale, root, t, a, s, start_from=start)
+        configs["term", "without", t, a, s] = configs["start", "fine-tuned only", t, a, s]
+        term = {"contrastive_weight": p.contrastive_weight}
+        configs["term", "contrastive", t, a, s] = runs.configure(scale, root, t, a, s, train=term)
+    return configs
 
 
 def contrasts(results: pd.DataFrame, value: str, *, of: str, against: str) -> pd.DataFrame:
@@ -27,9 +67,9 @@ def contrasts(results: pd.DataFrame, value: str, *, of: str, against: str) -> pd
                 statistics.differences(group, value, of=of, against=against), [of], value
             )
             steps = steps.set_index(of)
-            for kind, runs in group.groupby(of, sort=False):
-                row = {"task": task, "architecture": architecture, of: kind, "mean": runs[value].mean()}
-                row |= {"sd": runs[value].std(), "seeds": len(runs), "note": ""}
+            for kind, own in group.groupby(of, sort=False):
+                row = {"task": task, "architecture": architecture, of: kind, "mean": own[value].mean()}
+                row |= {"sd": own[value].std(), "seeds": len(own), "note": ""}
                 if kind != against:
                     step = steps.loc[kind]
                     row |= {"difference": step["mean"], "low": step.low, "high": step.high}
@@ -55,6 +95,12 @@ def _over_architectures(of_task: pd.DataFrame, value: str, of: str, against: str
         | {"difference": row["mean"], "low": row["low"], "high": row["high"], "p": row["p"], "note": ""}
         for row in found.to_dict("records")
     ]
+
+
+def of_all_measures(table: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
+    """:func:`contrasts` of every measure against the kind ``pretrained``, with a column ``measure``."""
+    parts = [contrasts(table, m, of="kind", against="pretrained").assign(measure=m) for m in measures]
+    return pd.concat(parts).query("kind != 'pretrained'")
 
 
 def of_differences(

@@ -3,9 +3,8 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from vilbert_lib.config import BASELINES, Profile, choose, placement
+from vilbert_lib.config import BASELINES, TASK_METRICS, Profile, choose, placement
 from vilbert_lib.data import formats
-from vilbert_lib.training.finetune import measures_of
 
 
 def check_lists(parameters: SimpleNamespace, *needed: str) -> None:
@@ -50,7 +49,7 @@ def check_target(field: str, target: str, tasks: list[str], root: Path) -> None:
     """Raise a ValueError that names ``field`` unless ``target`` is recorded for runs of each of ``tasks``."""
     for name in tasks:
         kind = formats.task(name, root).kind
-        recorded = [f"test_{measure}" for measure in ("loss", *measures_of(kind, 2))]
+        recorded = [f"test_{metric}" for metric in ("loss", *TASK_METRICS[kind])]
         if target not in recorded:
             raise ValueError(f"{field} {target!r} is not recorded for {name}: name one of {', '.join(recorded)}")
 

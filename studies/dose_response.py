@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from studies import task_structure
-from studies.contrasts import EVERYWHERE
+from studies.contrasts import EVERYWHERE, contrasts
 from vilbert_lib import runs
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
@@ -151,6 +151,19 @@ def compared(moved: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     if EVERYWHERE in set(both.architecture):
         both = both[both.architecture == EVERYWHERE]
     return both.assign(reached=((both.weight > 0) & (both.low > 0)) | ((both.weight < 0) & (both.high < 0)))
+
+
+def differences_of(results: pd.DataFrame, measures: list[str], architectures: list[str]) -> pd.DataFrame:
+    """Differences of every measure to weight 0, for a heat map.
+
+    Columns of :func:`studies.contrasts.contrasts`, ``measure``, ``where`` (task, and architecture if there are
+    several), and ``shows``: 0 where the interval excludes zero, else 1.
+    """
+    parts = [contrasts(results, name, of="weight", against=0.0).assign(measure=name) for name in measures]
+    table = pd.concat(parts).query("weight != 0")
+    where = table.task + (",\n" + table.architecture if len(architectures) > 1 else "")
+    shows = 1.0 - ((table.low > 0) | (table.high < 0))
+    return table.assign(where=where, shows=shows, weight=table.weight.map("{:+g}".format))
 
 
 def of_weights(table: pd.DataFrame, measure: str) -> Iterator[dict]:

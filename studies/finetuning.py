@@ -4,8 +4,52 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from studies import floors
 from vilbert_lib import stats as statistics
+from vilbert_lib.data.formats import Record
 from vilbert_lib.stats import alignment, findings
+
+
+def samples_table(
+    splits: dict[str, dict[str, list[Record]]], labels: dict[str, tuple[str, ...]], n_train: int, n_eval: int
+) -> pd.DataFrame:
+    """Count the samples of every task and split, those that are used, their images and their most frequent label.
+
+    ``n_train`` and ``n_eval`` are the largest numbers for training and validation, 0: all.
+    """
+    limits, rows = {"train": n_train, "val": n_eval}, {}
+    for task, parts in splits.items():
+        for split, records in parts.items():
+            used = min(limits.get(split) or len(records), len(records))
+            counts = {"samples": len(records), "used": used, "images": len({r.img for r in records})}
+            rows[task, split] = counts | floors.most_frequent_label(records, labels[task])
+    return pd.DataFrame(rows).T
+
+
+READS = {"text_only": "text", "image_only": "image"}
+
+
+def results_table(results: pd.DataFrame, metrics: list[str], levels: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Tabulate test metrics over seeds by task and architecture, beside the best possible accuracy.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        Rows of :func:`vilbert_lib.runs.summaries`.
+    metrics : list of str
+        Columns of ``results``.
+    levels : dict
+        For each task ``best possible, both`` and the same for ``text`` and ``image``, if known.
+    """
+    parts = []
+    for column in metrics:
+        part = statistics.over_seeds(results[results[column].notna()], ["task", "architecture"], column)
+        reads = [READS.get(row.architecture, "both") for row in part.itertuples()]
+        best = [levels[t].get(f"best possible, {side}") for t, side in zip(part.task, reads, strict=True)]
+        part["best possible"] = best if column == "test_accuracy" else None
+        parts.append(part.assign(figure=column.removeprefix("test_")))
+    table = pd.concat(parts).set_index(["task", "architecture", "figure"])
+    return table.sort_index(level=0, sort_remaining=False)
 
 
 def of_variants(differences: pd.DataFrame, task: str) -> Iterator[dict]:

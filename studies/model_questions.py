@@ -20,6 +20,13 @@ from vilbert_lib.stats import findings
 Features = Mapping[str, Tensor]
 
 STREAMS = {"t": "text", "v": "vision"}
+MODELS = {  # changes of the model by its name in the notebook
+    "ours": {},
+    "no residual": {"residual": "none"},
+    "normed residual": {"residual": "normed"},
+    "reads the mean": {"pooling": "mean"},
+    "image passed twice": {"vision_passes": 2},
+}
 
 
 def tokens_of(full: Features, widths: tuple[int, int]) -> pd.DataFrame:

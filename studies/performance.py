@@ -99,6 +99,16 @@ def forest(declared: pd.DataFrame) -> pd.DataFrame:
     return statistics.combine(rows) if len(rows) else rows.assign(low=np.nan, high=np.nan, note="")
 
 
+def intervals(declared: pd.DataFrame, together: dict[str, float]) -> pd.DataFrame:
+    """Intervals of r between and within architectures: ``task``, ``r``, ``low``, ``high``, ``panel``."""
+    names = ["task", "r", "low", "high"]
+    rows = declared[["task", "between", "between_low", "between_high"]].set_axis(names, axis=1)
+    if len(declared) > 1:
+        rows = pd.concat([rows, pd.DataFrame([together | {"task": "tasks together"}])])
+    between = rows.assign(panel="between architectures")
+    return pd.concat([between, forest(declared).assign(panel="within architectures")])
+
+
 TRAINED, UNTRAINED, LEARNED, MIXED = (
     "at the best epoch",
     "before training",

@@ -5,7 +5,61 @@ from collections.abc import Iterator
 import pandas as pd
 
 from vilbert_lib import stats as statistics
+from vilbert_lib.data.datasets import PretrainingDataset
 from vilbert_lib.stats import findings
+
+OBJECTIVES = {"mlm": "masked words", "mim": "masked patches", "ap": "alignment prediction"}
+
+
+def variants(mixes: list[str], contrastive_weight: float) -> dict[str, dict]:
+    """Name every pretraining: each mix of objectives, and variants of the last mix.
+
+    Returns
+    -------
+    dict
+        Keyword arguments of :func:`vilbert_lib.runs.configure` by name: the mix, the last mix with a contrastive
+        term, and, if masked patches are among its objectives, compared at the patches that are not masked.
+    """
+    whole = mixes[-1]
+    found = {mix: {"objectives": tuple(mix.split("+"))} for mix in mixes}
+    objectives = {"objectives": tuple(whole.split("+"))}
+    found[f"{whole}, contrastive"] = objectives | {"train": {"contrastive_weight": contrastive_weight}}
+    if "mim" in objectives["objectives"]:
+        found[f"{whole}, shown patches"] = objectives | {"train": {"mim_positions": "unmasked"}}
+    return found
+
+
+def examples(data: PretrainingDataset, count: int) -> pd.DataFrame:
+    """Show the first pairs of a dataset as the model sees them: ``caption``, ``shown``, ``aligned``."""
+    batch = data.__getitems__(list(range(count)))
+    words = zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    shown = [" ".join(data.tokenizer.tokens(row[mask])) for row, mask in words]
+    return pd.DataFrame({"caption": data.texts[:count], "shown": shown, "aligned": batch["aligned"].tolist()})
+
+
+def chance_levels(word_floor: float, patches: int) -> dict[str, dict[str, float]]:
+    """Accuracy of each objective without a model; ``patches`` are those of a whole batch."""
+    return {"mlm": {"most frequent word": word_floor}, "mim": {"chance": 1 / patches}, "ap": {"chance": 0.5}}
+
+
+def curves(objectives: list[str]) -> dict[str, dict[str, str]]:
+    """Panels of the learning curves: loss and accuracy of every objective, training and validation."""
+    return {
+        f"{part}, {OBJECTIVES[name]}": {f"train_{name}_{part}": "training", f"val_{name}_{part}": "validation"}
+        for part in ("loss", "accuracy")
+        for name in objectives
+    }
+
+
+def differences_of(table: pd.DataFrame, metrics: list[str], against: str) -> pd.DataFrame:
+    """Mean differences of the other variants to ``against`` over seeds, by metric: ``mean``, ``low``, ``high``."""
+    rows = [
+        statistics.over_seeds(
+            statistics.differences(table, name, of="variant", against=against), ["variant"], name
+        ).assign(figure=name)
+        for name in metrics
+    ]
+    return pd.concat(rows).set_index("figure")
 
 
 def of_objectives(results: pd.DataFrame, whole: str, word_floor: float) -> Iterator[dict]:

@@ -11,9 +11,25 @@ from torch import Tensor
 
 from studies import thesis_log
 from vilbert_lib import stats as statistics
+from vilbert_lib.config import choose
+from vilbert_lib.metrics import MEASURES
 from vilbert_lib.paths import REPOSITORY
 from vilbert_lib.representations import measure_pairs, paired_names
 from vilbert_lib.stats import findings
+
+
+def check(p) -> None:
+    """Raise a ValueError for parameters of the notebook that leave nothing to compare."""
+    if len(p.architectures) * len(p.seeds) < 3:
+        raise ValueError(
+            f"architectures {p.architectures}, seeds {p.seeds}: at least 3 models are needed to compare them"
+        )
+    for name in p.measures:
+        choose("measure", name, MEASURES)
+    if not any(MEASURES[name].uses_k for name in p.measures):
+        raise ValueError(f"measures {p.measures}: at least one with neighbours, such as mknn, is needed")
+    if not 0 < p.k < min(p.sizes):
+        raise ValueError(f"k {p.k} must lie in 1..{min(p.sizes) - 1}, below the smallest of sizes")
 
 
 def layer_profile(features: Mapping[str, Tensor], measures: Iterable[str], k: int) -> pd.DataFrame:

@@ -30,6 +30,23 @@ def known_pair(case: str, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np
     raise ValueError(f"unknown case {case!r}; known: identical, independent, shared")
 
 
+def properties() -> pd.DataFrame:
+    """List what each measure states of itself."""
+    rows = [
+        {
+            "measure": m.name,
+            "direction": m.direction,
+            "range": f"{m.range[0]:g} to {m.range[1]:.3g}",
+            "identical": "depends" if m.identical is None else m.identical,
+            "symmetric": m.symmetric,
+            "chance in closed form": bool(m.moments),
+            "source": m.source,
+        }
+        for m in MEASURES.values()
+    ]
+    return pd.DataFrame(rows)
+
+
 def values(measures: Iterable[str], X: np.ndarray, Y: np.ndarray, k: int = 10) -> dict[str, float]:
     """All ``measures`` of one pair of features."""
     grid = alignment_grid({"X": X, "Y": Y}, measures, k=k)

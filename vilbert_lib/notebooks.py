@@ -408,14 +408,17 @@ def _names_given(options: dict) -> list:
 
 
 def refresh(names: list[str] | None = None) -> list[Path]:
-    """Run the sources, or those of the studies ``names``, and store their outputs; returns those that changed."""
+    """Run the sources, or those of the studies ``names``, and store their outputs without pictures.
+
+    Returns those that changed.
+    """
     changed = []
     check_writable(paths.notebooks())
     for source in dict.fromkeys(map(_source, names)) if names else sources():
         started = time.monotonic()
         notebook = nbformat.read(source, as_version=4)
         _run_cells(notebook, source, cwd=str(source.parent))
-        pages.tidy(notebook, {str(paths.REPOSITORY): "."})
+        pages.without_pictures(pages.tidy(notebook, {str(paths.REPOSITORY): "."}))
         if pages.write(source, notebook):
             changed.append(source)
         state = "changed" if source in changed else "unchanged"

@@ -138,14 +138,25 @@ def injected(notebook: NotebookNode) -> dict:
 
 
 def found(notebook: NotebookNode) -> list[str]:
-    """The sentences of the last findings in an executed notebook, see :func:`findings`."""
+    """The findings of an executed notebook, then its notes, from :func:`vilbert_lib.notebooks.findings`."""
     said = []
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            text = output.get("data", {}).get("text/markdown", "")
-            if text.startswith("- "):
-                said = [line.removeprefix("- ") for line in text.splitlines()]
+            lines = output.get("data", {}).get("text/markdown", "").splitlines()
+            if lines and lines[0].startswith(("- ", "| question |")):
+                rows = [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines[2:] if line.startswith("| ")]
+                notes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+                said = [f"{cells[0]} {cells[1]}" for cells in rows] + notes
     return said
+
+
+def without_pictures(notebook: NotebookNode) -> NotebookNode:
+    """Take the pictures out of a notebook's outputs; their descriptions as text stay."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
+                del output["data"][kind]
+    return notebook
 
 
 def _machine_paths(values: dict) -> dict[str, str]:

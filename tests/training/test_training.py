@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from vilbert_lib import runs
-from vilbert_lib.config import TrainConfig, arrange
+from vilbert_lib.config import TASK_METRICS, TrainConfig, arrange
 from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
-from vilbert_lib.training import checkpoint, losses
+from vilbert_lib.training import checkpoint, finetune, losses
 from vilbert_lib.training.optimization import optimizer_of
 from vilbert_lib.training.pretrain import evaluate
 from vilbert_lib.training.samples import training_samples
@@ -189,3 +189,8 @@ def test_weights_of_another_architecture_are_an_error_that_names_the_file(tiny_p
     with pytest.raises(ValueError, match=r"weights\.safetensors holds another architecture"):
         checkpoint.read_weights(tmp_path / "weights.safetensors", late)
     assert math.isfinite(float(sum(p.sum() for p in late.parameters())))
+
+
+@pytest.mark.parametrize("kind", TASK_METRICS)
+def test_a_task_records_the_metrics_that_are_named_for_its_kind(kind):
+    assert set(finetune.measures_of(kind, 2)) == set(TASK_METRICS[kind])

@@ -3,7 +3,6 @@
 import warnings
 
 import torch
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor, nn
 
 from vilbert_lib.attribution.passes import Pass, Relevance, inputs_of, log_odds, targets, words_of
@@ -66,6 +65,8 @@ def integrated_gradients(
     for the error of the sum. ``at_once`` points of the lines are asked at a time, by default as many as small
     models like and large ones can hold.
     """
+    from captum.attr import LayerIntegratedGradients  # takes seconds to import
+
     ids, mask, pixels = inputs_of(batch, next(model.parameters()).device)
     words = words_of(mask)
     with torch.no_grad():

@@ -16,13 +16,14 @@ from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
 from vilbert_lib.config.plain import from_dict, to_dict
 from vilbert_lib.config.profiles import PROFILES, Profile, profile
-from vilbert_lib.config.run import AlignmentConfig, OnError, RunConfig, TaskKind
+from vilbert_lib.config.run import TASK_METRICS, AlignmentConfig, OnError, RunConfig, TaskKind
 from vilbert_lib.config.training import TrainConfig
 
 __all__ = [
     "ARCHITECTURES",
     "BASELINES",
     "PROFILES",
+    "TASK_METRICS",
     "AlignmentConfig",
     "Interpolation",
     "ModelConfig",

@@ -14,6 +14,12 @@ from vilbert_lib.config.training import TrainConfig
 
 Objective = Literal["mlm", "ap", "mim"]
 TaskKind = Literal["binary", "multiclass", "multilabel", "captions"]
+#: Metrics that a fine-tuning run records beside its loss, by the kind of its task.
+TASK_METRICS = {
+    "binary": ("accuracy", "macro_f1", "auroc"),
+    "multiclass": ("accuracy", "macro_f1"),
+    "multilabel": ("accuracy", "micro_f1", "macro_f1"),
+}
 OnError = Literal["raise", "skip"]  # what a broken sample does
 
 

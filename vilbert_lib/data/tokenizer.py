@@ -4,31 +4,54 @@ import hashlib
 import json
 import shutil
 import warnings
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer as WordPieces
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from vilbert_lib import paths, weights
 from vilbert_lib.config import OnError
 from vilbert_lib.data.formats import TASKS, Reading, Task, tasks_in
 from vilbert_lib.files import locked
 
+if TYPE_CHECKING:  # transformers takes seconds to import, and a study of archived runs does not need it
+    from transformers import PreTrainedTokenizerFast
+
 DIGESTS = "digests.json"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class Tokenizer:
-    """A BERT-like wordpiece tokenizer and a name that identifies its vocabulary."""
+    """The BERT-like wordpiece tokenizer of a folder, read when it is used, and a name of its vocabulary."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, name: str):
-        self._tokenizer = tokenizer
+    def __init__(self, folder: Path, name: str):
+        self.folder = folder
         self.name = name
-        self.vocab_size = len(tokenizer)
-        self.mask_id = tokenizer.mask_token_id
-        self.special_ids = np.array(tokenizer.all_special_ids)
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerFast":
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder)
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of wordpieces, special ones included."""
+        whole = self.folder / "tokenizer.json"
+        return WordPieces.from_file(str(whole)).get_vocab_size() if whole.is_file() else len(self._tokenizer)
+
+    @cached_property
+    def mask_id(self) -> int:
+        """Id of the mask."""
+        return self._tokenizer.mask_token_id
+
+    @cached_property
+    def special_ids(self) -> np.ndarray:
+        """Ids of all special wordpieces."""
+        return np.array(self._tokenizer.all_special_ids)
 
     def encode(self, texts: list[str], max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n, T) int64, padded with the padding id, and lengths (n,); T is at most ``max_tokens``."""
@@ -59,13 +82,15 @@ class Tokenizer:
         return self._tokenizer.convert_ids_to_tokens(list(map(int, ids)))
 
 
-def train_wordpieces(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_wordpieces(texts: list[str], vocab_size: int) -> "PreTrainedTokenizerFast":
     """A lower-case wordpiece vocabulary of at most ``vocab_size`` entries, the same at every call.
 
     The library's trainer numbers the pieces that continue a word in the order in which a hash map
     yields them, and breaks ties between merges by these numbers: two calls gave two vocabularies.
     Here letters and their continuations are numbered beforehand.
     """
+    from transformers import PreTrainedTokenizerFast
+
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     letters = sorted({c for text in texts for c in normalizer.normalize_str(text) if not c.isspace()})
     first = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
@@ -89,7 +114,9 @@ def of_weights(name: str) -> Tokenizer:
     """The tokenizer of published weights, named as :func:`vilbert_lib.weights.identify` names them."""
     folder = weights.folder(name)
     try:
-        return Tokenizer(AutoTokenizer.from_pretrained(folder), name)
+        tokenizer = Tokenizer(folder, name)
+        _ = tokenizer.mask_id  # an error, if it is one, before anything else
+        return tokenizer
     except (OSError, ValueError) as error:
         raise OSError(f"weights {name}: no tokenizer of theirs lies in {folder} ({error})") from error
 
@@ -125,7 +152,7 @@ def of_root(data_root: Path, vocab_size: int = 2000, on_error: OnError = "raise"
             digests = {"name": name, "sha256": _digests(unfinished)}
             (unfinished / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
             unfinished.rename(folder)
-    return Tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), name)
+    return Tokenizer(folder, name)
 
 
 def _prints(tasks: list[Task], data_root: Path, on_error: OnError) -> list[str]:

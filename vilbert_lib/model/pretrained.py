@@ -7,30 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.data import resolve_data_config
-from timm.models import vision_transformer
 from torch import nn
-from transformers import AutoConfig, AutoModel, BertConfig, BertModel, PreTrainedModel
 
 from vilbert_lib import weights
 from vilbert_lib.config import ModelConfig
+
+# timm and transformers take seconds to import: functions that build a stream do it, so that a study of archived
+# runs, which builds none, does without.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # What published checkpoints hold beside the encoder.
 VISION_HEADS = ("head.", "head_dist.")
 TEXT_HEADS = ("cls.", "pooler.", "lm_head.", "classifier.", "qa_outputs.", "discriminator_predictions.")
 
 
-def text_stream(config: ModelConfig) -> PreTrainedModel:
+def text_stream(config: ModelConfig) -> "PreTrainedModel":
     """BERT, or a model that is built like it, without its pooler.
 
     ``config.text_weights`` is empty or what :func:`vilbert_lib.weights.identify` gave. A ValueError
     lists weights that are missing, unexpected or of another shape.
     """
+    from transformers import BertConfig, BertModel
+
     if config.text_weights:
         return _published_text(config)
     return BertModel(
@@ -51,6 +55,8 @@ def text_stream(config: ModelConfig) -> PreTrainedModel:
 
 def vision_stream(config: ModelConfig) -> nn.Module:
     """timm's ViT without its head; ``config.vision_weights`` as :func:`text_stream` takes it, or a timm name."""
+    import timm
+
     if config.vision_weights:
         return _published_vision(config)
     return timm.models.VisionTransformer(
@@ -74,6 +80,8 @@ def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
     values = {}
     (t_width, t_layers), (v_width, v_layers) = stream_sizes(config)
     if name := config.vision_weights:
+        from timm.data import resolve_data_config
+
         with torch.device("meta"):  # its shape, without its numbers
             model = _vision_model(name, {})
         transform = resolve_data_config(pretrained_cfg=model.pretrained_cfg)
@@ -89,6 +97,8 @@ def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
             raise ValueError(f"patch_size {config.patch_size}: the patches of {name} are {values['patch_size']}")
     if name := config.text_weights:
         _check_ids("text", config.t_biattention_ids, t_layers, name)
+        from transformers import AutoConfig
+
         positions = AutoConfig.from_pretrained(weights.folder(name)).max_position_embeddings
         if config.max_tokens > positions:
             raise ValueError(f"max_tokens {config.max_tokens}: {name} has {positions} positions")
@@ -117,6 +127,8 @@ def stream_sizes(config: ModelConfig) -> tuple[tuple[int, int], tuple[int, int]]
 
 @cache
 def _text_sizes(name: str) -> tuple[int, int]:
+    from transformers import AutoConfig
+
     text = AutoConfig.from_pretrained(weights.folder(name))
     return text.hidden_size, text.num_hidden_layers
 
@@ -132,6 +144,8 @@ def vision_folder(name: str) -> Path:
     """Folder of vision weights: a timm name, a hub name, or what :func:`vilbert_lib.weights.identify` gave."""
     if "/" in name:
         return weights.folder(name)
+    import timm
+
     known = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name) else None
     if known is None or not known.hf_hub_id:
         near = timm.list_pretrained(f"*{name.split('.')[0]}*")[:5] or timm.list_pretrained("vit_base*")[:5]
@@ -148,7 +162,9 @@ def _naming(path: Path) -> Iterator[None]:
         raise ValueError(f"weights {path} cannot be read: {error}; fetch or write them again") from error
 
 
-def _published_text(config: ModelConfig) -> PreTrainedModel:
+def _published_text(config: ModelConfig) -> "PreTrainedModel":
+    from transformers import AutoModel
+
     folder = weights.folder(config.text_weights)
     with _naming(folder):
         model, report = AutoModel.from_pretrained(
@@ -172,6 +188,8 @@ def _published_text(config: ModelConfig) -> PreTrainedModel:
 
 
 def _published_vision(config: ModelConfig) -> nn.Module:
+    from timm.models import vision_transformer
+
     model = _vision_model(
         config.vision_weights,
         {"img_size": config.image_size, "proj_drop_rate": config.dropout, "attn_drop_rate": config.dropout},
@@ -194,6 +212,8 @@ def _published_vision(config: ModelConfig) -> nn.Module:
 
 def _vision_model(name: str, options: dict) -> nn.Module:
     """The vision transformer that the folder of weights ``name`` describes, from noise."""
+    import timm
+
     folder = vision_folder(name)
     try:
         model = timm.create_model(f"local-dir:{folder}", pretrained=False, num_classes=0, **options)

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers.masking_utils import create_bidirectional_mask
 
 from vilbert_lib.config import ModelConfig
 from vilbert_lib.model.pretrained import text_stream, vision_stream
@@ -83,6 +82,8 @@ class Streams(nn.Module, ABC):
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Embeddings (B, T, D) and the attention mask in the form that BERT's layers take."""
+        from transformers.masking_utils import create_bidirectional_mask  # loaded with the stream at the latest
+
         embeddings = self.bert.embeddings(input_ids=input_ids)
         if hasattr(self.bert, "embeddings_project"):  # ELECTRA's small models
             embeddings = self.bert.embeddings_project(embeddings)

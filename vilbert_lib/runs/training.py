@@ -18,9 +18,7 @@ from vilbert_lib.runs.inputs import check_data, dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.store import Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
-from vilbert_lib.training.finetune import finetune
 from vilbert_lib.training.loop import Report
-from vilbert_lib.training.pretrain import pretrain
 from vilbert_lib.training.workers import progress_bar, train_all
 
 FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
@@ -132,10 +130,14 @@ def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dic
     model = build_model(config, data_root).to(device)
     started = time.monotonic()
     if config.objectives:
+        from vilbert_lib.training.pretrain import pretrain
+
         data = {split: dataset(config, data_root, split) for split in ("train", "val")}
         analysis = dataset(config, data_root, "val", analysis=True)
         summary = pretrain(model, data, analysis, config, run.folder, device, report, **loop_options)
     else:
+        from vilbert_lib.training.finetune import finetune
+
         data = {split: dataset(config, data_root, split) for split in ("train", "val", "test")}
         summary = finetune(model, data, config, task, run.folder, device, report, **loop_options)
     skipped = sum(len(pairs.problems) for pairs in data.values())
