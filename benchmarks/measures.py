@@ -271,8 +271,8 @@ def main() -> None:
     alignment_grid({name: x[:64] for name, x in features(64, a.d, 2).items()}, a.measures, device=a.device)
     for part in a.parts:
         table = PARTS[part](a)
-        table.round(4).to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False)
-        print(f"\n{part}\n{table.round(3).to_string(index=False)}", flush=True)
+        table.to_csv(RESULTS / f"measures_{part}{suffix}.csv", index=False, float_format="%.4g")
+        print(f"\n{part}\n{table.to_string(index=False, float_format='{:.4g}'.format)}", flush=True)
     where = {
         "device": platform.machine() if a.device == "cpu" else torch.cuda.get_device_name(),
         "cores": os.cpu_count(),

@@ -145,6 +145,13 @@ def peak(device: str) -> float | None:
     return next((value for name, value in PEAKS.items() if name in torch.cuda.get_device_name()), None)
 
 
+def in_bfloat16(model: PlainModel, optimizer: torch.optim.Optimizer, data: list[dict], device: str) -> None:
+    """A round of the plain loop under autocast."""
+    with torch.autocast(device, torch.bfloat16):
+        for batch in data:
+            plain_step(model, optimizer, batch)
+
+
 def measure(name: str, config: ModelConfig, train: TrainConfig, size: int, a: argparse.Namespace) -> pd.DataFrame:
     """One row a way of training at one size."""
     longest = max(config.max_tokens // 2, 4)  # captions fill about half of the length that is allowed
@@ -161,6 +168,10 @@ def measure(name: str, config: ModelConfig, train: TrainConfig, size: int, a: ar
         "bare streams": lambda: [streams(batch) for batch in data],
         "blocks alone": lambda: [blocks(batch) for batch in data],
     }
+    if a.device != "cpu":
+        eager = our_step(config, train, a.device, compiled=False)
+        ways["ours, not compiled"] = lambda: [eager(batch) for batch in data]
+        ways["plain loop, bfloat16"] = lambda: in_bfloat16(plain, optimizer, dense, a.device)
     seconds = in_turns(ways, a.rounds, a.device)
     work = flops_of(our_step(config, train, a.device, compiled=False), data[0])
     limit = peak(a.device)
