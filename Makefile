@@ -60,7 +60,7 @@ test: $(SET_UP)  ## unit tests and notebooks, two files at once
 test-slow: $(SET_UP)  ## tests of killed processes, full disks, several processes, the workflow, a database, a download
 	$(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile
 
-lint: $(SET_UP)  ## check style and imports
+lint: $(SET_UP)  ## check style, imports and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -79,7 +79,7 @@ graph: $(SET_UP)  ## run every study as a graph, a job a run: make graph ARGS='-
 	$(BIN)/snakemake --cores all $(ARGS)
 
 simulate: $(SET_UP)  ## count how often each statistical procedure is mistaken: about five minutes
-	$(BIN)/python -m vilbert_lib simulate
+	$(BIN)/python benchmarks/error_rates.py
 
 log: $(SET_UP)  ## add a dated page to the results log: make log NB=04_correlation ARGS='-p seeds 0,1,2'
 	$(BIN)/papermill notebooks/$(NB).ipynb $(ARGS)

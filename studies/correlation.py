@@ -1,4 +1,4 @@
-"""Findings of ``04_correlation``: does alignment predict performance, and what do blocks do to alignment?"""
+"""Findings of ``04_correlation``: alignment against performance, and what blocks do to alignment."""
 
 from collections.abc import Iterator
 
@@ -77,7 +77,7 @@ def of_correlations(
 
 
 def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]:
-    """H2: does the layer of highest alignment predict performance better than the last layer?"""
+    """Findings on H2: whether the layer of highest alignment predicts performance better than the last one."""
     for row in layers.itertuples():
         yield findings.finding(
             f"H2, {row.task}: is the highest layer's {measure} more related to {target} than the last layer's?",
@@ -94,7 +94,7 @@ def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]
 
 
 def of_blocks(rises: pd.DataFrame, measure: str) -> Iterator[dict]:
-    """H3: does alignment rise over a co-attention block, before training, after it, and by it?"""
+    """Findings on H3: whether alignment rises over a co-attention block, before training, after it, and by it."""
     moments = {"best": "after training", "untrained": "before training", "learned": "by training"}
     for moment, when in moments.items():
         row = rises.loc[measure, moment]
@@ -112,7 +112,7 @@ def of_blocks(rises: pd.DataFrame, measure: str) -> Iterator[dict]:
 
 
 def of_tasks(orders: pd.DataFrame) -> Iterator[dict]:
-    """H1 between tasks: is the order of the architectures the same on two tasks?"""
+    """Findings on H1 between tasks: whether the order of the architectures is the same on two tasks."""
     for row in orders.itertuples():
         yield findings.finding(
             f"H1: do {row.task} and {row.other} order the architectures alike?",
@@ -128,7 +128,7 @@ def of_tasks(orders: pd.DataFrame) -> Iterator[dict]:
 
 
 def of_structure(trends: pd.DataFrame) -> Iterator[dict]:
-    """H1 on one task at known information structure: what changes from all redundant to all of another kind?"""
+    """Findings on H1 at known information structure: what changes from all redundant to all of another kind."""
     for row in trends.itertuples():
         what = "the share of the best possible accuracy" if row.value == "reached" else f"alignment ({row.value})"
         yield findings.finding(

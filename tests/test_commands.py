@@ -18,7 +18,6 @@ from vilbert_lib import notebooks, runs
 from vilbert_lib.__main__ import main
 from vilbert_lib.commands.train import settings
 from vilbert_lib.config import TrainConfig
-from vilbert_lib.stats import simulate
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device", "/x/a.png")
 OF_DATABASE = sqlalchemy.exc.OperationalError("INSERT INTO trials", {}, Exception("database is locked"))
@@ -83,15 +82,12 @@ def test_an_error_of_the_program_keeps_its_traceback(monkeypatch, kind):
         ("search x --objectives a.val_loss --trials 2 --at-once -1", "--at-once -1 must be at least 0"),
         ("search x --objectives a.val_loss --trials 2 --heartbeat 0", "--heartbeat 0 must be at least 1"),
         ("search x --objectives a.val_loss a.val_loss --trials 2", "'a.val_loss' is named twice"),
-        ("simulate --draws 0", "--draws 0 must be at least 1"),
-        ("simulate --jobs 0", "--jobs 0 must be at least 1"),
         ("refresh 05", "unknown study '05'; known: .*05_thesis_log"),
         ("page 5", "unknown study '5'; known: .*05_thesis_log"),
         ("plan 04_correlation --profile tiny", "unknown profile 'tiny'; known: base, quick, small"),
     ],
 )
 def test_an_argument_out_of_range_is_named(monkeypatch, arguments, message):
-    monkeypatch.setattr(simulate, "error_rates", lambda *_, **__: pytest.fail("it was begun"))
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, *arguments.split())
 

@@ -1,5 +1,6 @@
 """Type-I errors: each procedure is mistaken as often as it says, and those known to miss their level do."""
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -8,12 +9,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vilbert_lib import __main__
+from benchmarks import error_rates as simulation
+from benchmarks.error_rates import DESIGNS, ICCS, PROCEDURES, Studies, error_rates
 from vilbert_lib import stats as statistics
-from vilbert_lib.stats import made
+from vilbert_lib.paths import REPOSITORY
 from vilbert_lib.stats.clusters import Clusters
-from vilbert_lib.stats.made import PROCEDURES, Studies
-from vilbert_lib.stats.simulate import DESIGNS, ICCS, error_rates
 
 HOLD = [
     "between, permutation",
@@ -96,24 +96,26 @@ def tables(columns: np.ndarray, names: list[str]) -> list[pd.DataFrame]:
 def test_its_verdicts_are_those_of_the_public_functions():
     s, names = studies(), ["x", "y"]
     pairs = tables(np.moveaxis(s.pair(), 0, 1), names)
-    target = [f"m{i}" for i in range(made.MEASURES)]
+    target = [f"m{i}" for i in range(simulation.MEASURES)]
     families = tables(np.concatenate(s.family(), axis=1), [*target, "y"])
     public = {
-        made.pooled: [statistics.p_of_r(t.x.corr(t.y), 15) for t in pairs],
-        made.between: [statistics.between(t, *names)["p"] for t in pairs],
-        made.within_t: [statistics.within(t, *names)["p"] for t in pairs],
-        made.within_permutation: [statistics.within(t, *names)["p_permutation"] for t in pairs],
-        made.family_between: [statistics.max_t(t, target, "y").p_family.min() for t in families],
-        made.family_within: [statistics.max_t(t, target, "y", level="within").p_family.min() for t in families],
-        made.mantel_clusters: [
+        simulation.pooled: [statistics.p_of_r(t.x.corr(t.y), 15) for t in pairs],
+        simulation.between: [statistics.between(t, *names)["p"] for t in pairs],
+        simulation.within_t: [statistics.within(t, *names)["p"] for t in pairs],
+        simulation.within_permutation: [statistics.within(t, *names)["p_permutation"] for t in pairs],
+        simulation.family_between: [statistics.max_t(t, target, "y").p_family.min() for t in families],
+        simulation.family_within: [
+            statistics.max_t(t, target, "y", level="within").p_family.min() for t in families
+        ],
+        simulation.mantel_clusters: [
             statistics.mantel(a, b, clusters=pairs[0].architecture)["p"]
             for a, b in zip(*s.distances(), strict=True)
         ],
-        made.mantel_models: [
-            statistics.mantel(a, b, draws=made.PERMUTATIONS, seed=s.chance)["p"]
+        simulation.mantel_models: [
+            statistics.mantel(a, b, draws=simulation.PERMUTATIONS, seed=s.chance)["p"]
             for a, b in zip(*s.distances(), strict=True)
         ],
-        made.difference_swaps: [
+        simulation.difference_swaps: [
             statistics.difference_of_correlations(t, "x1", "x2", "y", draws=10)["p"]
             for t in tables(s.rivals(), ["x1", "x2", "y"])
         ],
@@ -125,43 +127,43 @@ def test_its_verdicts_are_those_of_the_public_functions():
 def test_its_intervals_are_those_of_the_public_functions():
     s = studies(rho=0.5)
     kinds = s.columns(np.eye(1))[:, 0]
-    options = {"draws": made.RESAMPLES, "seed": s.chance}
+    options = {"draws": simulation.RESAMPLES, "seed": s.chance}
     found = {
-        made.bootstrap_two_stage: [],
-        made.between_fisher: [],
-        made.within_fisher: [],
-        made.paired_two_stage: [],
+        simulation.bootstrap_two_stage: [],
+        simulation.between_fisher: [],
+        simulation.within_fisher: [],
+        simulation.paired_two_stage: [],
     }
     flips = []
     for t in tables(np.moveaxis(s.pair(), 0, 1), ["x", "y"]):
         interval, inner = statistics.correlation(t, "x", "y", **options), statistics.within(t, "x", "y")
         outer = statistics.between(t, "x", "y")
-        found[made.between_fisher].append(not outer["low"] <= 0.5 <= outer["high"])
-        found[made.bootstrap_two_stage].append(not interval["low"] <= 0.5 <= interval["high"])
-        found[made.within_fisher].append(not inner["low"] <= 0.5 <= inner["high"])
+        found[simulation.between_fisher].append(not outer["low"] <= 0.5 <= outer["high"])
+        found[simulation.bootstrap_two_stage].append(not interval["low"] <= 0.5 <= interval["high"])
+        found[simulation.within_fisher].append(not inner["low"] <= 0.5 <= inner["high"])
     for t in tables(kinds[:, None], ["value"]):
         both = pd.concat([t.assign(kind="a"), t.assign(kind="b", value=0.0)])
         row = statistics.paired(both, "value", of="kind", against="b", **options).iloc[0]
-        found[made.paired_two_stage].append(not row.low <= 0 <= row.high)
+        found[simulation.paired_two_stage].append(not row.low <= 0 <= row.high)
         flips.append(row.p <= 0.05)
-    assert made.paired_flips(s).tolist() == flips
+    assert simulation.paired_flips(s).tolist() == flips
     for verdict, missed in found.items():
         assert verdict(s).tolist() == missed, verdict.__name__
-        assert any(missed) or verdict is not made.paired_two_stage
+        assert any(missed) or verdict is not simulation.paired_two_stage
 
 
 def test_its_verdicts_on_tasks_together_are_those_of_the_public_function():
     s = studies(rho=0.5)
-    names = np.tile(np.arange(5), made.TASKS)
-    tasks = np.repeat(np.arange(made.TASKS), 5)
+    names = np.tile(np.arange(5), simulation.TASKS)
+    tasks = np.repeat(np.arange(simulation.TASKS), 5)
     found = [
         statistics.together(
             pd.DataFrame({"task": tasks, "architecture": names, "x": x.ravel(), "y": y.ravel()}), "x", "y"
         )
         for x, y in zip(*s.tasks(), strict=True)
     ]
-    assert made.together_permutation(s).tolist() == [one["p"] <= 0.05 for one in found]
-    assert made.together_jackknife(s).tolist() == [not one["low"] <= 0.5 <= one["high"] for one in found]
+    assert simulation.together_permutation(s).tolist() == [one["p"] <= 0.05 for one in found]
+    assert simulation.together_jackknife(s).tolist() == [not one["low"] <= 0.5 <= one["high"] for one in found]
 
 
 def test_made_studies_have_the_shares_and_correlations_that_were_asked_for():
@@ -178,31 +180,31 @@ def test_made_studies_have_the_shares_and_correlations_that_were_asked_for():
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] == pytest.approx(0.5, abs=0.03)
 
 
-# The command
+# The script
 
 
-def test_the_command_writes_both_tables_and_processes_change_nothing(tmp_path, monkeypatch, capsys):
+def simulate(*options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "error_rates.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_the_script_writes_both_tables_and_processes_change_nothing(tmp_path):
     written = []
-    for jobs in (1, 2):
-        folder = tmp_path / str(jobs)
-        arguments = ["simulate", "--draws", "3", "--seed", "4", "--jobs", str(jobs), "--out", str(folder)]
-        monkeypatch.setattr(sys, "argv", ["vilbert_lib", *arguments])
-        __main__.main()
-        assert "3 studies of each design and ICC, seed 4" in capsys.readouterr().out
+    for jobs in ("1", "2"):
+        folder = tmp_path / jobs
+        done = simulate("--draws", "3", "--seed", "4", "--jobs", jobs, "--out", str(folder))
+        assert "3 studies of each design and ICC, seed 4" in done.stdout, done.stderr
         assert sorted(p.name for p in folder.iterdir()) == ["type_one_error.csv", "type_one_error_wide.csv"]
         written.append([p.read_bytes() for p in sorted(folder.iterdir())])
     assert written[0] == written[1]
     tidy, wide = (pd.read_csv(p) for p in sorted(folder.iterdir()))
     assert list(tidy.columns) == ["procedure", "design", "icc", "rho", "rate", "low", "high", "draws"]
-    assert not tidy.duplicated(["procedure", "design", "icc", "rho"]).any()
     assert set(tidy.procedure) == {p.name for p in PROCEDURES}
     row = wide[(wide.procedure == tidy.procedure[0]) & (wide.rho == 0)].iloc[0]
     assert row["5x3, ICC 0.0"] == round(tidy.rate[0], 3)
 
 
-def test_no_studies_are_refused(tmp_path, monkeypatch):
-    for options in (["--draws", "0"], ["--jobs", "0"], ["--seed", "-1"]):
-        monkeypatch.setattr(sys, "argv", ["vilbert_lib", "simulate", *options, "--out", str(tmp_path)])
-        with pytest.raises(SystemExit, match="simulate: "):
-            __main__.main()
-    assert not list(tmp_path.iterdir())
+def test_no_studies_are_refused(tmp_path):
+    done = simulate("--draws", "0", "--out", str(tmp_path))
+    assert done.returncode and "--draws 0 must be at least 1" in done.stderr and not list(tmp_path.iterdir())

@@ -102,4 +102,5 @@ class ModelConfig:
 
     @property
     def num_patches(self) -> int:
+        """Number of patches of an image."""
         return (self.image_size // self.patch_size) ** 2

@@ -112,6 +112,7 @@ class RunConfig:
 
     @property
     def hash8(self) -> str:
+        """First eight hexadecimal digits of the SHA-256 of the configuration as JSON."""
         canonical = json.dumps(to_dict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

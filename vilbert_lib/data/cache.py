@@ -46,6 +46,7 @@ class Images:
 
     @cached_property
     def pixels(self) -> np.ndarray:
+        """Pixels (n, size, size, 3) uint8, mapped from the file."""
         return np.load(self.file, mmap_mode="r")
 
     def __getstate__(self) -> dict:

@@ -168,6 +168,7 @@ class PretrainingDataset(PairDataset):
         return {name: values[0] for name, values in batch.items() if not name.endswith("_index")}
 
     def fetch(self, indices: np.ndarray) -> Batch:
+        """Collect the samples ``indices`` (B,) of the current epoch, corrupted as the objectives need it."""
         text_of, aligned = indices, np.ones(len(indices), dtype=bool)
         if self.swaps:
             text_of, swapped = self.swaps.draw(indices, self._draws(indices, 2, Purpose.SWAPS))
@@ -193,6 +194,7 @@ class PretrainingDataset(PairDataset):
         return batch
 
     def finish(self, batch: Batch) -> Batch:
+        """Complete a batch on its device: hide the masked patches, keep the whole images."""
         batch = super().finish(batch)
         if (hidden := batch.pop("hidden_patches", None)) is not None:
             whole = batch["whole_pixel_values"] = batch["pixel_values"]

@@ -20,6 +20,7 @@ class PlainTextFigure(Figure):
     """A figure whose texts are drawn character by character: a ``$`` in a label or text begins no formula."""
 
     def draw(self, renderer) -> None:
+        """Draw with every text as it is spelled, without formulas."""
         with plt.rc_context({"text.parse_math": False}):  # for ticks that are made while it is drawn
             for text in self.findobj(Text):
                 text.set_parse_math(text.get_wrap())  # of wrapped texts matplotlib measures formulas in any case

@@ -74,7 +74,6 @@ def top_directions(layers: Layers) -> Directions:
 
 def variance_directions(layers: Layers) -> Directions:
     """As many leading directions as hold the share ``variance`` of a layer's variance."""
-
     bases = []
     for vectors, values in singular_vectors(layers, layers.n - 1):
         shares = values.square().cumsum(0) / values.square().sum()

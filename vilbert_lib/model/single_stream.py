@@ -31,6 +31,7 @@ class SingleStream(Streams):
         return self.vit.embed_dim, self.vit.embed_dim
 
     def encode(self, input_ids: Tensor, content: Tensor, pixel_values: Tensor) -> States:
+        """States of the words (B, T, D) and of the patches (B, 1 + P, D) after every layer."""
         text = self.widen(self.embed_text(input_ids, content)[0]) + self.kind[0]
         vision = self.embed_image(pixel_values) + self.kind[1]
         states, words = torch.cat([text, vision], dim=1), text.shape[1]
@@ -43,4 +44,5 @@ class SingleStream(Streams):
         return [s[:, :words] for s in every], [s[:, words:] for s in every]
 
     def encoder_parts(self):
+        """Return the embeddings, and the layers that can be frozen."""
         return self.embedding_parts(), [self.vit.blocks]

@@ -78,6 +78,7 @@ class Streams(nn.Module, ABC):
 
     @property
     def word_embedding(self) -> nn.Embedding:
+        """The embedding of the wordpieces."""
         return self.bert.embeddings.word_embeddings
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor | None]:

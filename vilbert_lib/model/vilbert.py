@@ -41,6 +41,7 @@ class ViLBERT(Streams):
         return self.bert.config.hidden_size, self.vit.embed_dim
 
     def encode(self, input_ids: Tensor, content: Tensor, pixel_values: Tensor) -> States:
+        """States of the text (B, T, D) and of the image (B, 1 + P, D) after every layer."""
         text, bert_mask = self.embed_text(input_ids, content)
         vision = self.embed_image(pixel_values)
         if self.config.vision_passes == 2:
@@ -70,4 +71,5 @@ class ViLBERT(Streams):
         return self.vit.norm(vision)
 
     def encoder_parts(self):
+        """Return the embeddings, and the layers that can be frozen."""
         return self.embedding_parts(), [self.bert.encoder.layer, self.vit.blocks]

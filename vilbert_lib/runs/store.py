@@ -29,6 +29,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
+        """Where the run's files are."""
         return paths.runs() / self.config.id
 
     @property

@@ -83,6 +83,7 @@ class Search:
 
     @property
     def tasks(self) -> list[str]:
+        """Names of the tasks of all objectives."""
         return list(dict.fromkeys(task for task, _ in self.figures))
 
 

@@ -41,10 +41,12 @@ class Clusters:
 
     @property
     def count(self) -> int:
+        """Number of clusters."""
         return len(self.sizes)
 
     @cached_property
     def n(self) -> int:
+        """Number of rows."""
         return int(self.sizes.sum())
 
     @cached_property

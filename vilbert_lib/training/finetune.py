@@ -121,7 +121,6 @@ def finetune(
         ``best_epoch``, ``select``, validation metrics of that epoch, test metrics of its model, and numbers of
         samples: of the splits, and ``n_val_used`` and ``n_train_plain_used``, on which an epoch was evaluated.
     """
-
     select, n_eval, plain = config.train.select, config.train.n_eval, data["train"].plain()
     trained = training_samples(len(plain), config.train.n_train, config.seed)
     labels = data["train"].labels[trained]

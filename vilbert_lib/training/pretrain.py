@@ -58,7 +58,6 @@ def pretrain(
     The alignment of layers at the same relative depth is logged after every epoch, on ``analysis``: pairs that
     are never masked or swapped.
     """
-
     n_eval, plain = config.train.n_eval, data["train"].plain()
     trained = training_samples(len(plain), config.train.n_train, config.seed)
 

@@ -25,6 +25,7 @@ def caption_image(folder: Path, part: str, line: int) -> Path:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the captions: split and row, line by line."""
     for row in _captions(folder, "train"):
         yield "train", row
     for row in _captions(folder, "validation"):

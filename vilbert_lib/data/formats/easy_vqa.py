@@ -29,6 +29,7 @@ def answers(folder: Path) -> tuple[str, ...]:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the questions: split and row, one by one."""
     classes = {answer: number for number, answer in enumerate(answers(folder))}
     for part in PARTS:
         path = folder / "data" / part / "questions.json"

@@ -32,6 +32,7 @@ def parts(folder: Path) -> dict[str, Path]:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the memes: split and row, line by line."""
     for split, path in parts(folder).items():
         seen = {}
         for where, row in json_lines(path):

@@ -33,6 +33,7 @@ _NUMBER = {genre: number for number, genre in enumerate(GENRES)}
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the movies: split and row, one by one."""
     path = folder / "split.json"
     movies = read_json(path, dict)
     for split, part in PARTS.items():

@@ -266,6 +266,7 @@ def doubtful_names(names: Iterable[str], what: str = "label") -> list[str]:
 
 
 def missing_image(where: str, image: Path) -> Problem:
+    """Describe an image that is not there."""
     return Problem(where, "missing image", f"image {image} is missing{_other_spelling(image)}")
 
 
@@ -283,11 +284,13 @@ def _other_spelling(image: Path) -> str:
 
 
 def broken_line(where: str, error: ValueError) -> Problem:
+    """Describe a line that cannot be parsed."""
     fix = "; save the list as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
     return Problem(where, "broken line", f"broken line ({error}{fix})")
 
 
 def unknown_label(where: str, what: str) -> Problem:
+    """Describe a label that is not among the classes."""
     return Problem(where, "unknown label", what)
 
 

@@ -27,6 +27,7 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 def titles(folder: Path, part: str) -> Path:
+    """Path of the list of titles of a part."""
     return folder / "texts" / f"{part}_titles.csv"
 
 
@@ -59,6 +60,7 @@ def _unquoted(field: str) -> str:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the dishes: split and row, line by line."""
     classes = {dish: number for number, dish in enumerate(dishes(folder))}
     for part in PARTS:
         for where, row in _fields(titles(folder, part)):

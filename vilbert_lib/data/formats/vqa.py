@@ -29,10 +29,12 @@ CLASSES = 3129
 
 
 def questions_file(folder: Path, part: str) -> Path:
+    """Path of the questions of a part."""
     return folder / f"v2_OpenEnded_mscoco_{part}_questions.json"
 
 
 def annotations_file(folder: Path, part: str) -> Path:
+    """Path of the annotations of a part."""
     return folder / f"v2_mscoco_{part}_annotations.json"
 
 
@@ -76,6 +78,7 @@ def _answered(entry: dict) -> tuple[int, str] | None:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Read the questions: split and row, one by one."""
     numbers = {answer: number for number, answer in enumerate(classes(folder))}
     for split, part in PARTS.items():
         path, answers = questions_file(folder, part), _answers(annotations_file(folder, part))

@@ -21,10 +21,12 @@ class Sizes:
 
     @property
     def val(self) -> int:
+        """Number of validation samples."""
         return max(self.train // 4, 8)
 
     @property
     def test(self) -> int:
+        """Number of test samples."""
         return self.tests or max(self.train // 2, 8)
 
     @property

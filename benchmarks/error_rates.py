@@ -1,11 +1,29 @@
-"""Studies without an effect, made in large numbers, and each procedure's verdict on them."""
+"""How often each statistical procedure is mistaken, on simulated studies without an effect.
 
-from collections.abc import Callable
+    python benchmarks/error_rates.py             # or: make simulate; about five minutes
+    python benchmarks/error_rates.py --draws 100
+
+Writes ``data/results/type_one_error.csv``, and the same as a wide table, which the book shows.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
+from vilbert_lib.files import check_writable
+from vilbert_lib.paths import REPOSITORY
 from vilbert_lib.stats.bootstrap import middle, two_stage, weighted_means, weighted_r
 from vilbert_lib.stats.clusters import Clusters, unit
 from vilbert_lib.stats.coefficients import around, two_sided
@@ -228,3 +246,122 @@ PROCEDURES = (
         name="interval of a difference of r: two-stage bootstrap", verdict=difference_two_stage, rhos=ANY_RHO
     ),
 )
+
+DESIGNS = ((5, 3), (12, 3))  # architectures, seeds of each
+ICCS = (0.0, 0.3, 0.6, 0.9)
+AT_ONCE = 20  # studies: their permutations fit the processor's cache
+
+Cell = tuple[str, int, int, float, float]  # procedure, architectures, seeds, icc, rho
+
+
+def error_rates(
+    draws: int,
+    *,
+    procedures: Sequence[Procedure] = PROCEDURES,
+    designs: Sequence[tuple[int, int]] = DESIGNS,
+    iccs: Sequence[float] = ICCS,
+    seed: int = 0,
+    jobs: int = 1,
+    hidden: bool | None = None,
+) -> pd.DataFrame:
+    """The share of ``draws`` studies in which each procedure is mistaken, for every design and ICC.
+
+    A test is mistaken where p <= .05 though nothing is there, a 95 % interval where it leaves out the truth: in
+    both cases .05 is promised. Columns ``procedure``, ``design``, ``icc``, ``rho`` (the true correlation),
+    ``rate``, ``low``, ``high`` (Wilson's 95 % interval), ``draws``. All procedures of a cell see the same studies,
+    which depend on ``seed`` and on the cell alone, not on ``jobs``. ``hidden`` is that of tqdm's ``disable``.
+    """
+    if draws < 1 or jobs < 1:
+        raise ValueError(f"draws={draws}, jobs={jobs}: both must be at least 1")
+    cells = [
+        (procedure.name, *design, icc, rho)
+        for procedure, design, icc in product(procedures, designs, iccs)
+        for rho in procedure.rhos
+    ]
+    parts = [
+        (cell, part, min(AT_ONCE, draws - start), seed)
+        for cell in cells
+        for part, start in enumerate(range(0, draws, AT_ONCE))
+    ]
+    with tqdm(total=len(cells) * draws, desc="studies", unit="study", disable=hidden) as bar:
+        mistakes: Counter[Cell] = Counter()
+        for (cell, _, datasets, _), found in zip(parts, _counted(parts, jobs), strict=True):
+            mistakes[cell] += found
+            bar.update(datasets)
+    return pd.DataFrame([_row(cell, mistakes[cell], draws) for cell in cells])
+
+
+def _counted(parts: list[tuple], jobs: int) -> Iterable[int]:
+    if jobs == 1:
+        with threadpool_limits(1):
+            yield from map(_mistakes, parts)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_one_thread) as pool:
+        yield from pool.map(_mistakes, parts, chunksize=20)
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)  # processes are enough
+
+
+def _mistakes(part: tuple[Cell, int, int, int]) -> int:
+    (name, architectures, seeds, icc, rho), number, datasets, seed = part
+    cell = (architectures, seeds, round(1000 * icc), round(1000 * rho))
+    studies = Studies(
+        clusters=Clusters.equal(architectures, seeds),
+        icc=icc,
+        rho=rho,
+        datasets=datasets,
+        seed=(seed, *cell, number),
+    )
+    (procedure,) = (p for p in PROCEDURES if p.name == name)
+    return int(procedure.verdict(studies).sum())
+
+
+def _row(cell: Cell, mistakes: int, draws: int) -> dict:
+    name, architectures, seeds, icc, rho = cell
+    low, high = proportion_confint(mistakes, draws, alpha=0.05, method="wilson")
+    found = {"rate": mistakes / draws, "low": float(low), "high": float(high), "draws": draws}
+    return {"procedure": name, "design": f"{architectures}x{seeds}", "icc": icc, "rho": rho, **found}
+
+
+def side_by_side(rates: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`error_rates` as a table to read: a row a procedure, a column a design and ICC."""
+    rates = rates.assign(column=rates.design + ", ICC " + rates.icc.astype(str))
+    wide = rates.pivot(index=["procedure", "rho"], columns="column", values="rate")[rates.column.unique()]
+    wide = wide.reindex(pd.MultiIndex.from_frame(rates[["procedure", "rho"]].drop_duplicates()))
+    return wide.round(3).reset_index()
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write ``table``, four digits behind the point, beside ``path`` and move it there."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        table.round(4).to_csv(unfinished, index=False)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    print(f"wrote {path}")
+
+
+def main() -> None:
+    """Simulate, and write both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draws", type=int, default=10_000, help="studies of each design and ICC (10 000)")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (0)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2); they do not change the numbers")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "data" / "results", help="folder (data/results)")
+    arguments = parser.parse_args()
+    for name, least in (("draws", 1), ("seed", 0), ("jobs", 1)):
+        if (value := getattr(arguments, name)) < least:
+            parser.error(f"--{name} {value} must be at least {least}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    check_writable(arguments.out)
+    rates = error_rates(arguments.draws, seed=arguments.seed, jobs=arguments.jobs)
+    write(rates, arguments.out / "type_one_error.csv")
+    write(side_by_side(rates), arguments.out / "type_one_error_wide.csv")
+    print(f"{arguments.draws} studies of each design and ICC, seed {arguments.seed}")
+
+
+if __name__ == "__main__":
+    main()
