@@ -140,7 +140,7 @@ def _checked(x: Tensor, name: str) -> Tensor:
 
 
 def alignment(output: Output, config: TrainConfig, samples: int | None = None) -> Tensor:
-    """Compute this process' part of the alignment of a batch: the mean over the layers of ``config.alignment_layers``.
+    """Compute this process' part of the alignment of a batch, the mean over ``config.alignment_layers``.
 
     Layers are those of the deeper stream, each compared with the layer of the other at the same relative depth
     (:func:`vilbert_lib.representations.paired_layers`), by their first tokens; no layers named: the last ones. Of
