@@ -48,8 +48,7 @@ html: $(SET_UP)  ## build the book from the pages that are there; warnings are e
 
 book:  ## everything: environment, data, a live study, the pages of all studies, the book
 	@$(MAKE) --no-print-directory setup
-	@$(MAKE) --no-print-directory live
-	@$(MAKE) --no-print-directory studies
+	@$(MAKE) --no-print-directory -j 2 data/stamps/live $(STAMPS)
 	@$(MAKE) --no-print-directory html
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
 	@echo "Open it with: $(PYTHON) -m webbrowser file://$(CURDIR)/book/_build/html/index.html"

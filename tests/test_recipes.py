@@ -33,6 +33,7 @@ def copy(tmp_path) -> Path:
         source, place = REPOSITORY / name, tmp_path / "repo" / name
         place.parent.mkdir(exist_ok=True)
         shutil.copytree(source, place) if source.is_dir() else shutil.copy(source, place)
+    shutil.copytree(REPOSITORY / "book" / "method", tmp_path / "repo" / "book" / "method")
     return tmp_path / "repo"
 
 
@@ -112,7 +113,6 @@ def test_a_notebook(copy):
         new_code_cell(findings.strip()),
     ]
     nbformat.write(notebook, copy / "notebooks" / "09_example.ipynb")
-    (copy / "book").mkdir()
     run(copy, "-m", "vilbert_lib", "refresh", "09_example")
     run(copy, "-m", "vilbert_lib", "page", "09_example")
     page = (copy / "book" / "results" / "09_example.ipynb").read_text()

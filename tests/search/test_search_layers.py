@@ -63,11 +63,12 @@ def test_every_single_layer_and_every_block_of_neighbours_can_be_found():
         assert {tuple(range(i, i + count)) for i in range(LAYERS - count + 1)} <= set(found)
 
 
-def test_of_the_named_architectures_all_but_two_can_be_found():
+def test_the_thesis_architectures_can_be_found_and_two_named_ones_cannot():
     """The baseline has no block; the layers 5, 6 and 9 lie closer on one side than a normal distribution does."""
     found = support(LAYERS)
     missing = {name for name, ids in ARCHITECTURES.items() if not all(stream in found for stream in ids)}
-    assert missing == {"baseline", "spread_fusion"}
+    assert {"baseline", "spread_fusion"} <= missing
+    assert not missing & {name for name in ARCHITECTURES if name.startswith(("early", "middle", "late", "optuna"))}
 
 
 def test_parameters_that_lead_to_a_known_placement_are_that_architecture():
