@@ -7,9 +7,12 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STUDIES := tasks 00_pretraining 01_finetuning 02_metric_sanity 03_sample_size_k 04_correlation 05_thesis_log 06_placement_search 07_attribution 08_alignment_objective contrasts model_questions
+STUDIES := 02_metric_sanity 04_correlation tasks 00_pretraining 01_finetuning 03_sample_size_k 05_thesis_log 06_placement_search 07_attribution 08_alignment_objective contrasts model_questions
 LIBRARY := $(shell find vilbert_lib studies -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
+
+# Two studies run side by side: with a thread for each core both would wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1
 
 LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0 -p levels 0
 
@@ -34,13 +37,13 @@ studies: $(SET_UP)  ## make the page of every study anew, two at a time, from th
 	@$(MAKE) --no-print-directory -j 2 $(STAMPS)
 
 data/stamps/%: notebooks/%.ipynb notebooks/small.yaml $(LIBRARY) $(SET_UP)
-	$(BIN)/python -m vilbert_lib page $*
+	$(ONE_THREAD) $(BIN)/python -m vilbert_lib page $*
 	@mkdir -p data/stamps && touch $@
 
 live: data/stamps/live  ## train four small models and add their study to the results log
 
 data/stamps/live: $(SET_UP)
-	VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/papermill notebooks/04_correlation.ipynb $(LIVE)
+	$(ONE_THREAD) VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/papermill notebooks/04_correlation.ipynb $(LIVE)
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
