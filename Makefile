@@ -11,7 +11,7 @@ STUDIES := 02_metric_sanity 04_correlation tasks 00_pretraining 01_finetuning 03
 LIBRARY := $(shell find vilbert_lib studies -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
-# Two studies run side by side: with a thread for each core both would wait for one another.
+# Two studies or tests run side by side: with a thread for each core both would wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1
 
 LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0 -p levels 0
@@ -57,7 +57,7 @@ book:  ## everything: environment, data, a live study, the pages of all studies,
 	@echo "Open it with: $(PYTHON) -m webbrowser file://$(CURDIR)/book/_build/html/index.html"
 
 test: $(SET_UP)  ## unit tests and notebooks, two files at once
-	$(BIN)/python -m pytest --nbval -n 2 --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest --nbval -n 2 --dist loadfile
 
 test-slow: $(SET_UP)  ## tests of killed processes, full disks, several processes, the workflow, a database, a download
 	$(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile

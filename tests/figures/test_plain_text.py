@@ -39,7 +39,7 @@ def test_a_dollar_in_names_is_drawn_as_it_stands(table, styled):
             figures.lines(table, x="x", y="y", hue="name", panel="task", labels=labels, log_x=True),
             figures.performance(table, "y"),
             figures.intervals(table, value="y", low="low", high="high", label="name", panel="task", xlabel="x"),
-            figures.samples([image], [HOSTILE]),
+            figures.sample_grid([image], [HOSTILE], columns=1),
             figures.overlays(image, {HOSTILE: {HOSTILE: np.ones(4)}}),
             figures.explanation(image, np.ones(4), [HOSTILE], np.ones(1), HOSTILE),
         ]

@@ -10,7 +10,7 @@ from vilbert_lib.figures.attribution import (
 from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
 from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
-from vilbert_lib.figures.pictures import sample_grid, samples
+from vilbert_lib.figures.pictures import sample_grid
 from vilbert_lib.figures.points import alignment_against, intervals, performance
 from vilbert_lib.figures.search import (
     best_so_far,
@@ -60,7 +60,6 @@ __all__ = [
     "reference_lines",
     "removal_curves",
     "sample_grid",
-    "samples",
     "shade_layers",
     "slices",
     "stream_heatmaps",

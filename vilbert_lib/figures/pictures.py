@@ -5,17 +5,7 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from vilbert_lib.figures.style import panel_axes, without_formulas
-
-
-def samples(images: list[np.ndarray], titles: list[str]) -> Figure:
-    """A row of images (H, W, 3) uint8 with the text that belongs to each."""
-    figure, axes = panel_axes(len(images), columns=4, height=2.6)
-    for axis, image, title in zip(axes, images, titles, strict=True):
-        axis.imshow(image)
-        axis.set_title(without_formulas(title), fontsize=8.5, wrap=True)
-        axis.set_axis_off()
-    return figure
+from vilbert_lib.figures.style import panel_axes
 
 
 def sample_grid(images: list[np.ndarray], texts: list[str], *, columns: int = 4) -> Figure:
