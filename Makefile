@@ -43,7 +43,9 @@ data/stamps/%: notebooks/%.ipynb notebooks/small.yaml $(LIBRARY) $(SET_UP)
 live: data/stamps/live  ## train four small models and add their study to the results log
 
 data/stamps/live: $(SET_UP)
-	$(ONE_THREAD) VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/papermill notebooks/04_correlation.ipynb $(LIVE)
+	@# In a store of its own: a run that was trained here would take the place of the archived one in other studies.
+	$(ONE_THREAD) VILBERT_ARCHIVE=$(CURDIR)/data/no-archive VILBERT_RUNS=$(CURDIR)/data/live \
+		$(BIN)/papermill notebooks/04_correlation.ipynb $(LIVE)
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
@@ -91,4 +93,4 @@ lock: $(SET_UP)  ## write requirements.lock anew from pyproject.toml
 		--no-emit-index-url --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean:  ## remove the book's build and everything that was made, runs included
-	rm -rf book/_build data/datasets data/runs data/cache data/studies data/plan data/stamps .snakemake
+	rm -rf book/_build data/datasets data/runs data/live data/cache data/studies data/plan data/stamps .snakemake
