@@ -8,6 +8,7 @@ means would give each process' masked words the same weight, however few there a
 Started alone, a process is all there are, and nothing here costs anything.
 """
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterable
@@ -32,6 +33,13 @@ def start() -> None:
         from accelerate import PartialState  # seconds, needed by few
 
         PartialState(timeout=PATIENCE)
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Part from the other processes: the threads of a group that is left open can abort an exit."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def count() -> int:
