@@ -28,6 +28,7 @@ from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.runs import device_name
 from vilbert_lib.training import losses
 from vilbert_lib.training.optimization import optimizer_of
+from vilbert_lib.training.products import fast_products
 
 RESULTS = Path(__file__).parent / "results"
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16, by the name of the device
@@ -71,12 +72,10 @@ def our_step(config: ModelConfig, train: TrainConfig, device: str, compiled: boo
         model.vilbert.compile(dynamic=False)
 
     def step(batch: dict[str, Tensor]) -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=train.precision == "bf16"):
-            loss, _ = objective(model, batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), train.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        with fast_products(config.width):
+            with torch.autocast(device, torch.bfloat16, enabled=train.precision == "bf16"):
+                loss, _ = objective(model, batch)
+            _finish(loss, model, optimizer, train)
 
     return step
 

@@ -11,6 +11,7 @@ from made_features import pair
 from scipy import stats
 
 from vilbert_lib.metrics import MEASURES, alignment_grid, calibration
+from vilbert_lib.metrics import layers as layers_module
 from vilbert_lib.metrics.layers import Layers, Settings
 from vilbert_lib.metrics.neighbours import Neighbours, mknn_moments
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
@@ -167,14 +168,58 @@ def test_known_levels():
     assert table.chance["r2_ols"].to_numpy() == pytest.approx(4 / (n - 1))
 
 
+@pytest.mark.parametrize("name", [name for name in MEASURES if MEASURES[name].skewness and name != "mknn"])
+def test_exact_skewness_is_that_of_all_permutations(name):
+    X, Y = features_of("uneven", name, 7)
+    features = {"X": X, "Y": Y}
+    values, *_ = of_all_orders(name, features)
+    measure = MEASURES[name]
+    state = measure.prepare(Layers(features))
+    skewness = float(measure.skewness(state, state, *torch.tensor([[0], [1]])))
+    assert skewness == pytest.approx(stats.skew(values), rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["cka", "unbiased_cka", "r2_ols"])
+def test_the_skewness_of_many_samples_is_its_limit(name, monkeypatch):
+    """What is computed without matrices of n x n comes close to the exact skewness."""
+    features = {"X": pair(1, 400, 3, 3)[0] ** 3, "Y": pair(2, 400, 3, 3)[1]}
+    measure, places = MEASURES[name], torch.tensor([[0], [1]])
+    exact, limit = [], []
+    for found, most in ((exact, 2048), (limit, 1)):
+        monkeypatch.setattr(layers_module, "MANY", most)
+        state = measure.prepare(Layers(features))
+        found.append(float(measure.skewness(state, state, *places)))
+    assert limit[0] != exact[0]
+    assert limit[0] == pytest.approx(exact[0], rel=0.1)
+
+
 @pytest.mark.parametrize("name", [name for name in CLOSED if name not in MEAN_ONLY])
-def test_p_of_the_moments_is_a_bound_on_the_share_of_permutations(name):
+def test_p_of_the_moments(name):
+    """Pearson type III where the skewness is known, else Cantelli's bound; the bound stands beside it."""
     for seed in range(4):
-        X, Y = pair(seed, 5, 3, 3)
+        X, Y = pair(seed, 6, 3, 3)
         row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", k=2).iloc[0]
         values, mean, deviation = of_all_orders(name, {"X": X, "Y": Y}, k=2)
-        assert (values >= row.value - 1e-9).mean() <= row.p + 1e-9
-        assert row.p == pytest.approx(1 / (1 + max(0, (row.value - mean) / deviation) ** 2))
+        assert (values >= row.value - 1e-9).mean() <= row.p_bound + 1e-9
+        z = (row.value - mean) / deviation
+        assert row.p_bound == pytest.approx(1 / (1 + max(0, z) ** 2))
+        if name != "mknn":
+            assert row.p == pytest.approx(stats.pearson3.sf(z, stats.skew(values)), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cka", "unbiased_cka", "cka_rbf", "rsa", "r2", "r2_ols", "mknn", "cosine"])
+def test_p_of_the_moments_is_close_to_the_share_of_permutations(name):
+    for seed in range(3):
+        X, Y = pair(seed, 60, 4, 4)
+        layers = {"X": X, "Y": Y + 0.25 * X}
+        exact = alignment_grid(layers, [name], null="exact", k=5)
+        drawn = alignment_grid(layers, [name], null="permutation", permutations=999, k=5)
+        assert exact.p[0] == pytest.approx(drawn.p[0], abs=0.045)  # three standard errors of a p of 0.5
+
+
+def test_p_without_a_skewness_is_the_bound():
+    row = alignment_grid(three_layers(5), ["cka"], null="exact").iloc[0]  # fewer than six samples
+    assert row.p == row.p_bound
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
@@ -183,9 +228,10 @@ def test_the_value_calibrated_by_moments(name, alpha):
     X = pair(1, 40, 4, 4)[0]
     Y = X + 0.1 * pair(2, 40, 4, 4)[0]
     row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", alpha=alpha).iloc[0]
-    tau = row.chance + row.chance_sd * np.sqrt((1 - alpha) / alpha)
-    assert row.calibrated == pytest.approx((row.value - tau) / (1 - tau))
+    assert row.calibrated == pytest.approx((row.value - row.threshold) / (1 - row.threshold))
     assert 0 < row.calibrated < 1
+    drawn = alignment_grid({"X": X, "Y": Y}, [name], null="permutation", permutations=999, alpha=alpha).iloc[0]
+    assert row.threshold == pytest.approx(drawn.threshold, abs=0.3 * row.chance_sd)
     apart = alignment_grid(
         {"X": X, "Y": np.random.default_rng(0).permutation(Y)}, [name], null="exact", alpha=alpha
     )
@@ -193,6 +239,29 @@ def test_the_value_calibrated_by_moments(name, alpha):
 
 
 # Permutations
+
+
+def test_orders_within_labels_keep_every_label_in_its_place():
+    labels = np.array(["a", "b", "a", "c", "b", "a", "a"])
+    orders = [order.numpy() for order in calibration.permutations(7, 600, 0, within=labels)]
+    assert all((labels[order] == labels).all() for order in orders)
+    assert all(order[3] == 3 for order in orders)  # the only one of its label
+    assert len({tuple(order) for order in orders}) == 24 * 2
+
+
+def test_alignment_by_common_classes_is_no_alignment_within_them():
+    """Layers that share the means of classes alone: rows are aligned, samples within a class are not."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 30)
+    means = rng.normal(size=(4, 8))
+    significant = {"rows": 0, "within": 0}
+    for _ in range(40):
+        layers = {name: means[labels] + 2 * rng.normal(size=(120, 8)) for name in "xy"}
+        for question, options in (("rows", {}), ("within", {"within": labels})):
+            frame = alignment_grid(layers, ["unbiased_cka"], null="permutation", permutations=99, **options)
+            significant[question] += frame.p[0] <= 0.05
+    assert significant["rows"] > 30
+    assert significant["within"] <= 6  # 2 are expected, more than 6 come once in 700 times
 
 
 @pytest.mark.parametrize(("make", "alpha"), [(three_layers, 0.05), (three_layers, 0.3), (codes, 0.3)])

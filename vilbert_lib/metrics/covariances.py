@@ -148,9 +148,19 @@ def _stack(layers: Layers, transforms: list[Tensor | None]) -> FactorStack:
         for i, (place, transform) in enumerate(zip(places, transforms, strict=True)):
             factor = rows[:, place] if transform is None else rows[:, place] @ transform
             diagonal[i, begin : begin + ROWS] = factor.square().sum(1)
-    norms = []
-    for place, transform in zip(places, transforms, strict=True):
-        own = _transposed_times(transform, covariance[place, place])
-        norms.append((own if transform is None else own @ transform).square().sum())
-    squares = (torch.stack(norms) - diagonal.square().sum(1)).clamp_min(0)
+    norms = torch.stack([own.square().sum() for own in _own_covariances(layers, transforms)])
+    squares = (norms - diagonal.square().sum(1)).clamp_min(0)
     return FactorStack(layers, transforms, diagonal, squares)
+
+
+def layer_covariances(stack: FactorStack) -> list[Tensor]:
+    """F'F of every layer, (r, r): it has the eigenvalues of the matrix F F' other than 0."""
+    return _own_covariances(stack.layers, stack.transforms)
+
+
+def _own_covariances(layers: Layers, transforms: list[Tensor | None]) -> list[Tensor]:
+    covariance, found = covariances(layers), []
+    for place, transform in zip(_places(layers), transforms, strict=True):
+        own = _transposed_times(transform, covariance[place, place])
+        found.append(own if transform is None else own @ transform)
+    return found

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vilbert_lib.metrics import skewness
 from vilbert_lib.metrics.layers import Layers, unit
 from vilbert_lib.metrics.parallel import each
 from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, empty_triangles, upper_triangle
@@ -65,6 +66,16 @@ def rsa(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Te
 
 def rsa_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Exact mean 0 and standard deviation over permutations of one side (Mantel 1967)."""
+    deviation = _deviation(left, right)[x, y]
+    return torch.zeros_like(deviation), deviation
+
+
+def rsa_skewness(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness over permutations of one side (:func:`vilbert_lib.metrics.skewness.of_hollow`)."""
+    return skewness.of_hollow(left, right, 2 * _deviation(left, right))[x, y]
+
+
+def _deviation(left: SymmetricStack, right: SymmetricStack) -> Tensor:
     n, m = left.n, left.n * (left.n - 1) // 2
     patterns = []
     for stack in (left, right):
@@ -72,12 +83,13 @@ def rsa_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tenso
         square = stack.squares / 2  # 1, or 0 for a layer without order
         adjacent = rows.square().sum(1) - 2 * square  # ordered pairs of entries that share one sample
         patterns.append((square, adjacent))
-    (a, a_adjacent), (b, b_adjacent) = ((p[0][i], p[1][i]) for p, i in zip(patterns, (x, y), strict=True))
+    (a, a_adjacent), (b, b_adjacent) = ((p[0][:, None], p[1][:, None]) for p in patterns)
+    b, b_adjacent = b.T, b_adjacent.T
     # The entries of either side sum to zero: what is left for pairs without a common sample.
     a_apart, b_apart = -a - a_adjacent, -b - b_adjacent
     shared, apart = float(n * (n - 1) * (n - 2)), m * (n - 2) * (n - 3) / 2  # int64 would overflow
     variance = a * b / m + a_adjacent * b_adjacent / shared + a_apart * b_apart / apart
-    return torch.zeros_like(variance), variance.clamp_min(0).sqrt()
+    return variance.clamp_min(0).sqrt()
 
 
 def _row_sums(stack: SymmetricStack) -> Tensor:

@@ -31,6 +31,7 @@ def alignment_grid(
     null: str | None = None,
     permutations: int = 200,
     blocks=None,
+    within=None,
     alpha: float = 0.05,
     seed: int = 0,
     masks: Mapping[str, object] | None = None,
@@ -60,8 +61,11 @@ def alignment_grid(
     blocks : array (n,), optional
         Labels of samples that change places together in a permutation. The index of a Series must be the
         ids of the layers, if they have any.
+    within : array (n,), optional
+        Labels of samples: in a permutation a sample changes places with others of its label only. The null is
+        then that the layers share nothing beyond these labels. A Series like ``blocks``.
     alpha : float
-        Level of ``calibrated``.
+        Level of ``threshold`` and ``calibrated``.
     masks : mapping, optional
         Which tokens of (n, tokens, d) features count, (n, tokens) by layer.
     ids : array (n,) or mapping of layer names to such, optional
@@ -79,8 +83,9 @@ def alignment_grid(
     -------
     DataFrame
         A row a pair and measure: ``x``, ``y``, ``measure``, ``value``. With a ``null`` also ``chance``,
-        ``chance_sd``, ``p`` and ``calibrated``; with permutations the same ending in ``_max``, for the best
-        of all pairs. ``largest_sample`` and ``largest_feature`` are the largest share of one sample and of
+        ``chance_sd``, ``p``, ``threshold``, the value that chance exceeds with probability ``alpha``, and
+        ``calibrated``; with permutations the same ending in ``_max``, for the best of all pairs; exact ones
+        also have ``p_bound``. ``largest_sample`` and ``largest_feature`` are the largest share of one sample and of
         one feature in the centred sum of squares of either layer (NaN for token states); a warning names
         those above a half. For neighbour measures with tied neighbours in both layers the exact chance
         level is NaN, with a warning.
@@ -101,15 +106,19 @@ def alignment_grid(
     chosen = _known(measures, null)
     if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 2):
         raise ValueError(f"permutations={permutations!r} must be a whole number from 2 on: one has no deviation")
-    if blocks is not None and null != "permutation":
-        raise ValueError(f"blocks are kept together by null='permutation', not by null={null!r}")
+    for name, labels in (("blocks", blocks), ("within", within)):
+        if labels is not None and null != "permutation":
+            raise ValueError(f"{name} is for null='permutation', not for null={null!r}")
+        if labels is not None and align:
+            raise ValueError(f"{name} are labels of rows by position: put the rows in one order instead of align=True")
+    if blocks is not None and within is not None:
+        raise ValueError("blocks and within together: give one of them")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha} must lie in (0, 1)")
-    if blocks is not None and align:
-        raise ValueError("blocks are labels of rows by position: put the rows in one order instead of align=True")
     layers = Layers(features, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
-    if isinstance(blocks, pd.Series) and layers.ids is not None:
-        check_order({"the layers": layers.ids, "blocks": blocks.index})
+    for name, labels in (("blocks", blocks), ("within", within)):
+        if isinstance(labels, pd.Series) and layers.ids is not None:
+            check_order({"the layers": layers.ids, name: labels.index})
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
     if not pairs:
         raise ValueError("pairs is empty: nothing to measure")
@@ -122,7 +131,7 @@ def alignment_grid(
     places = torch.tensor([(position[a], position[b]) for a, b in pairs], device=layers.device)
     orders = None
     if null == "permutation":
-        orders = list(calibration.permutations(layers.n, permutations, seed, blocks))
+        orders = list(calibration.permutations(layers.n, permutations, seed, blocks, within))
 
     values = {measure.name: {} for measure in chosen}
     narrow = [m for m in chosen if layers.is_narrow and m.prepare in (linear_grams, ols)]  # no n x n matrix
@@ -212,6 +221,8 @@ def _of_block(
         if null == "exact":
             for measure, side, column in zip(measures, sides, columns, strict=True):
                 column["mean"], column["deviation"] = measure.moments(state, state, *side.T)
+                if measure.skewness:
+                    column["skewness"] = measure.skewness(state, state, *side.T)
         elif null == "permutation":  # the other order is made once for all of them: ties make it dear
             names = ", ".join(measure.name for measure in measures)
             shown = tqdm(orders, desc=f"{names}: permutations", leave=False, disable=None)
@@ -237,5 +248,7 @@ def _calibrated(measure: Measure, columns: dict[str, np.ndarray], alpha: float) 
     if "null" in columns:
         return {"value": values} | calibration.by_permutation(values, columns["null"], **against)
     if "mean" in columns:
-        return {"value": values} | calibration.by_moments(values, columns["mean"], columns["deviation"], **against)
+        return {"value": values} | calibration.by_moments(
+            values, columns["mean"], columns["deviation"], columns.get("skewness"), **against
+        )
     return {"value": values}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vilbert_lib.metrics import skewness
 from vilbert_lib.metrics.covariances import FactorStack, gram_stack
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments, upper_triangle
@@ -65,6 +66,11 @@ def cka_moments(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tenso
     return mean[x, y], deviation[x, y]
 
 
+def cka_skewness(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness of CKA over permutations of one side (:func:`vilbert_lib.metrics.skewness.of_centred`)."""
+    return skewness.of_centred(left, right)[x, y]
+
+
 def unbiased_cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
     """CKA from the unbiased HSIC, the cosine of the U-centred Gram matrices, in [-1, 1].
 
@@ -84,6 +90,14 @@ def unbiased_cka_moments(
     known = (_unbiased_norms(left)[x] > 0) & (_unbiased_norms(right)[y] > 0)
     deviation = known.double() * (2 / (left.n * (left.n - 3))) ** 0.5
     return torch.zeros_like(deviation), deviation
+
+
+def unbiased_cka_skewness(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness of unbiased CKA over permutations of one side (:mod:`vilbert_lib.metrics.skewness`)."""
+    if not isinstance(left, SymmetricStack):
+        return skewness.of_centred(left, right)[x, y]
+    deviation = (2 / (left.n * (left.n - 3))) ** 0.5 * _unbiased_norms(left)[:, None] * _unbiased_norms(right)
+    return skewness.of_hollow(left, right, deviation, centre=True)[x, y]
 
 
 def _unbiased_norms(stack: SymmetricStack) -> Tensor:

@@ -262,6 +262,18 @@ def mknn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> t
     return _where_exact(left, right, x, y, torch.full_like(deviation, mean / (n * k)), deviation / (n * k))
 
 
+def mknn_skewness(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
+    """Skewness of mutual kNN if the samples' overlaps were independent: each is hypergeometric.
+
+    The exact third moment depends on the graphs of neighbours; how little is seen in the false-positive rates
+    of the book's chapter on measures.
+    """
+    n, k = left.n, left.k
+    one = float(hypergeom(n - 1, k, k).stats(moments="s")) if k < n - 1 else 0.0
+    values = torch.full((len(x),), one / n**0.5, dtype=torch.float64, device=left.indices.device)
+    return torch.where(left.ambiguous[x] & right.ambiguous[y], torch.nan, values)
+
+
 def _where_exact(
     left: Neighbours, right: Neighbours, x: Tensor, y: Tensor, mean: Tensor, deviation: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ class Measure:
     ``prepare(layers)`` does the work of single layers, ``compare(left, right, x, y)`` gives the
     values of the pairs (x[i], y[i]) of left and right layers, and ``moments`` of the same
     arguments, where there is a closed form, mean and standard deviation over all orders of the
-    right side's samples. What ``prepare`` returns can be ``permuted(order)``.
+    right side's samples; ``skewness`` is theirs as well. What ``prepare`` returns can be ``permuted(order)``.
 
     ``direction``: ``similarity`` (larger is more alike) or ``distance``. ``identical``: the value
     for identical inputs, None where it depends on them. ``invariances``: what may be done to either
@@ -31,6 +31,7 @@ class Measure:
     prepare: Callable[[Layers], Any]
     compare: Callable[[Any, Any, Tensor, Tensor], Tensor]
     moments: Callable[[Any, Any, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    skewness: Callable[[Any, Any, Tensor, Tensor], Tensor] | None = None
     range: tuple[float, float] = (0.0, 1.0)
     identical: float | None = 1.0
     direction: str = "similarity"
@@ -115,6 +116,7 @@ MEASURES: dict[str, Measure] = {
             prepare=kernels.linear_grams,
             compare=kernels.cka,
             moments=kernels.cka_moments,
+            skewness=kernels.cka_skewness,
             invariances=_RIGID,
             source="Kornblith et al. 2019",
         ),
@@ -124,6 +126,7 @@ MEASURES: dict[str, Measure] = {
             prepare=kernels.rbf_grams,
             compare=kernels.cka,
             moments=kernels.cka_moments,
+            skewness=kernels.cka_skewness,
             uses=("threshold",),
             invariances=_RIGID,
             source="Kornblith et al. 2019",
@@ -134,6 +137,7 @@ MEASURES: dict[str, Measure] = {
             prepare=kernels.linear_grams,
             compare=kernels.unbiased_cka,
             moments=kernels.unbiased_cka_moments,
+            skewness=kernels.unbiased_cka_skewness,
             range=(-1.0, 1.0),
             invariances=_RIGID,
             source="Song et al. 2012",
@@ -156,7 +160,14 @@ MEASURES: dict[str, Measure] = {
             invariances=_RIGID,
             source="Raghu et al. 2017",
         ),
-        _nearest("mknn", "mutual kNN", neighbours.mknn, "Huh et al. 2024", moments=neighbours.mknn_moments),
+        _nearest(
+            "mknn",
+            "mutual kNN",
+            neighbours.mknn,
+            "Huh et al. 2024",
+            moments=neighbours.mknn_moments,
+            skewness=neighbours.mknn_skewness,
+        ),
         _nearest(
             "cknna",
             "CKNNA",
@@ -209,6 +220,7 @@ MEASURES: dict[str, Measure] = {
             prepare=distances.distance_ranks,
             compare=distances.rsa,
             moments=distances.rsa_moments,
+            skewness=distances.rsa_skewness,
             range=(-1.0, 1.0),
             invariances=_BASIS,
             source="Kriegeskorte et al. 2008",
@@ -219,6 +231,7 @@ MEASURES: dict[str, Measure] = {
             prepare=regression.ridge,
             compare=regression.r2,
             moments=regression.r2_moments,
+            skewness=regression.r2_skewness,
             range=(float("-inf"), 1.0),
             identical=None,
             symmetric=False,
@@ -232,6 +245,7 @@ MEASURES: dict[str, Measure] = {
             prepare=regression.ols,
             compare=regression.r2_ols,
             moments=regression.r2_ols_moments,
+            skewness=regression.r2_ols_skewness,
             symmetric=False,
             invariances=_RIGID,
             source="Kornblith et al. 2019",
@@ -242,6 +256,7 @@ MEASURES: dict[str, Measure] = {
             prepare=rowwise.directions,
             compare=rowwise.cosine,
             moments=rowwise.cosine_moments,
+            skewness=rowwise.cosine_skewness,
             range=(-1.0, 1.0),
             invariances=_BASIS,
             source="Salton and McGill 1983",

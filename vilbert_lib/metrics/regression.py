@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.canonical import singular_vectors
+from vilbert_lib.metrics import skewness
 from vilbert_lib.metrics.covariances import FactorStack, gram_stack, projection_stack
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
@@ -110,6 +111,16 @@ def r2_moments(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> t
     """Exact mean and standard deviation of the leave-one-out R^2 over permutations of Y."""
     mean, deviation = left.share_moments(right, x, y)
     return 1 - mean / _baseline(left.grams.n), deviation / _baseline(left.grams.n)
+
+
+def r2_skewness(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness of the leave-one-out R^2 over permutations of Y."""
+    return -skewness.of_centred(left.operators, right.grams)[x, y]
+
+
+def r2_ols_skewness(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness of the in-sample R^2 over permutations of Y."""
+    return skewness.of_centred(left.operators, right.grams)[x, y]
 
 
 def r2_ols(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:

@@ -70,6 +70,18 @@ def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tup
     return torch.stack(means), torch.stack(deviations)
 
 
+def cosine_skewness(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
+    """Exact skewness of the mean cosine over permutations of one side (Hoeffding 1951)."""
+    found = []
+    for a, b in left.pairs(right, x, y):
+        n = len(a)
+        centred = (a - a.mean(0)) @ (b - b.mean(0)).T
+        squares = centred.square().sum()
+        third = (n - 1) ** 0.5 * n / (n - 2) * centred.pow(3).sum()
+        found.append(torch.where(squares > 0, third / squares**1.5, torch.nan))
+    return torch.stack(found)
+
+
 def wasserstein(left: Directed, right: Directed, x: Tensor, y: Tensor) -> Tensor:
     """Optimal transport cost between the two clouds of n points of weight 1/n, cosine cost, in [0, 2].
 
