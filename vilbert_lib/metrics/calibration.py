@@ -107,8 +107,8 @@ def by_moments(
     bound = np.where(np.isnan(deviation), np.nan, 1 / (1 + np.maximum(z, 0) ** 2))
     known = np.isfinite(skewness)
     fitted = np.where(known, skewness, 0)
-    varies = deviation > ROUNDING  # else all orders give the same value
-    p = np.where(known & varies & np.isfinite(bound), pearson3.sf(z, fitted), bound)
+    # A value that is the mean up to rounding is no evidence, as where all orders give one value.
+    p = np.where(known & (z != 0) & np.isfinite(bound), pearson3.sf(z, fitted), bound)
     quantile = np.where(known, pearson3.isf(alpha, fitted), np.sqrt(1 / alpha - 1))
     tau = sign * mean + deviation * quantile
     return {
