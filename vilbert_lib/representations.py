@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vilbert_lib.config import AlignmentConfig, choose
-from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
+from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
+from vilbert_lib.features import extract
 from vilbert_lib.metrics import MEASURES, InfluenceWarning, TiedNeighboursWarning, alignment_grid
-from vilbert_lib.model.streams import Streams, pool
+from vilbert_lib.model.streams import Output, Streams
 
 CHANCE = ["chance", "chance_sd", "p", "chance_best", "p_best"]
 COLUMNS = [
@@ -48,7 +49,6 @@ def sample_rows(data: PairDataset, n: int) -> np.ndarray:
     return order[np.sort(first)][:n]
 
 
-@torch.no_grad()
 def layer_features(
     model: Streams,
     data: PairDataset,
@@ -68,21 +68,20 @@ def layer_features(
     left in the mode, training or not, in which it came.
     """
     choose("pooling", pooling, ("cls", "mean", "full_seq"))
-    own, training = next(model.parameters()).device, model.training
-    model.eval()
-    collected: dict[str, list[Tensor]] = {}
-    for batch in batches(data, rows, batch_size):
-        mask = batch["attention_mask"].to(own)
-        output = model(batch["input_ids"].to(own), mask, batch["pixel_values"].to(own))
-        for stream, states, content in (("t", output.text_states, mask), ("v", output.vision_states, None)):
-            for layer, state in list(enumerate(states, start=-1))[0 if embeddings else 1 :]:
-                if pooling == "full_seq":
-                    feature = _in_places(state, content, model.config.max_tokens)
-                else:
-                    feature = pool(state, content, pooling)
-                collected.setdefault(f"{stream}{layer}", []).append(feature.float().to(device))
-    model.train(training)
-    return {name: torch.cat(parts) for name, parts in collected.items()}
+
+    def states(output: Output, batch: Batch) -> dict[str, tuple[Tensor, Tensor | None]]:
+        streams = (("t", output.text_states, batch["attention_mask"]), ("v", output.vision_states, None))
+        return {
+            f"{stream}{layer}": (state, content)
+            for stream, of_layers, content in streams
+            for layer, state in list(enumerate(of_layers, start=-1))[0 if embeddings else 1 :]
+        }
+
+    def whole_sequence(state: Tensor, content: Tensor | None) -> Tensor:
+        return _in_places(state, content, model.config.max_tokens)
+
+    how = whole_sequence if pooling == "full_seq" else pooling
+    return extract(model, batches(data, rows, batch_size), states, pool=how, prefix_tokens=1, device=device).layers
 
 
 def _in_places(state: Tensor, content: Tensor | None, max_tokens: int) -> Tensor:

@@ -141,7 +141,7 @@ def projection_stack(layers: Layers) -> FactorStack:
 
 
 def _stack(layers: Layers, transforms: list[Tensor | None]) -> FactorStack:
-    covariance, places = covariances(layers), _places(layers)
+    places = _places(layers)
     diagonal = torch.empty(len(layers), layers.n, dtype=torch.float64, device=layers.device)
     for begin in range(0, layers.n, ROWS):
         rows = layers.centred_rows(begin, begin + ROWS)

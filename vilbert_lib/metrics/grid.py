@@ -85,7 +85,9 @@ def alignment_grid(
         A row a pair and measure: ``x``, ``y``, ``measure``, ``value``. With a ``null`` also ``chance``,
         ``chance_sd``, ``p``, ``threshold``, the value that chance exceeds with probability ``alpha``, and
         ``calibrated``; with permutations the same ending in ``_max``, for the best of all pairs; exact ones
-        also have ``p_bound``. ``largest_sample`` and ``largest_feature`` are the largest share of one sample and of
+        also have ``p_bound``.
+
+        ``largest_sample`` and ``largest_feature`` are the largest share of one sample and of
         one feature in the centred sum of squares of either layer (NaN for token states); a warning names
         those above a half. For neighbour measures with tied neighbours in both layers the exact chance
         level is NaN, with a warning.
@@ -110,7 +112,9 @@ def alignment_grid(
         if labels is not None and null != "permutation":
             raise ValueError(f"{name} is for null='permutation', not for null={null!r}")
         if labels is not None and align:
-            raise ValueError(f"{name} are labels of rows by position: put the rows in one order instead of align=True")
+            raise ValueError(
+                f"{name} are labels of rows by position: put the rows in one order instead of align=True"
+            )
     if blocks is not None and within is not None:
         raise ValueError("blocks and within together: give one of them")
     if not 0 < alpha < 1:

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor
 
+from vilbert_lib.metrics import neighbour_graphs
 from vilbert_lib.metrics.layers import Layers, require_memory, unit
 from vilbert_lib.metrics.parallel import each
 
@@ -263,15 +264,13 @@ def mknn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> t
 
 
 def mknn_skewness(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
-    """Skewness of mutual kNN if the samples' overlaps were independent: each is hypergeometric.
-
-    The exact third moment depends on the graphs of neighbours; how little is seen in the false-positive rates
-    of the book's chapter on measures.
-    """
+    """Exact skewness of mutual kNN over permutations; NaN where the moments are, and below six samples."""
     n, k = left.n, left.k
-    one = float(hypergeom(n - 1, k, k).stats(moments="s")) if k < n - 1 else 0.0
-    values = torch.full((len(x),), one / n**0.5, dtype=torch.float64, device=left.indices.device)
-    return torch.where(left.ambiguous[x] & right.ambiguous[y], torch.nan, values)
+    mean, deviation = (n * k * moment for moment in mknn_moments(left, right, x, y))  # of the whole overlap
+    if n < neighbour_graphs.LEAST:
+        return torch.full_like(mean, torch.nan)
+    third = neighbour_graphs.third_moment(left.indices, right.indices, x, y)
+    return torch.where(deviation > 0, (third - 3 * mean * deviation**2 - mean**3) / deviation**3, torch.nan)
 
 
 def _where_exact(

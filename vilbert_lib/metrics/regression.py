@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.canonical import singular_vectors
 from vilbert_lib.metrics import skewness
+from vilbert_lib.metrics.canonical import singular_vectors
 from vilbert_lib.metrics.covariances import FactorStack, gram_stack, projection_stack
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments

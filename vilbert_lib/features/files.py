@@ -1,47 +1,110 @@
-"""Alignment of features that somebody else has made: files of arrays in, a table and a heat map out."""
+"""Files of features, the alignment of their layers, and the tables and pictures that are written of it."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from vilbert_lib import figures
 from vilbert_lib.files import check_writable
 from vilbert_lib.metrics import MEASURES, alignment_grid
 
 TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")  # endings that can be written
 IDS = "ids"  # the name of the array that holds sample ids
+SMALLEST_P = 1e-6
 DEFAULT_MEASURES = ("cka", "unbiased_cka", "mknn")
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file by name: layers, and the sample ids where there is an array ``ids``.
+def read(path: Path) -> dict[str, np.ndarray | Tensor]:
+    """Layers of a file by name, and the sample ids where there are some, as ``ids``.
+
+    ``.npz``: its arrays. ``.npy``: one array (n, d), or a stack (n, layers, d), mapped into memory. ``.pt``: a
+    tensor, a list or a dict of tensors, loaded without running code. ``.safetensors``: its tensors. ``.parquet``:
+    the numeric columns of a table; columns ``<layer>.<feature>`` are layers of their own, a column ``ids``, or an
+    index with a name, holds the ids.
 
     A ValueError names the file, and the array, that cannot be read.
     """
+    readers = {
+        ".npz": _read_npz,
+        ".npy": _read_npy,
+        ".pt": _read_pt,
+        ".safetensors": _read_safetensors,
+        ".parquet": _read_parquet,
+    }
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not an .npz file; numpy.savez writes one")
-    arrays, name = {}, ""
+    if path.suffix not in readers:
+        raise ValueError(f"{path}: the name must end in {', '.join(readers)}")
+    arrays: dict = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                arrays[name] = archive[name]
-    except Exception as error:  # of damaged archives zipfile and numpy raise errors of many types
+        for name, array in readers[path.suffix](path):
+            arrays[name] = array
+    except Exception as error:  # libraries raise errors of many types for damaged files
         kind = MemoryError if isinstance(error, MemoryError) else ValueError
-        raise kind(f"{path}: {f'array {name!r}' if name else 'it'} cannot be read: {error}") from error
+        raise kind(f"{path}: {error}") from error
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, (np.ndarray, Tensor)):
             raise ValueError(f"{path}: {name!r} is no array")
-        if name != IDS and array.dtype.kind not in "fiub":
+        numbers = not isinstance(array, np.ndarray) or array.dtype.kind in "fiub"
+        if name != IDS and not numbers:
             raise ValueError(f"{path}: array {name!r} holds {array.dtype}: numbers are needed")
     if not arrays.keys() - {IDS}:
         raise ValueError(f"{path}: holds no arrays of features")
     return arrays
+
+
+def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not an .npz file; numpy.savez writes one")
+    with np.load(path, allow_pickle=False) as archive:
+        for name in archive.files:
+            try:
+                yield name, archive[name]
+            except Exception as error:
+                kind = MemoryError if isinstance(error, MemoryError) else ValueError
+                raise kind(f"array {name!r} cannot be read: {error}") from error
+
+
+def _read_npy(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    array = np.load(path, allow_pickle=False, mmap_mode="r")
+    if array.ndim == 3:
+        yield from ((f"{path.stem}.{i}", array[:, i]) for i in range(array.shape[1]))
+    else:
+        yield path.stem, array
+
+
+def _read_pt(path: Path) -> Iterator[tuple[str, Tensor]]:
+    content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    if isinstance(content, Tensor):
+        content = {path.stem: content}
+    elif isinstance(content, (list, tuple)):
+        content = {f"{path.stem}.{i}": tensor for i, tensor in enumerate(content)}
+    for name, tensor in content.items():
+        yield name, np.asarray(tensor) if name == IDS else tensor
+
+
+def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    from safetensors.torch import load_file
+
+    for name, tensor in load_file(path).items():
+        yield name, tensor.numpy() if name == IDS else tensor
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    table = pd.read_parquet(path)
+    if IDS in table:
+        yield IDS, table.pop(IDS).to_numpy()
+    elif table.index.name is not None:
+        yield IDS, table.index.to_numpy()
+    numbers = table.select_dtypes("number")
+    layers = [str(name).rpartition(".")[0] or path.stem for name in numbers]
+    for layer in dict.fromkeys(layers):
+        yield layer, numbers.loc[:, [own == layer for own in layers]].to_numpy()
 
 
 def align(first: Path, second: Path | None, measures: list[str], **options) -> pd.DataFrame:
@@ -51,7 +114,7 @@ def align(first: Path, second: Path | None, measures: list[str], **options) -> p
     ``ids`` must hold the same samples in the same order, or are matched by id with ``align=True``.
     """
 
-    def named(path: Path) -> dict[str, np.ndarray]:
+    def named(path: Path) -> dict[str, np.ndarray | Tensor]:
         # Names in errors tell the file.
         arrays = read(path)
         of_file = arrays.pop(IDS, None)
@@ -103,6 +166,8 @@ def _write_whole(path: Path, save: Callable[[Path], object]) -> None:
 
 def heat_map(table: pd.DataFrame, path: Path, caption: str) -> None:
     """Draw one panel a measure, the layers of either side on the axes."""
+    from vilbert_lib import figures  # needs matplotlib, which measures alone do not
+
     writable(path, PICTURES)
     figure = figures.caption(figures.pair_heatmaps(table), caption)
     _write_whole(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format=path.suffix[1:]))
@@ -122,11 +187,16 @@ def in_words(table: pd.DataFrame) -> str:
             line += "; chance level unknown (tied neighbours): --null permutation gives one"
         elif "chance" in rows:
             line += f"; by chance {best.chance:.3f}"
-            line += f" (standard deviation {best.chance_sd:.3f}, p {best.p:.2g})" if best.p == best.p else ""
+            line += f" (standard deviation {best.chance_sd:.3f}, p {_p(best.p)})" if best.p == best.p else ""
         if "p_max" in rows:
-            line += f"; p of a maximum over these {len(rows)} pairs {best.p_max:.2g}"
+            line += f"; p of a maximum over these {len(rows)} pairs {_p(best.p_max)}"
         elif "p" in rows and best.p == best.p:
             # The pair was chosen for its value: P tries make a small p up to P times as likely.
-            line += f"; p of a maximum over these {len(rows)} pairs at most {min(1, len(rows) * best.p):.2g}"
+            line += f"; p of a maximum over these {len(rows)} pairs at most {_p(min(1, len(rows) * best.p_bound))}"
         parts.append(f"{measure.title} ({name})\n{shown}\n{line}")
     return "\n\n".join(parts)
+
+
+def _p(p: float) -> str:
+    """A p-value as it is shown: what a fitted distribution says beyond ``SMALLEST_P`` is not known that well."""
+    return f"{p:.2g}" if p >= SMALLEST_P else f"< {SMALLEST_P:g}"
