@@ -1,24 +1,21 @@
 """The pilot: which settings of the tasks let placements be compared, chosen by a rule that was written first.
 
-The rule. Every candidate setting of a task is trained with each of ``PLACEMENTS`` and each of ``SEEDS``, seeds that
-no study uses. A candidate is *admissible* where
+The rule. Every candidate setting of a task is trained with each of ``PLACEMENTS`` and each of ``SEEDS``, seeds
+that no study uses. A candidate is *admissible* where
 
 1. at least 95 % of its runs converge: the performance of the last epoch is at most ``STILL_RISING`` above that of
    the epoch before the last fifth of the training, and the task is learned better than by guessing;
 2. the standard deviation between seeds of one placement, pooled over placements, is at most ``SEED_SD``;
 3. the mean over all runs is at least ``ROOM`` away from the floor and from the ceiling of the task.
 
-Of the admissible candidates of a task the one whose placements differ most is taken: the largest standard deviation
-of placement means, less what the seeds explain of it; of equals, to a tenth of a point, the one with fewest steps.
-Where none is admissible, the candidate that misses the limits by least, in units of the limits, is taken and named as
-what it is. Performance is accuracy on the test split or, of genres, the mean area under the ROC curve over the genres of
-one kind of information; all in percentage points.
+Of the admissible candidates of a task the one whose placements differ most is taken: the largest standard
+deviation of placement means, less what the seeds explain of it; of equals, to a tenth of a point, the one with
+fewest steps. Where none is admissible, the candidate that misses the limits by least, in units of the limits, is
+taken and named as what it is. Performance is accuracy on the test split or, of genres, the mean area under the ROC
+curve over the genres of one kind of information; all in percentage points.
 """
 
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from vilbert_lib import runs
 from vilbert_lib.config import Profile, RunConfig

@@ -312,6 +312,10 @@ class Layers:
         """Number of features of layer ``i``."""
         return self._features[i].shape[-1]
 
+    def as_given(self, i: int) -> Tensor:
+        """Layer ``i`` in its own unit."""
+        return self._features[i]
+
     def raw(self, i: int) -> Tensor:
         """Layer ``i`` as it came, (n, d), divided by its largest entry.
 
