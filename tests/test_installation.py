@@ -1,18 +1,22 @@
 """What is installed, and what an import costs."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
+from packaging.requirements import Requirement
 
 from vilbert_lib import paths
 from vilbert_lib.config import profile
@@ -35,6 +39,17 @@ synthetic.make_root(Path("root"), n_train=8, tasks=("hateful_memes",))
 small = ModelConfig(num_layers=3, width=16, heads=2, coattention_width=16, coattention_heads=2, pooled_width=16)
 assert sum(p.numel() for p in ViLBERT(small).parameters()) > 0
 print("used")
+"""
+
+EXTRACTION = """
+import torch
+from vilbert_lib.features import extract
+from vilbert_lib.metrics import StreamingAlignment, alignment_grid
+model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
+found = extract(model, [torch.randn(16, 4)], ["0", "2"])
+metric = StreamingAlignment()
+metric.update(found.layers)
+assert abs(metric.compute().value[0] - alignment_grid(found.layers, ["cka"]).value[0]) < 1e-6
 """
 
 
@@ -86,3 +101,38 @@ def test_the_wheel_holds_the_library_alone_and_works_in_an_environment_of_its_ow
     code = [str(python), "-P", "-c", USE]
     done = subprocess.run(code, cwd=tmp_path, env=clean, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip() == "used", done.stderr
+
+    # Who installs the measures alone has what the project needs without its extras, and no more.
+    (site / "others.pth").unlink()
+    for entry in entries_of(needed()):
+        (site / entry.name).symlink_to(entry)
+    [example] = [block for block in blocks_of("README.md") if "alignment_grid" in block]
+    code = [str(python), "-P", "-c", EXTRACTION + example + "\nimport matplotlib"]
+    done = subprocess.run(code, cwd=tmp_path, env=clean, capture_output=True, text=True)
+    assert "unbiased_cka" in done.stdout, done.stderr
+    assert "No module named 'matplotlib'" in done.stderr
+
+
+def blocks_of(file: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (paths.REPOSITORY / file).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def needed() -> set[str]:
+    """Distributions that an installation without extras brings along."""
+    project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert len(project["dependencies"]) <= 8
+    names, waiting = set(), list(map(Requirement, project["dependencies"]))
+    while waiting:
+        requirement = waiting.pop()
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and requirement.name not in names:
+            names.add(requirement.name)
+            waiting += map(Requirement, distribution(requirement.name).requires or ())
+    return names
+
+
+def entries_of(names: set[str]) -> list[Path]:
+    """What these distributions have in this environment's folder of packages."""
+    folder = Path(sysconfig.get_paths()["purelib"])
+    tops = {file.parts[0] for name in names for file in distribution(name).files or ()}
+    return [folder / top for top in sorted(tops) if top != ".." and (folder / top).exists()]

@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 
 def version(path: Path) -> tuple[int, int, int, int]:
     """Bytes, times of change (mtime and ctime, ns) and inode of ``path``: any change of the file changes one."""
@@ -19,6 +17,8 @@ def version(path: Path) -> tuple[int, int, int, int]:
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file ``path``; who waits for another process longer than a second says ``what`` for, once."""
+    from filelock import FileLock, Timeout  # here, as who measures features of his own needs no locks
+
     lock = FileLock(path)
     try:
         lock.acquire(timeout=1)

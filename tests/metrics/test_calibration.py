@@ -10,7 +10,7 @@ import torch
 from made_features import pair
 from scipy import stats
 
-from vilbert_lib.metrics import MEASURES, alignment_grid, calibration
+from vilbert_lib.metrics import MEASURES, alignment_aggregates, alignment_grid, calibration
 from vilbert_lib.metrics import layers as layers_module
 from vilbert_lib.metrics.layers import Layers, Settings
 from vilbert_lib.metrics.neighbours import Neighbours, mknn_moments
@@ -379,3 +379,43 @@ def test_rounding_is_no_evidence(dtype, null):
         assert frame.calibrated.max() == 0
         assert frame.chance_sd.max() < 1e-4
         np.testing.assert_allclose(frame.value, frame.chance, atol=1e-5)
+
+
+# Aggregates over layers
+
+
+@pytest.mark.parametrize("name", ["mknn", "procrustes_distance"])
+def test_aggregates_are_those_of_the_grid_and_its_permutations(name):
+    features = {f"{side}{i}": pair(10 + i, 30, 4, 4)[side == "y"] for side in "xy" for i in range(3)}
+    pairs = [(f"x{i}", f"y{j}") for i in range(3) for j in range(3)]
+    table = alignment_aggregates(features, [name], pairs=pairs, permutations=19, top=2, seed=3, k=5)
+    found = table.set_index("aggregate")
+    grid = alignment_grid(features, [name], pairs=pairs, null="permutation", permutations=19, seed=3, k=5)
+    values = grid.value.to_numpy().reshape(3, 3)
+    best = np.max if SIGN[name] > 0 else np.min
+    assert found.value["max"] == pytest.approx(best(values))
+    assert found.value["mean"] == pytest.approx(values.mean())
+    assert found.value["row_max"] == pytest.approx(best(values, axis=1).mean())
+    assert found.value["top_k"] == pytest.approx((SIGN[name] * np.sort(SIGN[name] * values.ravel())[-2:]).mean())
+    row = grid.iloc[(SIGN[name] * grid.value).argmax()]
+    for column, of_best in (("chance", "chance_max"), ("chance_sd", "chance_max_sd"), ("p", "p_max")):
+        assert found[column]["max"] == pytest.approx(row[of_best])
+    assert found.threshold["max"] == pytest.approx(row.threshold_max)
+    assert found.calibrated["max"] == pytest.approx(row.calibrated_max)
+
+
+def test_aggregates_of_layers_that_share_nothing_are_seldom_significant():
+    significant = np.zeros(4)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        features = {f"l{i}": rng.standard_normal((30, 4)) for i in range(6)}
+        table = alignment_aggregates(features, ["cka"], permutations=39, seed=seed)
+        significant += table.p <= 0.05
+    assert (significant <= 9).all()  # 3 are expected, more than 9 come once in 1,000 times
+
+
+def test_what_aggregates_refuse():
+    with pytest.raises(ValueError, match="unknown aggregate 'median'; known: max, row_max, mean, top_k"):
+        alignment_aggregates(three_layers(), ["cka"], ["median"])
+    with pytest.raises(ValueError, match="top=0 must be at least 1"):
+        alignment_aggregates(three_layers(), ["cka"], top=0)

@@ -2,11 +2,12 @@
 
 Each measure is importable by its name (``from vilbert_lib.metrics import rsa``) and called as ``rsa(X, Y)``, so
 no module of this package may have the name of a measure. :func:`alignment_grid` measures many layers at once,
-:class:`StreamingAlignment` batch by batch, and :func:`measure` adds a measure of one's own.
+:func:`alignment_aggregates` two models as a whole, :class:`StreamingAlignment` batch by batch, and
+:func:`measure` adds a measure of one's own.
 """
 
 from vilbert_lib.metrics.custom import measure
-from vilbert_lib.metrics.grid import TiedNeighboursWarning, alignment_grid
+from vilbert_lib.metrics.grid import TiedNeighboursWarning, alignment_aggregates, alignment_grid
 from vilbert_lib.metrics.layers import InfluenceWarning
 from vilbert_lib.metrics.registry import MEASURES, Measure
 
@@ -16,6 +17,7 @@ __all__ = [
     "Measure",
     "StreamingAlignment",
     "TiedNeighboursWarning",
+    "alignment_aggregates",
     "alignment_grid",
     "measure",
     *MEASURES,

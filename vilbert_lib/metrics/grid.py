@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -105,6 +106,123 @@ def alignment_grid(
     MemoryError
         Before matrices are made that do not fit into memory.
     """
+    grid = _measured(
+        features,
+        measures,
+        pairs=pairs,
+        null=null,
+        permutations=permutations,
+        blocks=blocks,
+        within=within,
+        alpha=alpha,
+        seed=seed,
+        masks=masks,
+        ids=ids,
+        align=align,
+        device=device,
+        **settings,
+    )
+    x, y = ([pair[side] for pair in grid.pairs] for side in (0, 1))
+    sample, feature = np.fmax(*grid.influence.swapaxes(0, 1)).T
+    influence = {"largest_sample": sample, "largest_feature": feature}
+    frames = []
+    for measure in grid.measures:
+        columns = _calibrated(measure, grid.columns[measure.name], alpha)
+        frames.append(pd.DataFrame({"x": x, "y": y, "measure": measure.name} | columns | influence))
+    return pd.concat(frames, ignore_index=True)
+
+
+def alignment_aggregates(
+    features,
+    measures: Iterable[str] = ("cka", "unbiased_cka", "mknn"),
+    aggregates: Iterable[str] = ("max", "row_max", "mean", "top_k"),
+    *,
+    top: int = 5,
+    permutations: int = 200,
+    alpha: float = 0.05,
+    **options,
+) -> pd.DataFrame:
+    """Measure the alignment of two models as one number over their layers, beside what chance gives.
+
+    The best of many pairs of layers is large by chance, and the more layers, the larger. Each aggregate is
+    therefore set against the same aggregate in every permutation (Groger et al. 2026).
+
+    Parameters
+    ----------
+    features, measures
+        As of :func:`alignment_grid`.
+    aggregates : iterable of str
+        ``max``, the best pair; ``row_max``, the best pair of every first layer, averaged over first layers;
+        ``mean`` of all pairs; ``top_k``, the mean of the ``top`` best pairs. Of distances small ones are best.
+    permutations, alpha, **options
+        As of :func:`alignment_grid`, ``pairs``, ``blocks``, ``within`` and ``seed`` among them.
+
+    Returns
+    -------
+    DataFrame
+        A row a measure and aggregate: ``measure``, ``aggregate``, ``value``, ``chance``, ``chance_sd``, ``p``,
+        ``threshold`` and ``calibrated``.
+    """
+    aggregates = list(aggregates)
+    for name in aggregates:
+        if name not in _AGGREGATES:
+            raise ValueError(f"unknown aggregate {name!r}; known: {', '.join(_AGGREGATES)}")
+    if top < 1:
+        raise ValueError(f"top={top} must be at least 1")
+    grid = _measured(features, measures, null="permutation", permutations=permutations, alpha=alpha, **options)
+    rows_of = pd.factorize(pd.Series([x for x, _ in grid.pairs]))[0]
+    rows = []
+    for measure in grid.measures:
+        columns, sign = grid.columns[measure.name], measure.sign
+        both = sign * np.vstack([columns["value"], columns["null"]])  # (1 + K, P), larger is more alike
+        for name in aggregates:
+            of_all = sign * _AGGREGATES[name](both, rows_of, top)
+            against = {"best": measure.best, "distance": measure.direction == "distance", "alpha": alpha}
+            found = calibration.by_permutation(of_all[:1], of_all[1:, None], **against)
+            kept = {key: float(value[0]) for key, value in found.items() if "_max" not in key}
+            rows.append({"measure": measure.name, "aggregate": name, "value": float(of_all[0])} | kept)
+    return pd.DataFrame(rows)
+
+
+def _row_max(values: np.ndarray, rows: np.ndarray, top: int) -> np.ndarray:
+    return np.mean([values[:, rows == row].max(1) for row in np.unique(rows)], axis=0)
+
+
+_AGGREGATES: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "max": lambda values, rows, top: values.max(1),
+    "row_max": _row_max,
+    "mean": lambda values, rows, top: values.mean(1),
+    "top_k": lambda values, rows, top: np.sort(values, axis=1)[:, -top:].mean(1),
+}
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What was measured: of each measure ``value`` (P,), and what its null needs."""
+
+    measures: list[Measure]
+    pairs: list[tuple[str, str]]
+    columns: dict[str, dict[str, np.ndarray]]
+    influence: np.ndarray  # largest shares of a sample and a feature in both layers of each pair, (P, 2, 2)
+
+
+def _measured(
+    features,
+    measures: Iterable[str],
+    *,
+    null: str | None,
+    pairs: Iterable[tuple[str, str]] | None = None,
+    permutations: int = 200,
+    blocks=None,
+    within=None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    masks: Mapping[str, object] | None = None,
+    ids=None,
+    align: bool = False,
+    device: str | torch.device | None = None,
+    **settings,
+) -> _Grid:
     chosen = _known(measures, null)
     if null == "permutation" and (not isinstance(permutations, (int, np.integer)) or permutations < 2):
         raise ValueError(f"permutations={permutations!r} must be a whole number from 2 on: one has no deviation")
@@ -149,15 +267,8 @@ def alignment_grid(
                 whole[..., rows] = column
     if null == "exact":
         _warn_of_ties(pairs, {name: np.isnan(columns["mean"]) for name, columns in values.items()})
-    x, y = ([pair[side] for pair in pairs] for side in (0, 1))
     shares = layers.influence(places.unique().tolist())[places.cpu().numpy()]
-    sample, feature = np.fmax(*shares.swapaxes(0, 1)).T
-    influence = {"largest_sample": sample, "largest_feature": feature}
-    frames = []
-    for measure in chosen:
-        columns = _calibrated(measure, values[measure.name], alpha)
-        frames.append(pd.DataFrame({"x": x, "y": y, "measure": measure.name} | columns | influence))
-    return pd.concat(frames, ignore_index=True)
+    return _Grid(chosen, pairs, values, shares)
 
 
 def _warn_of_ties(pairs: list[tuple[str, str]], unknown: dict[str, np.ndarray]) -> None:
