@@ -1,5 +1,6 @@
 """Files of features in, a table and a heat map out: the book's example, and what cannot be read."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
+import torch
 from matplotlib.figure import Figure
 
 from vilbert_lib import __main__, features
@@ -17,7 +20,7 @@ PAGE = (REPOSITORY / "book" / "method" / "features.md").read_text()
 
 
 def block(kind: str) -> str:
-    return re.search(rf"```{kind}\n(.*?)```", PAGE, re.S).group(1)
+    return re.search(rf"```{kind}\n((?!>>>).*?)```", PAGE, re.S).group(1)
 
 
 @pytest.fixture
@@ -218,3 +221,36 @@ def test_a_damaged_array_is_named(files):
     (files / "damaged.npz").write_bytes(text)
     with pytest.raises(ValueError, match=r"damaged.npz: array 'text 0' cannot be read"):
         features.read(files / "damaged.npz")
+
+
+def test_the_book_s_example_of_a_model_runs():
+    text = re.search(r"```python\n(>>>.*?)```", PAGE, re.DOTALL)[1]
+    examples = doctest.DocTestParser().get_doctest(text, {}, "features.md", None, 0)
+    said = []
+    assert doctest.DocTestRunner(verbose=False).run(examples, out=said.append).failed == 0, "".join(said)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".pt", ".safetensors", ".parquet"])
+def test_layers_of_other_kinds_of_files(tmp_path, ending):
+    x = np.random.default_rng(0).standard_normal((12, 2, 3))
+    path, ids = tmp_path / f"model{ending}", np.arange(12)
+    match ending:
+        case ".npy":
+            np.save(path, x)
+        case ".pt":
+            layers = {name: torch.from_numpy(x[:, i]) for i, name in enumerate("ab")}
+            torch.save(layers | {"ids": torch.arange(12)}, path)
+        case ".safetensors":
+            safetensors.numpy.save_file({"a": x[:, 0].copy(), "b": x[:, 1].copy(), "ids": ids}, path)
+        case ".parquet":
+            columns = {f"{layer}.{j}": x[:, i, j] for i, layer in enumerate("ab") for j in range(3)}
+            pd.DataFrame(columns).assign(ids=[f"s{i}" for i in ids]).to_parquet(path)
+    found = features.align(path, None, ["cka"])
+    assert found.value[0] == pytest.approx(alignment_grid(x, ["cka"]).value[0])
+    assert ("ids" in features.read(path)) == (ending != ".npy")
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path):
+    torch.save({"a": pytest.approx(1)}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model\.pt: .*[Ww]eights"):
+        features.read(tmp_path / "model.pt")
