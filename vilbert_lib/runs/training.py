@@ -19,6 +19,7 @@ from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.store import Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.loop import Report
+from vilbert_lib.training.products import fast_products
 from vilbert_lib.training.workers import progress_bar, train_all
 
 FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
@@ -88,7 +89,7 @@ def train(config: RunConfig, data_root: Path, report: Report | None = None, **lo
             return run
         check_data(config, data_root)
         quiet = report is None or not processes.is_first()
-        with _settings(config.train.threads), least_busy_gpu():
+        with _settings(config.train.threads), fast_products(config.model.width), least_busy_gpu():
             summary = _train(run, Path(data_root), (lambda *_: None) if quiet else report, loop_options)
         if processes.is_first():
             _finish(run, summary)
