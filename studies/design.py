@@ -3,8 +3,46 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from vilbert_lib.config import BASELINES, TASK_METRICS, Profile, choose, placement
+from vilbert_lib import runs
+from vilbert_lib.config import BASELINES, TASK_METRICS, Profile, RunConfig, choose, placement
 from vilbert_lib.data import formats
+
+
+def configurations(
+    scale: Profile,
+    root: Path,
+    parameters: SimpleNamespace,
+    architectures: list[str],
+    tasks: list[str] | None = None,
+) -> list[RunConfig]:
+    """One run for every task, architecture and seed; a placement starts where ``start_from`` says."""
+    return [
+        runs.configure(scale, root, task, name, seed, start_from=start_of(parameters, name))
+        for task in tasks or parameters.tasks
+        for name in architectures
+        for seed in parameters.seeds
+    ]
+
+
+def start_of(parameters: SimpleNamespace, architecture: str) -> str:
+    """The pretraining run from which an architecture starts; baselines start afresh."""
+    known = parameters.start_from
+    return "" if architecture in BASELINES else known.get(architecture, known.get("", ""))
+
+
+def existing(parameters: SimpleNamespace) -> list[RunConfig]:
+    """The runs that the parameter ``runs`` names; tasks, architectures and seeds become theirs."""
+    if not parameters.runs:
+        return []
+    found = [run.config for run in runs.matching(parameters.runs)]
+    if pretrained := [config.id for config in found if config.objectives]:
+        raise ValueError(f"runs names the pretraining {pretrained[0]}: runs of labelled tasks are needed")
+    for name, field in (("tasks", "task"), ("architectures", "architecture"), ("seeds", "seed")):
+        setattr(parameters, name, list(dict.fromkeys(getattr(config, field) for config in found)))
+    if hasattr(parameters, "baselines"):
+        parameters.baselines = [name for name in parameters.architectures if name in BASELINES]
+        parameters.architectures = [name for name in parameters.architectures if name not in BASELINES]
+    return found
 
 
 def check_lists(parameters: SimpleNamespace, *needed: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import get_origin
 
 import nbformat
 import pandas as pd
@@ -30,7 +31,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from vilbert_lib import pages, paths
-from vilbert_lib.config import PROFILES, choose
+from vilbert_lib.config import PARTS, PROFILES, SETTINGS, Profile, choose, with_settings
 from vilbert_lib.config.fields import distinct
 from vilbert_lib.data import synthetic
 from vilbert_lib.files import check_writable
@@ -48,24 +49,46 @@ def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
     mistyped ``-p`` would otherwise run the default study without a word) and a value of another
     type than declared are a ValueError. ``-p`` cannot give lists or booleans: for a list
     parameter a string is split at its commas, for a boolean ``true`` and ``false`` are read.
+    Where the notebook has runs to configure (it declares a ``data_root``), settings of the profile
+    (:data:`vilbert_lib.config.SETTINGS`) may be given as well: they are in ``settings``, for :func:`scale`.
     Afterwards ``import studies`` finds the repository's package, which is not installed.
     """
     if str(paths.REPOSITORY) not in sys.path:
         sys.path.append(str(paths.REPOSITORY))
     declared = inspect_notebook(str(paths.notebooks() / f"{notebook}.ipynb"))
+    settings = {}
     for name, value in namespace.items():
         ours = name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
-        if not ours:
+        if not ours and name not in declared:
             _check_declared(notebook, name, declared)
-    return SimpleNamespace(
-        **{name: _typed(name, namespace[name], d["inferred_type_name"]) for name, d in declared.items()}
-    )
+            settings[name] = _setting(name, value)
+    values = {name: _typed(name, namespace[name], d["inferred_type_name"]) for name, d in declared.items()}
+    found = SimpleNamespace(**values, settings=settings)
+    if settings:
+        scale(found)  # what cannot be is an error before anything else
+    return found
+
+
+def scale(parameters: SimpleNamespace) -> Profile:
+    """The profile that a study's parameters name, with the settings that were given beside them."""
+    return with_settings(choose("profile", parameters.profile, PROFILES), parameters.settings)
+
+
+def _setting(name: str, value):
+    """A setting as ``-p`` gives it: a list is split at its commas, a mapping is read as YAML."""
+    if name in PARTS and isinstance(value, str):
+        return yaml.safe_load(value)
+    kind = next((f.type for part in PARTS.values() for f in dataclasses.fields(part) if f.name == name), None)
+    if get_origin(kind) is tuple and isinstance(value, (str, int, float)):
+        return [_literal(part.strip()) for part in str(value).split(",") if part.strip()]
+    return value
 
 
 def _check_declared(notebook: str, name: str, declared: dict) -> None:
-    if name not in declared:
-        near = difflib.get_close_matches(str(name), declared, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(declared)}"
+    known = [*declared, *(SETTINGS | PARTS if "data_root" in declared else ())]
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
         raise ValueError(f"{notebook} has no parameter {name!r}{hint}")
 
 
@@ -85,6 +108,8 @@ def check_names(source: Path | None, names: Iterable) -> None:
 
 def _typed(name: str, value, kind: str):
     simple = {"str": str, "int": int, "float": float, "bool": bool}
+    if kind.startswith("dict"):
+        return _mapping(name, value)
     if kind == "bool" and str(value).lower() in ("true", "false"):
         return str(value).lower() == "true"
     if inner := re.fullmatch(r"list\[(\w+)\]", kind):
@@ -102,6 +127,14 @@ def _typed(name: str, value, kind: str):
     if type(value) is not simple[kind]:
         raise ValueError(f"parameter {name} = {value!r} is of type {type(value).__name__}: {kind} is needed")
     return value
+
+
+def _mapping(name: str, value) -> dict:
+    """A mapping, as YAML where ``-p`` gives it; one plain value, for every name, stands under the name ``""``."""
+    found = yaml.safe_load(value) if isinstance(value, str) and value else value or {}
+    if isinstance(found, (list, tuple)):
+        raise ValueError(f"parameter {name} = {value!r} is a list: a mapping, such as {{a: b}}, is needed")
+    return found if isinstance(found, dict) else {"": str(found)}
 
 
 def _literal(text: str):

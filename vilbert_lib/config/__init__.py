@@ -15,14 +15,16 @@ from vilbert_lib.config.architectures import (
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
 from vilbert_lib.config.plain import from_dict, to_dict
-from vilbert_lib.config.profiles import PROFILES, Profile, profile
+from vilbert_lib.config.profiles import PARTS, PROFILES, SETTINGS, Profile, profile, with_settings
 from vilbert_lib.config.run import TASK_METRICS, AlignmentConfig, OnError, RunConfig, TaskKind
 from vilbert_lib.config.training import TrainConfig
 
 __all__ = [
     "ARCHITECTURES",
     "BASELINES",
+    "PARTS",
     "PROFILES",
+    "SETTINGS",
     "TASK_METRICS",
     "AlignmentConfig",
     "Interpolation",
@@ -41,4 +43,5 @@ __all__ = [
     "placement",
     "profile",
     "to_dict",
+    "with_settings",
 ]

@@ -1,10 +1,11 @@
 """Profiles: the scales at which the whole study can be run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from vilbert_lib.config.fields import choose
 from vilbert_lib.config.model import ModelConfig
-from vilbert_lib.config.run import AlignmentConfig, RunConfig
+from vilbert_lib.config.run import AlignmentConfig, OnError, RunConfig
 from vilbert_lib.config.training import TrainConfig
 
 
@@ -18,6 +19,8 @@ class Profile:
     finetune: TrainConfig
     alignment: AlignmentConfig
     synthetic_samples: int = 0  # training samples a task of the synthetic root; 0: real data only
+    on_error: OnError = "raise"
+    of_task: Mapping[str, Mapping[str, dict]] = field(default_factory=dict)  # {task: {"train": ..., "model": ...}}
 
     def trained(self, config: RunConfig) -> bool:
         """Whether a run was configured at this scale: each profile evaluates another number of samples."""
@@ -76,3 +79,73 @@ PROFILES: dict[str, Profile] = {
 def profile(name: str) -> Profile:
     """The profile called ``name``; a ValueError lists the known ones."""
     return choose("profile", name, PROFILES)
+
+
+#: The parts of a profile whose fields can be set, with the field of :class:`Profile` that each changes.
+PARTS = {"train": TrainConfig, "model": ModelConfig, "alignment": AlignmentConfig}
+#: Settings by name, with the part that each belongs to. ``pooling`` is that of the measured features.
+SETTINGS: dict[str, str] = {
+    item.name: part for part in ("model", "train", "alignment") for item in fields(PARTS[part])
+} | {"on_error": ""}
+_DECIDED_ELSEWHERE = {"t_biattention_ids", "v_biattention_ids", "streams", "vocab_size"}
+
+
+def with_settings(profile: Profile, settings: Mapping[str, object]) -> Profile:
+    """``profile`` with single settings changed.
+
+    Parameters
+    ----------
+    profile : Profile
+        The scale that is changed.
+    settings : mapping
+        Fields of :class:`TrainConfig`, :class:`ModelConfig` and :class:`AlignmentConfig` by name, and
+        ``on_error``; or mappings of such under ``train``, ``model`` and ``alignment``. Below ``train`` and ``model`` a name of a
+        task holds what is meant for that task alone: ``{"train": {"mm_imdb": {"lr": 5.9e-5}}}``. What is not
+        for one task is for fine-tuning and pretraining; a pretraining's task is ``conceptual_captions``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown setting, with the known ones, and for a value that it cannot have.
+    """
+    whole: dict[str, dict] = {part: {} for part in PARTS}
+    of_task: dict[str, dict[str, dict]] = {}
+    for name, value in settings.items():
+        if name in PARTS:
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name} {value!r} must be a mapping of names to values")
+            for inner, own in value.items():
+                if isinstance(own, Mapping) and name != "alignment":
+                    for field_name in own:
+                        _check_setting(name, field_name)
+                    of_task.setdefault(inner, {})[name] = dict(own)
+                else:
+                    _check_setting(name, inner)
+                    whole[name][inner] = own
+        else:
+            choose("setting", name, SETTINGS)
+            _check_setting(SETTINGS[name], name)
+            if name != "on_error":
+                whole[SETTINGS[name]][name] = value
+    changed = replace(
+        profile,
+        model=replace(profile.model, **whole["model"]),
+        pretrain=replace(profile.pretrain, **{n: v for n, v in whole["train"].items() if n != "select"}),
+        finetune=replace(profile.finetune, **whole["train"]),
+        alignment=replace(profile.alignment, **whole["alignment"]),
+        on_error=settings.get("on_error", profile.on_error),
+        of_task={**profile.of_task, **of_task},
+    )
+    for own in changed.of_task.values():  # a value that cannot be is an error now
+        replace(changed.finetune, **own.get("train", {}))
+        replace(changed.model, **own.get("model", {}))
+    if changed.on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error {changed.on_error!r} must be raise or skip")
+    return changed
+
+
+def _check_setting(part: str, name: str) -> None:
+    if name in _DECIDED_ELSEWHERE:
+        raise ValueError(f"{name} follows from the architecture and the data: it is no setting")
+    if part:
+        choose(f"setting of {part}", name, [item.name for item in fields(PARTS[part])])

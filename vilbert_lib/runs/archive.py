@@ -33,6 +33,11 @@ def ids(name: str) -> list[str]:
     return list(_entries(name)) if name in _names() else []
 
 
+def every_id() -> list[str]:
+    """The ids of all runs that are kept."""
+    return [run_id for name in _names() for run_id in _entries(name)]
+
+
 def table(run_id: str, key: str) -> pd.DataFrame | None:
     """The table ``training_alignment`` of a run, or one that was measured, by key; None where there is none."""
     name = _name_of(run_id)

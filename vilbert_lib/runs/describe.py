@@ -25,7 +25,7 @@ def configure(
     *,
     objectives: tuple[str, ...] = (),
     start_from: str = "",
-    on_error: OnError = "raise",
+    on_error: OnError | None = None,
     train: dict | None = None,
     model: dict | None = None,
 ) -> RunConfig:
@@ -35,7 +35,8 @@ def configure(
     profile's :class:`TrainConfig` and :class:`ModelConfig`. A profile that selects by accuracy, which a constant
     prediction can win on imbalanced data, does so on synthetic data only: elsewhere ``select`` is the default of
     :class:`TrainConfig` unless ``train`` names one. A broken sample ends the run with an error, unless
-    ``on_error`` is ``skip``. Everything that can be wrong with a configuration is an error here, before anything
+    ``on_error``, by default the profile's, is ``skip``. Everything that can be wrong with a configuration is an
+    error here, before anything
     is trained.
     """
     source = formats.task(task, data_root)
@@ -44,12 +45,16 @@ def configure(
         raise ValueError(f"pretraining objectives {list(objectives)} need captions; task {task!r} is {kind}")
     if not objectives and kind == "captions":
         raise ValueError(f"task {task!r} has no labels to fine-tune on: name objectives to pretrain on it")
-    settings = _model(profile.model, architecture, model or {})
+    on_error = on_error or profile.on_error
+    of_task = profile.of_task.get(task, {})
+    model = {**of_task.get("model", {}), **(model or {})}
+    settings = _model(profile.model, architecture, model)
     words = tokenizer_of(settings.text_weights, data_root, on_error)
-    if settings.vocab_size != words.vocab_size and "vocab_size" in (model or {}):
+    if settings.vocab_size != words.vocab_size and "vocab_size" in model:
         raise ValueError(f"vocab_size {settings.vocab_size}: the tokenizer has {words.vocab_size}; leave it out")
     settings = dataclasses.replace(settings, vocab_size=words.vocab_size)
-    training, changes = profile.pretrain if objectives else profile.finetune, dict(train or {})
+    training = profile.pretrain if objectives else profile.finetune
+    changes = {**of_task.get("train", {}), **(train or {})}
     if objectives:
         if (select := changes.pop("select", "loss")) != "loss":
             raise ValueError(f"train.select {select!r}: pretraining selects by validation loss; leave it out")

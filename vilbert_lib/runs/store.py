@@ -1,8 +1,10 @@
 """The store of runs: a run's folder and what is read from it, its model, tables of many runs."""
 
+import difflib
+import fnmatch
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -246,6 +248,23 @@ def open_run(run_id: str) -> Run:
     if not run.finished:
         raise ValueError(f"run {run_id} is not finished")
     return run
+
+
+def matching(patterns: Iterable[str]) -> list[Run]:
+    """The finished runs whose ids are, or match, one of ``patterns``, such as ``hateful_memes/*-s0-*``, in order.
+
+    A ValueError names a pattern that matches none.
+    """
+    here = {path.parent.relative_to(paths.runs()).as_posix() for path in paths.runs().glob("*/*/summary.json")}
+    known = sorted(here | set(archive.every_id()))
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matched = fnmatch.filter(known, pattern)
+        if not matched:
+            near = difflib.get_close_matches(pattern, known, n=3)
+            raise ValueError(f"no finished run matches {pattern!r}; near it: {', '.join(near) or 'none'}")
+        found |= dict.fromkeys(matched)
+    return [open_run(run_id) for run_id in found]
 
 
 #: Fields of a :class:`ModelConfig` in which a run may differ from the one that it starts from.
