@@ -16,7 +16,8 @@ ONE_THREAD := OMP_NUM_THREADS=1
 
 LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0 -p levels 0
 
-.PHONY: help setup studies live book reproduce html test test-slow lint refresh small graph simulate log lock clean
+.PHONY: help setup studies live book reproduce thesis rehearse html test test-slow lint refresh small graph \
+	simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -74,6 +75,13 @@ refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 reproduce: $(SET_UP)  ## train every run behind the pages from scratch: 17.5 hours of single runs, added up
 	for name in $(STUDIES); do \
 		VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m vilbert_lib page $$name || exit 1; done
+
+thesis: $(SET_UP)  ## the thesis' programme at full scale: make thesis DATA=<folder> [ARGS=--finetune-only]
+	@test -n "$(DATA)" || { echo "make thesis DATA=<folder that holds the datasets>"; exit 1; }
+	$(BIN)/python -m studies.thesis --data-root "$(DATA)" $(ARGS)
+
+rehearse: $(SET_UP)  ## the same programme end to end on small weights and data, on the CPU: about five minutes
+	$(ONE_THREAD) $(BIN)/python -m studies.rehearsal
 
 small: $(SET_UP)  ## make the pages of all studies, train what is not archived, and archive it
 	for name in $(STUDIES); do $(BIN)/python -m vilbert_lib page $$name || exit 1; done

@@ -214,7 +214,8 @@ def test_every_parameter_of_every_study_is_typed_and_explained(source):
     declared = inspect_notebook(str(source))
     assert declared["profile"]["default"] == '"quick"'
     for name, parameter in declared.items():
-        assert parameter["inferred_type_name"].removeprefix("list[").removesuffix("]") in KINDS, name
+        kind = parameter["inferred_type_name"]
+        assert kind == "dict[str, str]" or kind.removeprefix("list[").removesuffix("]") in KINDS, name
         assert len(parameter["help"]) > 10, name
 
 

@@ -309,9 +309,10 @@ def parameters_of(name: str, profile: str) -> dict:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     else:
         choose("profile", profile, PROFILES)
-    if unknown := sorted(set(given) - {source.stem for source in sources()}):
+    if unknown := sorted(set(given) - {source.stem for source in sources()} - {"programme", "settings"}):
         raise ValueError(f"{path} names studies that do not exist: {', '.join(unknown)}")
-    return given.get(name) or {}
+    shared = given.get("settings") or {} if "data_root" in declared_in(name) else {}
+    return shared | (given.get(name) or {})
 
 
 def given(name: str, profile: str) -> dict:
@@ -322,9 +323,22 @@ def given(name: str, profile: str) -> dict:
     return parameters
 
 
-def make_page(name: str, profile: str = PAGES) -> Path:
-    """Run the study ``name`` into ``book/results/``, or at another profile than :data:`PAGES` below it."""
-    source, parameters = _source(name), given(name, profile)
+def declared_in(name: str) -> dict:
+    """The parameters that the study ``name`` declares, with their defaults."""
+    return pages.declared(nbformat.read(_source(name), as_version=4))
+
+
+def make_page(name: str, profile: str = PAGES, parameters: dict | None = None) -> Path:
+    """Run the study ``name`` into ``book/results/``, or at another profile than :data:`PAGES` below it.
+
+    ``parameters`` stand in place of those of ``notebooks/<profile>.yaml``.
+    """
+    source = _source(name)
+    if parameters is None:
+        parameters = given(name, profile)
+    else:
+        parameters = {"profile": profile} | parameters
+        check_names(source, parameters)
     folder = paths.book() / "results" / ("" if profile == PAGES else profile)
     check_writable(folder, _OTHER_BOOK)
     partial, told = _execute([str(source), *(["-y", yaml.safe_dump(parameters)] if parameters else [])], source)

@@ -71,7 +71,7 @@ PROFILES: dict[str, Profile] = {
         ),
         pretrain=TrainConfig(epochs=10, batch_size=64, accumulation=8, lr=1e-4, precision="bf16", augment=True),
         finetune=TrainConfig(epochs=9, batch_size=32, lr=3e-5, precision="bf16"),
-        alignment=AlignmentConfig(n_samples=512),
+        alignment=AlignmentConfig(measures=EVERY_MEASURE, n_samples=512),
     ),
 }
 
@@ -99,9 +99,10 @@ def with_settings(profile: Profile, settings: Mapping[str, object]) -> Profile:
         The scale that is changed.
     settings : mapping
         Fields of :class:`TrainConfig`, :class:`ModelConfig` and :class:`AlignmentConfig` by name, and
-        ``on_error``; or mappings of such under ``train``, ``model`` and ``alignment``. Below ``train`` and ``model`` a name of a
-        task holds what is meant for that task alone: ``{"train": {"mm_imdb": {"lr": 5.9e-5}}}``. What is not
-        for one task is for fine-tuning and pretraining; a pretraining's task is ``conceptual_captions``.
+        ``on_error``; or mappings of such under ``train``, ``model`` and ``alignment``. Below ``train`` and
+        ``model`` a name of a task holds what is meant for that task alone:
+        ``{"train": {"mm_imdb": {"lr": 5.9e-5}}}``. What is not for one task is for fine-tuning and pretraining;
+        a pretraining's task is ``conceptual_captions``.
 
     Raises
     ------

@@ -162,11 +162,27 @@ def _naming(path: Path) -> Iterator[None]:
         raise ValueError(f"weights {path} cannot be read: {error}; fetch or write them again") from error
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what transformers prints when it loads weights: what is missing or strange is an error here."""
+    from transformers.utils import logging
+
+    before, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _published_text(config: ModelConfig) -> "PreTrainedModel":
     from transformers import AutoModel
 
     folder = weights.folder(config.text_weights)
-    with _naming(folder):
+    with _naming(folder), _quiet():
         model, report = AutoModel.from_pretrained(
             folder,
             attn_implementation="sdpa",
