@@ -252,5 +252,5 @@ def test_layers_of_other_kinds_of_files(tmp_path, ending):
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"a": pytest.approx(1)}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt: .*[Ww]eights"):
+    with pytest.raises(ValueError, match=r"model\.pt: it holds other things than tensors"):
         features.read(tmp_path / "model.pt")

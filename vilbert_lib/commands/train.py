@@ -66,6 +66,7 @@ def _refuse_ignored(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train the run that the arguments describe and print its folder, or that only its results are here."""
     from vilbert_lib import explain, runs
+    from vilbert_lib.commands.store import scores_of
     from vilbert_lib.runs import planning
     from vilbert_lib.training import processes
 
@@ -77,11 +78,13 @@ def train(arguments: argparse.Namespace) -> None:
     else:
         config, root = planning.read(Path(arguments.planned)) if arguments.planned else _described(arguments)
     weights = arguments.weights or bool(arguments.run_id)
+    there = runs.Run(config).trained
     [run] = runs.ensure([config], root, weights=weights, checkpoint_seconds=arguments.checkpoint_seconds)
     if not processes.is_first():
         return
     if run.trained:
-        print(run.folder)
+        print(f"{'kept, not trained: ' if there else ''}{run.folder}")
+        print(scores_of(run))
     else:
         print(
             f"not trained: the results of {config.id} are kept in the archive {paths.archive()}, without its"

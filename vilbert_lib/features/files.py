@@ -1,5 +1,6 @@
 """Files of features, the alignment of their layers, and the tables and pictures that are written of it."""
 
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -79,7 +80,10 @@ def _read_npy(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_pt(path: Path) -> Iterator[tuple[str, Tensor]]:
-    content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError("it holds other things than tensors: save a dict of tensors") from error
     if isinstance(content, Tensor):
         content = {path.stem: content}
     elif isinstance(content, (list, tuple)):

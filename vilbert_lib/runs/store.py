@@ -280,8 +280,13 @@ FREE_AFTER_START = {
 }
 
 
+IMPORTED = "import:"  # before the digest of a file of weights, in ``start_from`` of a run that was not trained
+
+
 def start_of(config: RunConfig) -> Run:
     """The finished pretraining run that ``config`` starts from; a ValueError where its weights do not fit."""
+    if config.start_from.startswith(IMPORTED):
+        raise ValueError(f"run {config.id} was imported: what its model was before training is not known")
     start = open_run(config.start_from)
     if not start.config.objectives:
         raise ValueError(
