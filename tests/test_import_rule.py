@@ -9,7 +9,7 @@ from vilbert_lib.paths import REPOSITORY
 
 LIBRARY = REPOSITORY / "vilbert_lib"
 BASE = {"config", "files", "paths", "weights"}
-LEARNING = BASE | {"data", "model", "metrics", "representations", "training"}
+LEARNING = BASE | {"data", "model", "metrics", "features", "representations", "training"}
 MAY_IMPORT = {
     "config": set(),
     "files": set(),
@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "data": BASE,
     "model": BASE,
     "metrics": set(),
-    "representations": BASE | {"data", "model", "metrics"},
+    "representations": BASE | {"data", "model", "metrics", "features"},
     "training": LEARNING,
     "runs": LEARNING,
     "stats": {"config", "metrics"},
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "explain": LEARNING | {"runs", "attribution", "figures"},
     "pages": {"paths", "runs"},
     "notebooks": LEARNING | {"runs", "pages"},
+    "papermill": {"paths", "notebooks"},
     "commands": LEARNING | {"runs", "stats", "search", "features", "explain", "notebooks"},
     "__main__": {"commands"},
     "__init__": set(),

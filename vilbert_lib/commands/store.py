@@ -56,7 +56,7 @@ def list_runs(arguments: argparse.Namespace) -> None:
 def import_run(arguments: argparse.Namespace) -> None:
     """Import the weights and say what the run is called and how it does."""
     from vilbert_lib import runs
-    from vilbert_lib.commands.train import settings
+    from vilbert_lib.commands.train import scores_of, settings
     from vilbert_lib.config import ModelConfig, profile
     from vilbert_lib.data import synthetic
     from vilbert_lib.runs.importing import import_weights
@@ -67,10 +67,3 @@ def import_run(arguments: argparse.Namespace) -> None:
     config = runs.configure(scale, root, arguments.task, arguments.architecture, arguments.seed, model=changes)
     run = import_weights(arguments.checkpoint, config, root, arguments.map)
     print(f"{run.config.id}: {scores_of(run)}")
-
-
-def scores_of(run) -> str:
-    """The scores on the test split in one line."""
-    values = {name: value for name, value in run.summary.items() if name.startswith(("test_", "val_"))}
-    shown = [f"{name} {value:.4f}" for name, value in values.items() if isinstance(value, float)]
-    return ", ".join(shown)

@@ -66,7 +66,6 @@ def _refuse_ignored(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train the run that the arguments describe and print its folder, or that only its results are here."""
     from vilbert_lib import explain, runs
-    from vilbert_lib.commands.store import scores_of
     from vilbert_lib.runs import planning
     from vilbert_lib.training import processes
 
@@ -90,6 +89,13 @@ def train(arguments: argparse.Namespace) -> None:
             f"not trained: the results of {config.id} are kept in the archive {paths.archive()}, without its"
             f" weights. To train it for them: python -m vilbert_lib train --run {config.id}"
         )
+
+
+def scores_of(run) -> str:
+    """The scores on the test split in one line."""
+    values = {name: value for name, value in run.summary.items() if name.startswith(("test_", "val_"))}
+    shown = [f"{name} {value:.4f}" for name, value in values.items() if isinstance(value, float)]
+    return ", ".join(shown)
 
 
 def _described(arguments: argparse.Namespace) -> tuple[RunConfig, Path]:
