@@ -23,7 +23,7 @@ from studies.thesis import PAGES
 from vilbert_lib import paths
 from vilbert_lib.data import formats, synthetic
 
-SMALL = {"num_layers": 12, "width": 32, "heads": 2}
+LAYERS = 12  # of each stream, as the named architectures need
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DATASETS = ("hateful_memes", "mm_imdb", "upmc_food", "conceptual_captions")
 #: What is smaller than in base.yaml: with it a programme of hours takes minutes.
@@ -34,16 +34,18 @@ ALIGNMENT = {"n_samples": 32, "k": 5}
 PAGE = {"03_sample_size_k": {"sizes": [8, 16], "ks": [2, 4, 8], "k": 4, "n": 16}}
 
 
-def datasets(root: Path) -> None:
+def datasets(root: Path, n_train: int = 48) -> None:
     """Datasets in the real layouts, with nothing that tells them from real ones, and one broken image in each."""
-    synthetic.make_root(root, n_train=48, tasks=DATASETS)
+    synthetic.make_root(root, n_train=n_train, tasks=DATASETS)
     (root / "MANIFEST.json").unlink()
     for name in DATASETS:
         formats.task(name, root).splits(root)["train"][0].img.write_bytes(b"no image")
 
 
-def checkpoints(folder: Path, root: Path) -> dict[str, str]:
-    """Weights as transformers and timm save them, whose tokenizer knows the words of the datasets."""
+def checkpoints(
+    folder: Path, root: Path, *, width: int = 32, heads: int = 2, image_size: int = 32, patch_size: int = 8
+) -> dict[str, str]:
+    """Untrained weights as transformers and timm save them, whose tokenizer knows the words of the datasets."""
     import timm
     from timm.models import save_for_hf
     from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
@@ -54,13 +56,18 @@ def checkpoints(folder: Path, root: Path) -> dict[str, str]:
     (folder / "vocab.txt").write_text("\n".join((*WORDS, *words)), encoding="utf-8")
     text, vision = folder / "bert", folder / "vit"
     BertTokenizerFast(vocab=str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(text)
-    sizes = {"hidden_size": SMALL["width"], "intermediate_size": 4 * SMALL["width"]}
-    sizes |= {"num_hidden_layers": SMALL["num_layers"], "num_attention_heads": SMALL["heads"]}
-    BertForMaskedLM(BertConfig(vocab_size=len(WORDS) + len(words), **sizes)).save_pretrained(text)
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": SMALL["width"]}
-    sizes |= {"depth": SMALL["num_layers"], "num_heads": SMALL["heads"]}
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": heads}
+    vocabulary = len(WORDS) + len(words)
+    BertForMaskedLM(BertConfig(vocab_size=vocabulary, num_hidden_layers=LAYERS, **sizes)).save_pretrained(text)
+    sizes = {
+        "img_size": image_size,
+        "patch_size": patch_size,
+        "embed_dim": width,
+        "depth": LAYERS,
+        "num_heads": heads,
+    }
     model = timm.create_model("vit_tiny_patch16_224", **sizes)
-    model.pretrained_cfg |= {"input_size": (3, 32, 32)}
+    model.pretrained_cfg |= {"input_size": (3, image_size, image_size)}
     save_for_hf(model, vision, model_args=sizes, safe_serialization=True)
     return {"text_weights": str(text), "vision_weights": str(vision)}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from vilbert_lib import notebooks, paths, runs
+from vilbert_lib import paths, runs
 from vilbert_lib.config import PROFILES, Profile, RunConfig, placement, with_settings
 from vilbert_lib.data import formats
 from vilbert_lib.runs import Run
@@ -123,6 +123,8 @@ def scores(trained: list[Run]) -> pd.DataFrame:
 
 def pages(programme: Programme, starts: dict[str, str], root: Path, profile: str) -> None:
     """Make the pages of the studies on the programme's runs, in ``book/results/<profile>/``."""
+    from vilbert_lib import notebooks  # here, as machines that only train may lack what runs notebooks
+
     shared = {"data_root": str(root), **programme.settings}
     ours = {
         "tasks": list(programme.tasks),

@@ -130,6 +130,12 @@ class Streams(nn.Module, ABC):
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
 
+    def compile_layers(self) -> None:
+        """Let :func:`torch.compile` translate the layers: one of each kind, the others share its code."""
+        _, streams = self.encoder_parts()
+        for layer in [layer for stream in streams for layer in stream] + list(getattr(self, "coattention", [])):
+            layer.compile()
+
     # Frozen layers --------------------------------------------------------------------------
 
     @abstractmethod

@@ -129,6 +129,8 @@ def _train(run: Run, data_root: Path, report: Report, loop_options: dict) -> dic
     config, task = run.config, formats.task(run.config.task, data_root)
     device = processes.device()
     model = build_model(config, data_root).to(device)
+    if config.train.compiled:
+        model.vilbert.compile_layers()
     started = time.monotonic()
     if config.objectives:
         from vilbert_lib.training.pretrain import pretrain
