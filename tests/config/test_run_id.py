@@ -133,6 +133,7 @@ CHANGES = {
     "train.balance": "weights",
     "train.threads": 2,
     "train.augment": True,
+    "train.compiled": True,
     "train.n_train": 5,
     "train.n_eval": 5,
     "train.select": "loss",

@@ -5,13 +5,14 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from vilbert_lib.config import to_dict
 from vilbert_lib.model.heads import Classifier, PretrainingModel
@@ -184,9 +185,12 @@ def _table_digest(run: str, key: str, content: bytes) -> str:
     return hashlib.sha256(f"{run} {key}\n".encode() + content).hexdigest()[:16]
 
 
-def write_weights(path: Path, model: Classifier | PretrainingModel) -> None:
-    """Write a model's weights as safetensors, and beside them the configuration of the model."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def write_weights(
+    path: Path, model: Classifier | PretrainingModel, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a model's weights, or ``weights`` it had before, as safetensors with the model's configuration."""
+    found = (model.state_dict() if weights is None else weights).items()
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in found}
     described = {"model": json.dumps(to_dict(model.vilbert.config))}
     write(path, lambda p: save_file(weights, p, metadata=described))
 

@@ -20,6 +20,8 @@ from vilbert_lib.training.optimization import learning_rate, optimizer_of
 from vilbert_lib.training.records import digests_before, record_alignment, record_figures
 from vilbert_lib.training.samples import to_device, training_samples
 
+BYTES_A_SECOND = 2e8  # of a checkpoint
+
 #: Called with the share of an epoch that was done since the last call, and the loss.
 Report = Callable[[float, float], None]
 
@@ -48,6 +50,10 @@ class Loop:
 
     Of several processes (see :mod:`vilbert_lib.training.processes`) each trains on its part of every batch;
     the first evaluates and writes.
+
+    A checkpoint is written at the end of an epoch, and every ``checkpoint_seconds`` within one. Where writing
+    takes seconds, as of models of a gigabyte, epochs that are shorter than ten times that, and than
+    ``checkpoint_seconds``, are passed over.
     """
 
     def __init__(
@@ -74,6 +80,10 @@ class Loop:
         model.vilbert.gradient_checkpointing = config.gradient_checkpointing
         self.optimizer = optimizer_of(model, config)
         self.position = Position()
+        # Weights and two moments of each, to disk and through a hash: until one was written, this is assumed.
+        size = sum(3 * p.numel() * p.element_size() for p in model.parameters())
+        self.saved, self.saving_took = time.monotonic(), size / BYTES_A_SECOND
+        self.best_weights: dict[str, Tensor] | None = None  # those that are not written yet
         self.samples = training_samples(len(data), config.n_train, seed)
         self.batches_per_epoch = math.ceil(len(self.samples) / config.batch_size)
         processes.part(self.samples, config.batch_size)  # an error, if it is one, before anything is trained
@@ -95,6 +105,8 @@ class Loop:
                 f" after each of {self.config.epochs} epochs; lower lr, or choose another train.select"
             )
         self._verify_recorded()
+        self._write_best()
+        processes.wait()  # nobody reads the weights before the first has written them
         best = self._weights(self.position.best_epoch)
         # A process that ended between naming the weights and writing the summary left them here.
         best = best if best.is_file() else self.folder / "model.safetensors"
@@ -112,17 +124,15 @@ class Loop:
         known = position.sums if processes.is_first() else {}  # those of all, held by one
         sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in known.items()}
         sums = to_device(sums, self.device)
-        saved = time.monotonic()
         while group := list(islice(stream, self.config.accumulation)):
             self._step(group, sums)
             position.batch += len(group)
             position.step += 1
             done = float(sums["loss"] / sums["n"]) if position.step % 10 == 0 else math.nan
             self.report(len(group) / self.batches_per_epoch, done)
-            if position.batch < self.batches_per_epoch and self._is_due(saved):
+            if position.batch < self.batches_per_epoch and self._is_due():
                 position.sums = _added(sums)
                 self._save()
-                saved = time.monotonic()
         position.sums = _added(sums)
 
     def _order(self, epoch: int) -> np.ndarray:
@@ -132,11 +142,15 @@ class Loop:
             return self.samples[epoch_order(n, self.seed, epoch)]
         return self.samples[np.random.default_rng([self.seed, epoch]).choice(n, n, p=self.shares)]
 
-    def _is_due(self, saved: float) -> bool:
+    def _is_due(self) -> bool:
         """Whether to write a checkpoint: of several processes the first's clock decides, at every tenth step."""
         if processes.count() > 1 and self.checkpoint_seconds and self.position.step % 10:
             return False
-        return processes.shared(time.monotonic() - saved > self.checkpoint_seconds)
+        return processes.shared(time.monotonic() - self.saved > self.checkpoint_seconds)
+
+    def _is_due_at_the_end_of_an_epoch(self) -> bool:
+        passed, rare = time.monotonic() - self.saved, min(self.checkpoint_seconds, 10 * self.saving_took)
+        return processes.shared(self.saving_took < 1 or passed > rare)
 
     def _step(self, group: list[Batch], sums: Sums) -> None:
         """One optimizer step on the mean loss over all batches of ``group``."""
@@ -170,14 +184,11 @@ class Loop:
         if value > position.best_value:
             position.best_epoch, position.best_value = position.epoch, value
             if processes.is_first():
-                checkpoint.write_weights(self._weights(position.epoch), self.model)
-                self.digests["best"] = checkpoint.digest(self._weights(position.epoch))
+                weights = self.model.state_dict().items()
+                self.best_weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
         self.digests |= self._recorded()
-        self._save()
-        if processes.is_first():
-            for path in self.folder.glob("best-*.safetensors"):
-                if path != self._weights(position.best_epoch):
-                    path.unlink()
+        if self._is_due_at_the_end_of_an_epoch():
+            self._save()
 
     def _record(self, epoch: int, train: dict[str, float]) -> dict[str, float]:
         """Evaluate and write the epoch's figures; what a lost attempt wrote of it is replaced."""
@@ -201,6 +212,14 @@ class Loop:
             if self.digests.get(name) != digest:
                 raise checkpoint.damaged(self.folder / name, "its content is not what the run recorded")
 
+    def _write_best(self) -> None:
+        """Write the weights of the best epoch if they are not written yet."""
+        if self.best_weights is not None:
+            path = self._weights(self.position.best_epoch)
+            checkpoint.write_weights(path, self.model, self.best_weights)
+            self.digests["best"] = checkpoint.digest(path)
+            self.best_weights = None
+
     def _weights(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
 
@@ -209,8 +228,17 @@ class Loop:
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state()
         random = processes.collected(random)
-        if not processes.is_first():
-            return
+        started = time.monotonic()
+        if processes.is_first():
+            self._write_best()
+            self._write_state(random)
+            for path in self.folder.glob("best-*.safetensors"):
+                if path != self._weights(self.position.best_epoch):
+                    path.unlink()
+        self.saved = time.monotonic()
+        self.saving_took = self.saved - started
+
+    def _write_state(self, random: list) -> None:
         state = {
             "run": self.folder.name,
             "model": self.model.state_dict(),
