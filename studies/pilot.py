@@ -1,5 +1,7 @@
 """The pilot: which settings of the tasks let placements be compared, chosen by a rule that was written first.
 
+The book's chapter on the pilot has the results.
+
 The rule. Every candidate setting of a task is trained with each of ``PLACEMENTS`` and each of ``SEEDS``, seeds
 that no study uses. A candidate is *admissible* where
 
