@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from papermill.cli import papermill as papermill_command
 
 from vilbert_lib import notebooks
 from vilbert_lib.__main__ import main, parser
 from vilbert_lib.commands.train import settings
-from vilbert_lib.config import PROFILES, ModelConfig, TrainConfig, placement
+from vilbert_lib.config import PROFILES, ModelConfig, TrainConfig, placement, with_settings
 from vilbert_lib.data import formats
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.paths import REPOSITORY
@@ -65,7 +66,12 @@ def check_parameters(source, arguments, text):
     given = papermill_command.make_context("papermill", ["a.ipynb", "b.ipynb", *arguments]).params
     notebooks.check_names(source, notebooks._names_given(given))
     declared = notebooks.inspect_notebook(str(source))
+    whole = [(name, yaml.safe_load(value)) for name, value in given["parameters"]]
+    whole += [pair for text_ in given["parameters_yaml"] for pair in yaml.safe_load(text_).items()]
+    with_settings(PROFILES["quick"], {name: value for name, value in whole if name not in declared})
     for name, value in given["parameters"]:
+        if name not in declared:
+            continue
         values = notebooks._typed(
             name, int(value) if value.isdigit() else value, declared[name]["inferred_type_name"]
         )
