@@ -1,6 +1,7 @@
 """Single settings of a profile, as a study's parameters give them."""
 
 import pytest
+import yaml
 
 from vilbert_lib.config import PROFILES, SETTINGS, with_settings
 
@@ -28,6 +29,12 @@ def test_settings_of_one_task_and_of_all():
     assert changed.finetune.epochs == 3 and changed.model.pooling == "mean"
     assert changed.of_task == {"mm_imdb": {"train": {"lr": 1e-5}, "model": {"dropout": 0.3}}}
     assert changed.finetune.lr == QUICK.finetune.lr
+
+
+def test_numbers_that_yaml_takes_for_text():
+    changed = with_settings(QUICK, yaml.safe_load("{lr: 1e-4, train: {mm_imdb: {lr: 5E-5}}}"))
+    assert changed.finetune.lr == 1e-4
+    assert changed.of_task["mm_imdb"]["train"]["lr"] == 5e-5
 
 
 def test_every_setting_of_the_thesis_programme_has_a_name():

@@ -1,5 +1,6 @@
 """Profiles: the scales at which the whole study can be run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
@@ -109,6 +110,7 @@ def with_settings(profile: Profile, settings: Mapping[str, object]) -> Profile:
     ValueError
         For an unknown setting, with the known ones, and for a value that it cannot have.
     """
+    settings = _with_numbers(settings)
     whole: dict[str, dict] = {part: {} for part in PARTS}
     of_task: dict[str, dict[str, dict]] = {}
     for name, value in settings.items():
@@ -143,6 +145,18 @@ def with_settings(profile: Profile, settings: Mapping[str, object]) -> Profile:
     if changed.on_error not in ("raise", "skip"):
         raise ValueError(f"on_error {changed.on_error!r} must be raise or skip")
     return changed
+
+
+def _with_numbers(values: Mapping) -> dict:
+    """The same with text such as ``1e-4``, which YAML does not take for a number, as numbers."""
+    read = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            read[name] = _with_numbers(value)
+        else:
+            is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value, re.IGNORECASE)
+            read[name] = float(value) if is_number else value
+    return read
 
 
 def _check_setting(part: str, name: str) -> None:
