@@ -29,8 +29,7 @@ from torchvision import datasets as folders
 from torchvision import transforms
 from torchvision.transforms.v2 import functional
 
-from vilbert_lib import config, runs
-from vilbert_lib.data import synthetic
+from vilbert_lib import config, runs, synthetic
 from vilbert_lib.data.augmentation import DRAWS, GREY, POLICIES, Policy, augment
 from vilbert_lib.data.cache import decoded_images
 from vilbert_lib.data.datasets import PairDataset, batches, epoch_order

@@ -20,9 +20,8 @@ import nbformat
 import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook
 
-from vilbert_lib import paths, runs
+from vilbert_lib import paths, runs, synthetic
 from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, RunConfig, TrainConfig
-from vilbert_lib.data import synthetic
 from vilbert_lib.runs import device_name
 
 RESULTS = Path(__file__).parent / "results"

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from vilbert_lib.data import synthetic
-from vilbert_lib.data.synthetic.drawing import SIZE
+from vilbert_lib import synthetic
+from vilbert_lib.synthetic.drawing import SIZE
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES = (".png", ".jpg", ".jpeg")

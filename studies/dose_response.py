@@ -12,10 +12,9 @@ import pandas as pd
 
 from studies import task_structure
 from studies.contrasts import EVERYWHERE, contrasts
-from vilbert_lib import runs
+from vilbert_lib import runs, synthetic
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
-from vilbert_lib.data import synthetic
 from vilbert_lib.stats import alignment, findings
 
 STRUCTURES = ("redundant", "unique", "synergy")

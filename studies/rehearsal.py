@@ -20,8 +20,8 @@ from pathlib import Path
 import yaml
 
 from studies.thesis import PAGES
-from vilbert_lib import paths
-from vilbert_lib.data import formats, synthetic
+from vilbert_lib import paths, synthetic
+from vilbert_lib.data import formats
 
 LAYERS = 12  # of each stream, as the named architectures need
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -13,12 +13,11 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from vilbert_lib import runs
+from vilbert_lib import runs, synthetic
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import Profile, RunConfig
-from vilbert_lib.data import synthetic
-from vilbert_lib.data.synthetic.knobs import DISH_BITS
 from vilbert_lib.stats import alignment
+from vilbert_lib.synthetic.knobs import DISH_BITS
 
 TASK = "upmc_food"
 DIRECTIONS = {"unique": "unique_image", "synergy": "synergy"}

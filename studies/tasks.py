@@ -12,7 +12,7 @@ def knowable(manifest: dict) -> pd.DataFrame:
     """A row a task of a synthetic root: the parts of the information in bits, and the best possible accuracy.
 
     ``manifest`` is that of ``synthetic.read_manifest``; what the bits mean is said in
-    ``vilbert_lib.data.synthetic.truth``.
+    ``vilbert_lib.synthetic.truth``.
     """
     bits = pd.DataFrame(manifest["decomposition"]).T.add_suffix(" (bits)")
     best = pd.DataFrame(manifest["best_possible_accuracy"]).T.add_prefix("best: ")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from vilbert_lib import synthetic
 from vilbert_lib.config import AlignmentConfig, ModelConfig, Profile, TrainConfig
-from vilbert_lib.data import synthetic
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,11 +14,10 @@ from PIL import Image
 from timm.models import save_for_hf
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
-from vilbert_lib import __main__, explain, runs
+from vilbert_lib import __main__, explain, runs, synthetic
 from vilbert_lib.attribution import METHODS
 from vilbert_lib.commands.explain import explain_pair
 from vilbert_lib.config import PROFILES
-from vilbert_lib.data import synthetic
 from vilbert_lib.data.datasets import batches
 from vilbert_lib.runs.inputs import pair
 

@@ -18,9 +18,9 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
 
-from vilbert_lib import paths
+from vilbert_lib import paths, synthetic
 from vilbert_lib.config import profile
-from vilbert_lib.data import synthetic, tokenizer
+from vilbert_lib.data import tokenizer
 
 HEAVY = ("torch", "pandas", "transformers", "timm", "captum", "matplotlib", "optuna")
 USE = """
@@ -28,7 +28,7 @@ import numpy as np
 from pathlib import Path
 import vilbert_lib
 from vilbert_lib.config import ModelConfig, arrange
-from vilbert_lib.data import synthetic
+from vilbert_lib import synthetic
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model.vilbert import ViLBERT
 

@@ -15,9 +15,8 @@ import torch
 from interrupted import PROCESSES, started, train_and_count
 from PIL import Image
 
-from vilbert_lib import runs
+from vilbert_lib import runs, synthetic
 from vilbert_lib.config import to_dict
-from vilbert_lib.data import synthetic
 from vilbert_lib.representations import LOG_COLUMNS, LOGGED
 from vilbert_lib.runs import inputs, training
 from vilbert_lib.training import checkpoint

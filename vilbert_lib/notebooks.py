@@ -30,10 +30,9 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from vilbert_lib import pages, paths
+from vilbert_lib import pages, paths, synthetic
 from vilbert_lib.config import PARTS, PROFILES, SETTINGS, Profile, choose, with_settings
 from vilbert_lib.config.fields import distinct
-from vilbert_lib.data import synthetic
 from vilbert_lib.files import check_writable
 from vilbert_lib.runs import Run, planning, shown
 

@@ -116,7 +116,7 @@ def declared(notebook: NotebookNode) -> dict:
 
 
 def data_of(notebook: NotebookNode) -> str:
-    """What an executed notebook says of its data in :func:`vilbert_lib.data.synthetic.describe`, as Markdown."""
+    """What an executed notebook says of its data in :func:`vilbert_lib.synthetic.describe`, as Markdown."""
     for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
         text = escape_markdown(output.get("text", "")) + output.get("data", {}).get("text/markdown", "")
         if named := re.search(r"synthetic data \([^)]*\)|real data", text, re.IGNORECASE):

@@ -13,8 +13,8 @@ from vilbert_lib.data import formats
 from vilbert_lib.data.augmentation import DRAWS, POLICIES, augment
 from vilbert_lib.data.cache import decode
 from vilbert_lib.data.datasets import PairDataset
-from vilbert_lib.data.synthetic import drawing
 from vilbert_lib.data.tokenizer import of_root
+from vilbert_lib.synthetic import drawing
 
 POLICY = POLICIES["captions"]
 numbers_of = st.lists(st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_size=DRAWS)

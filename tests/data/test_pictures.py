@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import small_roots
 
-from vilbert_lib.data import formats, pictures
-from vilbert_lib.data.synthetic import levels, make_root
+from vilbert_lib.data import formats
+from vilbert_lib.runs import pictures
+from vilbert_lib.synthetic import levels, make_root
 
 
 @pytest.fixture(autouse=True)

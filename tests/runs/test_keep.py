@@ -7,8 +7,8 @@ import pytest
 
 from studies import of_models
 from vilbert_lib import runs
-from vilbert_lib.data.synthetic import make_root
 from vilbert_lib.runs import archive, inputs, shown, training
+from vilbert_lib.synthetic import make_root
 
 
 @pytest.fixture

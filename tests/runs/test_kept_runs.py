@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vilbert_lib import notebooks, runs
+from vilbert_lib import notebooks, runs, synthetic
 from vilbert_lib.config import RunConfig, from_dict, profile
-from vilbert_lib.data import synthetic
 from vilbert_lib.runs import archive
 
 

@@ -62,7 +62,7 @@ def test_another_measure_split_k_or_epoch_trains_nothing_and_measures_what_is_la
 
 
 def test_samples_of_another_root_are_another_table(run, tiny_root, tmp_path, monkeypatch):
-    from vilbert_lib.data import synthetic
+    from vilbert_lib import synthetic
 
     other = synthetic.make_root(tmp_path / "other", n_train=32, seed=5)
     monkeypatch.setattr(store, "data_root_of", lambda config, named: tiny_root)

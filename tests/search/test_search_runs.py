@@ -10,9 +10,8 @@ from interrupted import started
 from optuna.trial import TrialState
 from search_workers import killed_in, small_profile, work_on
 
-from vilbert_lib import paths, runs, search
+from vilbert_lib import paths, runs, search, synthetic
 from vilbert_lib.config import AlignmentConfig
-from vilbert_lib.data import synthetic
 from vilbert_lib.runs import training
 from vilbert_lib.search.plan import Search
 from vilbert_lib.stats import alignment

@@ -7,7 +7,7 @@ import pytest
 
 from studies import dose_response
 from studies.contrasts import EVERYWHERE, contrasts
-from vilbert_lib.data import synthetic
+from vilbert_lib import synthetic
 
 
 def made(weight_to_alignment: float, alignment_to_accuracy: float, architectures=("a", "b", "c")) -> pd.DataFrame:

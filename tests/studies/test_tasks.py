@@ -6,8 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from studies import tasks
-from vilbert_lib import figures
-from vilbert_lib.data import synthetic
+from vilbert_lib import figures, synthetic
 from vilbert_lib.data.cache import decode
 from vilbert_lib.data.formats import Record, task
 

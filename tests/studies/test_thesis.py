@@ -8,9 +8,8 @@ import yaml
 
 from studies import thesis
 from studies.thesis import Programme
-from vilbert_lib import paths
+from vilbert_lib import paths, synthetic
 from vilbert_lib.config import PROFILES, with_settings
-from vilbert_lib.data import synthetic
 
 BASE = paths.REPOSITORY / "notebooks" / "base.yaml"
 

@@ -14,8 +14,7 @@ import pytest
 import two_steps
 from filelock import FileLock
 
-from vilbert_lib import notebooks, paths, runs
-from vilbert_lib.data import synthetic
+from vilbert_lib import notebooks, paths, runs, synthetic
 from vilbert_lib.runs import planning
 
 pytestmark = pytest.mark.slow  # snakemake starts processes

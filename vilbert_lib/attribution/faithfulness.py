@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vilbert_lib.attribution.passes import Relevance, inputs_of, log_odds, targets, words_of
-from vilbert_lib.data.synthetic.evidence import Box
+from vilbert_lib.synthetic.evidence import Box
 
 SIDES = ("words", "patches")
 CURVES = ("deletion", "insertion")

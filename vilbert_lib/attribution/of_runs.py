@@ -15,8 +15,8 @@ from vilbert_lib.attribution import entropy, faithfulness, gradients, methods, p
 from vilbert_lib.attribution.passes import Relevance
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import Batch, PairDataset, batches
-from vilbert_lib.data.synthetic import evidence
 from vilbert_lib.model.attention import Attention, recording
+from vilbert_lib.synthetic import evidence
 
 BATCH = 32
 WHOLE = -2  # in the column of layers: of all layers together

@@ -23,7 +23,8 @@ def add_to(commands) -> None:
 
 def check_root(arguments: argparse.Namespace) -> int:
     """Check the named dataset, or all; returns 1 where something is wrong."""
-    from vilbert_lib.data import check, formats, synthetic
+    from vilbert_lib import synthetic
+    from vilbert_lib.data import check, formats
 
     root, show = arguments.root, arguments.show
     if not root.is_dir():

@@ -47,9 +47,8 @@ def add_to(commands) -> None:
 
 def search_on(arguments: argparse.Namespace) -> None:
     """Work on the search that the arguments describe, and print its best configurations."""
-    from vilbert_lib import search
+    from vilbert_lib import search, synthetic
     from vilbert_lib.config import profile
-    from vilbert_lib.data import synthetic
 
     for name, least in (("trials", 1), ("at_once", 0), ("heartbeat", 1)):
         if (value := getattr(arguments, name)) < least:

@@ -55,10 +55,9 @@ def list_runs(arguments: argparse.Namespace) -> None:
 
 def import_run(arguments: argparse.Namespace) -> None:
     """Import the weights and say what the run is called and how it does."""
-    from vilbert_lib import runs
+    from vilbert_lib import runs, synthetic
     from vilbert_lib.commands.train import scores_of, settings
     from vilbert_lib.config import ModelConfig, profile
-    from vilbert_lib.data import synthetic
     from vilbert_lib.runs.importing import import_weights
 
     scale = profile(arguments.profile)

@@ -100,9 +100,8 @@ def scores_of(run) -> str:
 
 def _described(arguments: argparse.Namespace) -> tuple[RunConfig, Path]:
     """The run that is described field by field, and its data root."""
-    from vilbert_lib import runs
+    from vilbert_lib import runs, synthetic
     from vilbert_lib.config import profile
-    from vilbert_lib.data import synthetic
 
     if not (arguments.task and arguments.architecture):
         raise ValueError("--task and --architecture are needed, or --planned")

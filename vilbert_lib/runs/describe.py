@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from vilbert_lib import paths, weights
+from vilbert_lib import paths, synthetic, weights
 from vilbert_lib.config import ModelConfig, OnError, Profile, RunConfig, TrainConfig, arrange, check_arranged
-from vilbert_lib.data import formats, synthetic
+from vilbert_lib.data import formats
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model import pretrained
 from vilbert_lib.runs.inputs import data_name, tokenizer_of

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vilbert_lib import paths
+from vilbert_lib import paths, synthetic
 from vilbert_lib.config import PROFILES, OnError, RunConfig
-from vilbert_lib.data import formats, pictures, synthetic, tokenizer
+from vilbert_lib.data import formats, tokenizer
 from vilbert_lib.data.augmentation import POLICIES
 from vilbert_lib.data.datasets import FIXED_SEED, Batch, PairDataset, PretrainingDataset
 from vilbert_lib.data.images import decode
+from vilbert_lib.runs import pictures
 
 
 def dataset(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.truth import Truth, entropy
-from vilbert_lib.data.synthetic.world import Sizes, World, draw_combinations, splits_of
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.truth import Truth, entropy
+from vilbert_lib.synthetic.world import Sizes, World, draw_combinations, splits_of
 
 EACH = 2  # questions an image
 ASK_SHAPE, ASK_COLOUR = 0.2, 0.2  # shares of the questions; the others are answered by yes or no

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from vilbert_lib.config import choose
-from vilbert_lib.data.synthetic import memes, questions
-from vilbert_lib.data.synthetic.drawing import COLOURS, SHAPES, SIZE, Boards, marks
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.roots import VERSION, read_manifest
-from vilbert_lib.data.synthetic.world import splits_of
+from vilbert_lib.synthetic import memes, questions
+from vilbert_lib.synthetic.drawing import COLOURS, SHAPES, SIZE, Boards, marks
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.roots import VERSION, read_manifest
+from vilbert_lib.synthetic.world import splits_of
 
 Box = tuple[float, float, float, float]  # top, left, bottom, right, as shares of the side
 Part = tuple[str, list[str], Boards]  # of a dataset: its name, its images' names, what they show

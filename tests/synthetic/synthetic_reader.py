@@ -11,7 +11,7 @@ import picture_reader
 from picture_reader import INKS
 
 from vilbert_lib.data import formats
-from vilbert_lib.data.synthetic import dishes, genres, memes
+from vilbert_lib.synthetic import dishes, genres, memes
 
 
 @dataclass

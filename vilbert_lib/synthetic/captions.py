@@ -4,12 +4,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from vilbert_lib.data.formats import caption_image
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.truth import Truth
-from vilbert_lib.data.synthetic.world import World, draw_combinations, splits_of
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.truth import Truth
+from vilbert_lib.synthetic.world import World, draw_combinations, splits_of
 
 QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 TEMPLATES = (

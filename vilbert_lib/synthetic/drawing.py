@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vilbert_lib.data.synthetic.draws import Draws
+from vilbert_lib.synthetic.draws import Draws
 
 SIZE = 64  # pixels a side
 

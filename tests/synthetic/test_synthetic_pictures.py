@@ -4,8 +4,8 @@ import numpy as np
 import picture_reader
 import pytest
 
-from vilbert_lib.data.synthetic.drawing import INKS, NOTHING, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
-from vilbert_lib.data.synthetic.draws import Draws
+from vilbert_lib.synthetic.drawing import INKS, NOTHING, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
+from vilbert_lib.synthetic.draws import Draws
 
 N = 400
 

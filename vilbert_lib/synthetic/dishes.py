@@ -39,12 +39,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, WHITE, Boards, pictures
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import DISH_BITS, Knobs
-from vilbert_lib.data.synthetic.truth import Truth, entropy
-from vilbert_lib.data.synthetic.world import Sizes, World, draw_combinations, splits_of
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, WHITE, Boards, pictures
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import DISH_BITS, Knobs
+from vilbert_lib.synthetic.truth import Truth, entropy
+from vilbert_lib.synthetic.world import Sizes, World, draw_combinations, splits_of
 
 DISHES = (
     *("burrito", "casserole", "curry", "dumpling", "gratin", "omelette", "paella", "pie"),

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.world import combinations
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.world import combinations
 
 N = 20_000
 

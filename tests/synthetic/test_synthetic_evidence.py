@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from vilbert_lib.data import formats, synthetic
+from vilbert_lib import synthetic
+from vilbert_lib.data import formats
 from vilbert_lib.data.images import decode
-from vilbert_lib.data.synthetic import evidence
-from vilbert_lib.data.synthetic.memes import ANIMALS
 from vilbert_lib.data.tokenizer import of_root
+from vilbert_lib.synthetic import evidence
+from vilbert_lib.synthetic.memes import ANIMALS
 
 
 @pytest.mark.parametrize("task", evidence.TASKS)

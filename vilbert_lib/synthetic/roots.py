@@ -10,14 +10,14 @@ from pathlib import Path
 
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, choose
-from vilbert_lib.data.synthetic import captions, dishes, genres, memes, questions
-from vilbert_lib.data.synthetic.files import write_text
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.world import Sizes
 from vilbert_lib.files import locked
+from vilbert_lib.synthetic import captions, dishes, genres, memes, questions
+from vilbert_lib.synthetic.files import write_text
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.world import Sizes
 
 VERSION = 3
-GENERATOR = "vilbert_lib.data.synthetic"
+GENERATOR = "vilbert_lib.data.synthetic"  # as the manifests say since the first of them
 WORLDS = {module.WORLD.name: module.WORLD for module in (memes, genres, dishes, questions, captions)}
 TASKS = tuple(WORLDS)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vilbert_lib import paths
+from vilbert_lib import paths, synthetic
 from vilbert_lib.config import PROFILES, Profile
-from vilbert_lib.data import formats, synthetic
-from vilbert_lib.data.synthetic import Knobs, levels, make_root, roots
+from vilbert_lib.data import formats
+from vilbert_lib.synthetic import Knobs, levels, make_root, roots
 
 SMALL = {"n_train": 4, "tasks": ("hateful_memes", "easy_vqa")}
 GOLDEN = {  # of a root with n_train=8, seed=0
@@ -55,7 +55,7 @@ def test_a_root_has_the_same_bytes_on_every_machine(eight):
 
 
 def test_two_processes_write_the_same_bytes(eight, tmp_path):
-    code = "import sys; from vilbert_lib.data import synthetic; synthetic.make_root(sys.argv[1], n_train=8)"
+    code = "import sys; from vilbert_lib import synthetic; synthetic.make_root(sys.argv[1], n_train=8)"
     command = [sys.executable, "-c", code, str(tmp_path / "other" / "root")]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})
     assert contents(tmp_path / "other" / "root") == contents(eight)

@@ -10,8 +10,8 @@ import synthetic_reader as reader
 from broja import decompose
 from picture_reader import INKS, SHAPES
 
-from vilbert_lib.data import synthetic
-from vilbert_lib.data.synthetic import Knobs, captions, dishes, genres, levels, memes, questions
+from vilbert_lib import synthetic
+from vilbert_lib.synthetic import Knobs, captions, dishes, genres, levels, memes, questions
 
 TASKS = synthetic.TASKS
 

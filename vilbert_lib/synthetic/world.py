@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.truth import Truth
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.truth import Truth
 
 
 @dataclass(frozen=True)

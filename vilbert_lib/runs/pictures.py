@@ -9,8 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vilbert_lib import paths
-from vilbert_lib.data import synthetic
+from vilbert_lib import paths, synthetic
 from vilbert_lib.data.cache import Images, digest_of
 from vilbert_lib.data.formats import Task
 from vilbert_lib.data.sources import MISSING, source_table

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.drawing import COLOURS, NOTHING, SHAPES, SIZES, TEXTURES, Boards, pictures
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import Knobs
-from vilbert_lib.data.synthetic.truth import Truth, entropy
-from vilbert_lib.data.synthetic.world import World, draw_combinations, splits_of
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.drawing import COLOURS, NOTHING, SHAPES, SIZES, TEXTURES, Boards, pictures
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import Knobs
+from vilbert_lib.synthetic.truth import Truth, entropy
+from vilbert_lib.synthetic.world import World, draw_combinations, splits_of
 
 
 class Genre(NamedTuple):

@@ -4,8 +4,8 @@
 each tells of the label. ``Knobs`` sets the latter, ``levels`` gives a series of them.
 """
 
-from vilbert_lib.data.synthetic.knobs import Knobs, levels
-from vilbert_lib.data.synthetic.roots import (
+from vilbert_lib.synthetic.knobs import Knobs, levels
+from vilbert_lib.synthetic.roots import (
     TASKS,
     VERSION,
     describe,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vilbert_lib.data.synthetic import files
-from vilbert_lib.data.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
-from vilbert_lib.data.synthetic.draws import Draws
-from vilbert_lib.data.synthetic.knobs import HATEFUL_SHARE, Knobs
-from vilbert_lib.data.synthetic.truth import Truth, entropy
-from vilbert_lib.data.synthetic.world import World, draw_combinations, splits_of
+from vilbert_lib.synthetic import files
+from vilbert_lib.synthetic.drawing import COLOURS, SHAPES, SIZES, TEXTURES, Boards, one_mark, pictures
+from vilbert_lib.synthetic.draws import Draws
+from vilbert_lib.synthetic.knobs import HATEFUL_SHARE, Knobs
+from vilbert_lib.synthetic.truth import Truth, entropy
+from vilbert_lib.synthetic.world import World, draw_combinations, splits_of
 
 ANIMALS = ("fox", "frog", "whale", "lion", "squid", "raven")  # the colours' partners, in their order
 TEMPLATES = (
