@@ -118,6 +118,9 @@ def rehearse(folder: Path) -> None:
     assert len(trained) >= expected, f"{len(trained)} runs instead of at least {expected}"
     made = {path.stem for path in (places["BOOK"] / "results" / "base").glob("*.ipynb")}
     assert made == set(PAGES), f"pages {sorted(made)} instead of {sorted(PAGES)}"
+    for name in ("scores.csv", "scores.tex"):
+        text = (places["BOOK"] / "results" / "base" / name).read_text(encoding="utf-8")
+        assert "early" in text and "±" in text, f"{name} lacks an architecture or a deviation"
     minutes = (time.monotonic() - started) / 60
     print(f"rehearsed: {len(trained)} runs, {len(made)} pages, {minutes:.1f} minutes")
 

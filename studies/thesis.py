@@ -164,7 +164,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         raise SystemExit(f"thesis: {error}") from error
     measure(trained, scale, root, programme.splits)
-    print(scores(trained).to_string(), flush=True)
+    table, folder = scores(trained), paths.book() / "results" / given.profile
+    print(table.to_string(), flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "scores.csv")
+    table.to_latex(folder / "scores.tex", na_rep="", escape=True)
     if not given.no_pages:
         pages(programme, starts, root, given.profile)
 

@@ -15,8 +15,9 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "import",
         help="make a run of the weights of another program",
-        description="Names are mapped by a small YAML file, see the chapter on your own weights; shapes are"
-        " checked, and the scores on the data are measured. `measure` and the studies then take the run's id.",
+        description="Names are mapped by a small YAML file, see the book's chapter on the thesis' programme;"
+        " shapes are checked, and the scores on the data are measured. `measure` and the studies then take the"
+        " run's id.",
     )
     parser.add_argument("checkpoint", type=Path, metavar="FILE", help=".safetensors, or .pt of torch")
     parser.add_argument("--map", type=Path, metavar="FILE.yaml", help="rename, ignore and keep")
