@@ -13,9 +13,12 @@ LETTERS = {"R": "rotation", "S": "scaling", "T": "translation"}
 
 
 def test_the_examples_print_what_the_chapter_says():
+    before = set(MEASURES)
     examples = doctest.DocTestParser().get_doctest(re.sub(r"(?m)^```.*$", "", PAGE), {}, "measures.md", None, 0)
     said = []
     result = doctest.DocTestRunner(verbose=False).run(examples, out=said.append)
+    for name in set(MEASURES) - before:  # the chapter's own measure, which is of use nowhere else
+        del MEASURES[name]
     assert len(examples.examples) > 20
     assert result.failed == 0, "".join(said)
 
