@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
 import yaml
 
 from studies.thesis import PAGES
@@ -50,6 +51,7 @@ def checkpoints(
     from timm.models import save_for_hf
     from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
+    torch.manual_seed(0)
     texts = [r.text for name in DATASETS for r in formats.task(name, root).splits(root, "skip")["train"]]
     words = sorted(set(re.findall(r"\w+", " ".join(texts).lower())))
     folder.mkdir(parents=True)

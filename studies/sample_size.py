@@ -299,6 +299,7 @@ def notes_without_blocks(agreements: pd.DataFrame, architectures: list[str]) -> 
     found = []
     for name in architectures:
         r = agreements[agreements.architecture == name].groupby("measure", sort=False).pearson.mean()
-        listed = ", ".join(f"{measure} {value:.2f}" for measure, value in r.items())
+        listed = ", ".join(f"{measure} {value:.2f}" for measure, value in r.items() if pd.notna(value))
+        listed = listed or "undefined for every measure, as the layers do not differ"
         found.append(f"{name}, whose streams never meet: r over its layers with other samples is {listed}.")
     return found

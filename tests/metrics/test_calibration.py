@@ -203,7 +203,9 @@ def test_p_of_the_moments(name):
         assert (values >= row.value - 1e-9).mean() <= row.p_bound + 1e-9
         z = (row.value - mean) / deviation
         assert row.p_bound == pytest.approx(1 / (1 + max(0, z) ** 2))
-        assert row.p == pytest.approx(stats.pearson3.sf(z, stats.skew(values)), abs=1e-6)
+        known = MEASURES[name].skewness
+        fitted = stats.pearson3.sf(z, stats.skew(values)) if known else row.p_bound
+        assert row.p == pytest.approx(fitted, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cka", "unbiased_cka", "cka_rbf", "rsa", "r2", "r2_ols", "mknn", "cosine"])
@@ -229,8 +231,11 @@ def test_the_value_calibrated_by_moments(name, alpha):
     row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", alpha=alpha).iloc[0]
     assert row.calibrated == pytest.approx((row.value - row.threshold) / (1 - row.threshold))
     assert 0 < row.calibrated < 1
-    drawn = alignment_grid({"X": X, "Y": Y}, [name], null="permutation", permutations=999, alpha=alpha).iloc[0]
-    assert row.threshold == pytest.approx(drawn.threshold, abs=0.3 * row.chance_sd)
+    if MEASURES[name].skewness:
+        drawn = alignment_grid({"X": X, "Y": Y}, [name], null="permutation", permutations=999, alpha=alpha)
+        assert row.threshold == pytest.approx(drawn.threshold[0], abs=0.3 * row.chance_sd)
+    else:
+        assert row.threshold == pytest.approx(row.chance + row.chance_sd * np.sqrt(1 / alpha - 1))
     apart = alignment_grid(
         {"X": X, "Y": np.random.default_rng(0).permutation(Y)}, [name], null="exact", alpha=alpha
     )
