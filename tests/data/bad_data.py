@@ -285,7 +285,7 @@ GROUPS = {
             "hateful_memes/test.jsonl:1: broken line (the encoding is UTF-16, not UTF-8: save the file as UTF-8)",
             LINE),
         Row(memes, "a damaged MANIFEST.json of the generator",
-            content("../MANIFEST.json", b'{"generator": "vilbert_lib.synthetic", '),
+            content("../MANIFEST.json", b'{"generator": "vilbert_lib.data.synthetic", '),
             "data: MANIFEST.json: not readable as JSON: …; remove the root and make it anew", "—",
             command("data", "check", "ROOT")),
     ],
