@@ -6,7 +6,8 @@ The rule. Every candidate setting of a task is trained with each of ``PLACEMENTS
 that no study uses. A candidate is *admissible* where
 
 1. at least 95 % of its runs converge: the performance of the last epoch is at most ``STILL_RISING`` above that of
-   the epoch before the last fifth of the training, and the task is learned better than by guessing;
+   the epoch before the last fifth of the training (on the validation split; of genres macro F1), and the task is
+   learned better than by guessing;
 2. the standard deviation between seeds of one placement, pooled over placements, is at most ``SEED_SD``;
 3. the mean over all runs is at least ``ROOM`` away from the floor and from the ceiling of the task.
 
@@ -19,12 +20,17 @@ curve over the genres of one kind of information; all in percentage points.
 
 from pathlib import Path
 
+import pandas as pd
+
 from vilbert_lib import runs
 from vilbert_lib.config import Profile, RunConfig
 
 SEEDS = (900, 901)
 PLACEMENTS = ("early_fusion", "middle_fusion", "late_fusion", "vision_late_fusion")
 STILL_RISING, SEED_SD, ROOM = 1.0, 2.0, 5.0  # percentage points
+CONVERGED = 0.95  # share of the runs
+#: Floor and ceiling by task: the majority class and the best possible; questions alone; ranking by chance.
+LIMITS = {"hateful_memes": (65.8, 95.0), "mm_imdb": (50.0, 100.0), "easy_vqa": (67.0, 100.0)}
 
 #: The settings that are tried, by task: fusion, training samples, epochs.
 CANDIDATES: dict[str, tuple[tuple[str, int, int], ...]] = {
@@ -51,3 +57,53 @@ def configurations(scale: Profile, roots: dict[str, Path]) -> list[RunConfig]:
         for placement in PLACEMENTS
         for seed in SEEDS
     ]
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """How each candidate does against the limits of the rule.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        A row a run and target: ``task``, ``target``, ``fusion``, ``n_train``, ``epochs``, ``placement``, ``seed``,
+        ``value`` and ``rise``, the gain over the last fifth of the training, both in percentage points.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a candidate and target: ``runs``, ``mean``, ``seed_sd`` (within placements, pooled), ``placement_sd``
+        (of placement means), ``beyond_seeds`` (of it what the seeds do not explain), ``not_converged`` (share of
+        runs, in percent), ``admissible``, and ``missed_by``, the distance to the limits in units of the limits.
+    """
+    rows = []
+    for (task, target, fusion, n_train, epochs), runs_of in results.groupby(
+        ["task", "target", "fusion", "n_train", "epochs"], sort=False
+    ):
+        placements = runs_of.groupby("placement").value
+        seed_variance, between = placements.var().mean(), placements.mean().var()
+        mean = placements.mean().mean()
+        open_share = ((runs_of.rise > STILL_RISING) | (runs_of.value <= LIMITS[task][0])).mean()
+        least, most = LIMITS[task][0] + ROOM, LIMITS[task][1] - ROOM
+        missed = {
+            "convergence": max(0.0, open_share - (1 - CONVERGED)) / (1 - CONVERGED),
+            "seeds": max(0.0, seed_variance**0.5 - SEED_SD) / SEED_SD,
+            "room": max(0.0, least - mean, mean - most) / ROOM,
+        }
+        rows.append(
+            {
+                "task": task,
+                "target": target,
+                "fusion": fusion,
+                "n_train": n_train,
+                "epochs": epochs,
+                "runs": len(runs_of),
+                "mean": mean,
+                "seed_sd": seed_variance**0.5,
+                "placement_sd": between**0.5,
+                "beyond_seeds": max(0.0, between - seed_variance / len(SEEDS)) ** 0.5,
+                "not_converged": 100 * open_share,
+                "admissible": not any(missed.values()),
+                "missed_by": sum(missed.values()),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -77,11 +77,13 @@ def estimate(configs: Iterable[RunConfig], root: Path) -> pd.DataFrame:
     Columns ``task``, ``runs``, ``samples`` (all epochs of all runs) and ``gpu_hours``; the last row is the sum.
     """
     rows: dict[str, list[float]] = {}
+    there: dict[str, int] = {}
     for config in configs:
-        train = formats.task(config.task, root).splits(root, config.on_error)["train"]
+        if config.task not in there:
+            there[config.task] = len(formats.task(config.task, root).splits(root, config.on_error)["train"])
         row = rows.setdefault(config.task, [0, 0])
         row[0] += 1
-        row[1] += (config.train.n_train or len(train)) * config.train.epochs
+        row[1] += (config.train.n_train or there[config.task]) * config.train.epochs
     table = pd.DataFrame([(task, *row) for task, row in rows.items()], columns=["task", "runs", "samples"])
     table.loc[len(table)] = ["all", table.runs.sum(), table.samples.sum()]
     return table.assign(gpu_hours=(table.samples / SAMPLES_A_SECOND / 3600).round(2))

@@ -117,7 +117,7 @@ def _name(blocks: list[list[int]]) -> tuple[int, ...]:
 
 @cache
 def _arrangements() -> dict[tuple[int, ...], int]:
-    """In how many of the ways each named one occurs, the edges told apart."""
+    """How many of the ways with numbered edges each name stands for."""
     names = [name for name, _ in _ways_of_sharing()]
     return {name: names.count(name) for name in _WAYS}
 
