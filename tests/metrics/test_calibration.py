@@ -195,7 +195,7 @@ def test_the_skewness_of_many_samples_is_its_limit(name, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in CLOSED if name not in MEAN_ONLY])
 def test_p_of_the_moments(name):
-    """Pearson type III where the skewness is known, else Cantelli's bound; the bound stands beside it."""
+    """Pearson type III where the skewness is known, else Cantelli's bound; the bound is a column too."""
     for seed in range(4):
         X, Y = pair(seed, 6, 3, 3)
         row = alignment_grid({"X": X, "Y": Y}, [name], null="exact", k=2).iloc[0]
