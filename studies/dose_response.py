@@ -80,17 +80,23 @@ def configurations(
 
 
 def measured(
-    configs: list[tuple[dict, Path, RunConfig]], measures: list[str], layers: list[int], settings: AlignmentConfig
+    configs: list[tuple[dict, Path, RunConfig]],
+    measures: list[str],
+    layers: list[int],
+    settings: AlignmentConfig,
+    run_list: runs.RunList = runs.NOT_LISTED,
 ) -> pd.DataFrame:
     """The runs of :func:`configurations`, trained where they are missing: one row each.
 
     What names it, its summary, ``reached`` (test accuracy as a share of the best possible) and for each of
     ``measures`` the mean over the pushed ``layers`` (none named: the last), above chance, at the best epoch.
+    ``run_list`` is that of :func:`vilbert_lib.runs.ensure`.
     """
     by_root: dict[Path, list[RunConfig]] = {}
     for _, root, config in configs:
         by_root.setdefault(root, []).append(config)
-    trained = {run.config.id: run for root, own in by_root.items() for run in runs.ensure(own, root)}
+    finished = [run for root, own in by_root.items() for run in runs.ensure(own, root, run_list=run_list)]
+    trained = {run.config.id: run for run in finished}
     rows = []
     for named, root, config in configs:
         run = trained[config.id]

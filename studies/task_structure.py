@@ -62,15 +62,17 @@ def measured(
     seeds: list[int],
     measure: str,
     aggregate: str,
+    run_list: runs.RunList = runs.NOT_LISTED,
 ) -> pd.DataFrame:
     """The runs of all levels, trained where they are missing: one row a run and direction.
 
     Columns of :func:`roots` and of the runs' summaries; ``reached``, the test accuracy as a share of the best
     possible, and ``one_side``, what of it the better side alone can reach; and a column named ``measure``: the
-    alignment, above chance, put together by ``aggregate``.
+    alignment, above chance, put together by ``aggregate``. ``run_list``: see :func:`vilbert_lib.runs.ensure`.
     """
     wanted = configurations(profile, levels, architectures, seeds)
-    trained = {root: runs.ensure(configs, root) for root, configs in wanted.items()}  # all, before any is read
+    # All, before any is read.
+    trained = {root: runs.ensure(configs, root, run_list=run_list) for root, configs in wanted.items()}
     parts = []
     for root, of_root in trained.items():
         measured = runs.alignments(of_root, profile.alignment, root, epochs=("best",))

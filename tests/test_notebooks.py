@@ -41,7 +41,7 @@ def notebook(tmp_path, monkeypatch):
     check = (
         "import os, sys\nfrom pathlib import Path\nfrom vilbert_lib import paths, notebooks\n"
         f"paths.notebooks = lambda: Path({str(source.parent)!r})\n"
-        "p = notebooks.parameters('09_example', globals())\n"
+        "p = notebooks.parameters('09_example', globals())\nassert not p.run_list.plan_only\n"
         "print(p.profile, p.seeds, os.getcwd())\nprint('progress', file=sys.stderr)"
     )
     cells = [

@@ -4,8 +4,8 @@ import ast
 import base64
 import dataclasses
 import difflib
-import json
 import keyword
+import logging
 import os
 import re
 import sys
@@ -28,17 +28,21 @@ from papermill import inspect_notebook
 from papermill.cli import papermill as papermill_command
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
+from papermill.log import logger
 from papermill.parameterize import parameterize_notebook
 
 from vilbert_lib import pages, paths, synthetic
 from vilbert_lib.config import PARTS, PROFILES, SETTINGS, Profile, choose, with_settings
 from vilbert_lib.config.fields import distinct
 from vilbert_lib.files import check_writable
-from vilbert_lib.runs import Run, planning, shown
+from vilbert_lib.runs import NotTrainedError, Run, RunList
+from vilbert_lib.runs.planning import write_plan
 
 # Parameters ------------------------------------------------------------------------------------
 
 _OF_THE_KERNEL = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+#: Parameters by which whoever executes a study describes a :class:`vilbert_lib.runs.RunList`.
+_OF_THE_RUN_LIST = {"run_list_file", "plan_only"}
 
 
 def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
@@ -50,6 +54,7 @@ def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
     parameter a string is split at its commas, for a boolean ``true`` and ``false`` are read.
     Where the notebook has runs to configure (it declares a ``data_root``), settings of the profile
     (:data:`vilbert_lib.config.SETTINGS`) may be given as well: they are in ``settings``, for :func:`scale`.
+    ``run_list`` is for :func:`vilbert_lib.runs.ensure`: it lists the runs of the study for whoever executes it.
     Afterwards ``import studies`` finds the repository's package, which is not installed.
     """
     if str(paths.REPOSITORY) not in sys.path:
@@ -57,12 +62,14 @@ def parameters(notebook: str, namespace: dict) -> SimpleNamespace:
     declared = inspect_notebook(str(paths.notebooks() / f"{notebook}.ipynb"))
     settings = {}
     for name, value in namespace.items():
-        ours = name.startswith("_") or name in _OF_THE_KERNEL or callable(value) or isinstance(value, ModuleType)
-        if not ours and name not in declared:
+        ours = name.startswith("_") or name in _OF_THE_KERNEL | _OF_THE_RUN_LIST
+        if not (ours or name in declared or callable(value) or isinstance(value, ModuleType)):
             _check_declared(notebook, name, declared)
             settings[name] = _setting(name, value)
     values = {name: _typed(name, namespace[name], d["inferred_type_name"]) for name, d in declared.items()}
-    found = SimpleNamespace(**values, settings=settings)
+    file = namespace.get("run_list_file")
+    run_list = RunList(Path(file) if file else None, namespace.get("plan_only", False))
+    found = SimpleNamespace(**values, settings=settings, run_list=run_list)
     if settings:
         scale(found)  # what cannot be is an error before anything else
     return found
@@ -280,11 +287,12 @@ def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
     folder = paths.book() / "_partial"
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{source.stem}-{os.getpid()}.ipynb"
-    noted = partial.with_suffix(".jsonl")
-    os.environ[shown.VARIABLE] = str(noted)
+    run_list = RunList(partial.with_suffix(".jsonl"))
+    listing = ["--parameters_raw", "run_list_file", str(run_list.file)] if _lists_runs(source) else []
+    logger.addFilter(_is_no_note_on_listing)
     try:
-        papermill_command.main([*arguments, str(partial), "--stderr-file", "-"], standalone_mode=False)
-        return partial, shown.tell(noted)
+        papermill_command.main([*arguments, str(partial), "--stderr-file", "-", *listing], standalone_mode=False)
+        return partial, run_list.time_spent()
     except PapermillExecutionError as error:
         sys.exit(f"{source.name} failed: {error.ename}: {error.evalue}\nWhat ran of it is in {partial}")
     except SystemExit as end:
@@ -292,8 +300,18 @@ def _execute(arguments: list[str], source: Path) -> tuple[Path, str]:
             sys.exit(f"{source.name} failed: {_KERNEL_ENDED}\nWhat ran of it is in {partial}")
         raise
     finally:
-        del os.environ[shown.VARIABLE]
-        noted.unlink(missing_ok=True)
+        logger.removeFilter(_is_no_note_on_listing)
+        run_list.file.unlink(missing_ok=True)
+
+
+def _lists_runs(source: Path) -> bool:
+    """Whether a study hands the list of its runs on, see :func:`parameters`."""
+    return "p.run_list" in source.read_text(encoding="utf-8")
+
+
+def _is_no_note_on_listing(record: logging.LogRecord) -> bool:
+    """Papermill's log tells of parameters that a notebook does not declare: ours are none of the user's."""
+    return not record.getMessage().endswith("parameter: run_list_file")
 
 
 def _source(name: str) -> Path:
@@ -350,23 +368,22 @@ def make_page(name: str, profile: str = PAGES, parameters: dict | None = None) -
 def plan(name: str, profile: str = "quick") -> list[Path]:
     """Descriptions of all runs that the study ``name`` asks for at a profile, finished or not, training none.
 
-    Left out are those whose figures are kept, and what a study asks for only after it read another run. The
-    notebook is executed while runs cannot be read, see :mod:`vilbert_lib.runs.planning`: cells that want to
+    Left out are those whose results are archived, and what a study asks for only after it read another run. The
+    notebook is executed with runs that cannot be read, see :class:`vilbert_lib.runs.RunList`: cells that want to
     fail, and those that build on them. An error before that is an error of the study, and a ValueError.
     """
     source, parameters = _source(name), given(name, profile)
-    notebook = load_notebook_node(str(source))
-    if not any(re.search(r"\bruns\b", c.source) for c in notebook.cells if c.cell_type == "code"):
+    if not _lists_runs(source):
         return []
-    if parameters:
-        notebook = parameterize_notebook(notebook, parameters)
     with tempfile.TemporaryDirectory() as folder:
-        noted = Path(folder) / "noted.jsonl"
-        _run_cells(notebook, source, env=os.environ | {planning.VARIABLE: str(noted)}, allow_errors=True)
+        run_list = RunList(Path(folder) / "runs.jsonl", plan_only=True)
+        parameters |= {"run_list_file": str(run_list.file), "plan_only": True}
+        notebook = parameterize_notebook(load_notebook_node(str(source)), parameters)
+        _run_cells(notebook, source, allow_errors=True)
         errors = (o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error")
-        if (first := next(errors, None)) and first.ename != planning.NotTrainedError.__name__:
+        if (first := next(errors, None)) and first.ename != NotTrainedError.__name__:
             raise ValueError(f"{source.name} failed: {first.ename}: {first.evalue}")
-        return planning.write(noted)
+        return write_plan(run_list)
 
 
 def _run_cells(notebook: NotebookNode, source: Path, *, allow_errors: bool = False, **options) -> None:
@@ -470,17 +487,3 @@ def refresh(names: list[str] | None = None) -> list[Path]:
         state = "changed" if source in changed else "unchanged"
         print(f"{source.name}: {state}, {time.monotonic() - started:.0f} s", file=sys.stderr)
     return changed
-
-
-def same_code(source: Path, page: Path) -> bool:
-    """Whether a page was made by the code that the source holds now."""
-
-    def code(path: Path) -> list[str]:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return [
-            "".join(cell["source"])
-            for cell in cells
-            if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
-        ]
-
-    return code(source) == code(page)

@@ -108,11 +108,30 @@ def with_light_pictures(notebook: NotebookNode) -> NotebookNode:
 
 def declared(notebook: NotebookNode) -> dict:
     """The parameters of a notebook with their defaults."""
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            tree = ast.parse(cell.source)
-            return {n.target.id: ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.AnnAssign)}
-    return {}
+    return _assigned(notebook, "parameters")
+
+
+def injected(notebook: NotebookNode) -> dict:
+    """The parameters that papermill put into an executed notebook."""
+    return _assigned(notebook, "injected-parameters")
+
+
+def _assigned(notebook: NotebookNode, tag: str) -> dict:
+    """The names and values of the assignments in the cell with the tag ``tag``."""
+    source = next((cell.source for cell in notebook.cells if tag in cell.metadata.get("tags", [])), "")
+    nodes = [node for node in ast.parse(source).body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    names = [node.target.id if isinstance(node, ast.AnnAssign) else node.targets[0].id for node in nodes]
+    return {name: ast.literal_eval(node.value) for name, node in zip(names, nodes, strict=True)}
+
+
+def without_parameter(notebook: NotebookNode, name: str) -> NotebookNode:
+    """Take a parameter that is not the user's out of what papermill put into an executed notebook."""
+    for cell in [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]:
+        lines = [line for line in cell.source.splitlines() if not line.startswith(f"{name} = ")]
+        cell.source = "\n".join(lines)
+        if not injected(notebook):
+            notebook.cells.remove(cell)
+    return notebook
 
 
 def data_of(notebook: NotebookNode) -> str:
@@ -122,19 +141,6 @@ def data_of(notebook: NotebookNode) -> str:
         if named := re.search(r"synthetic data \([^)]*\)|real data", text, re.IGNORECASE):
             return named[0][0].lower() + named[0][1:]
     return ""
-
-
-def injected(notebook: NotebookNode) -> dict:
-    """The parameters that papermill put into an executed notebook."""
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            tree = ast.parse(cell.source)
-            return {
-                node.targets[0].id: ast.literal_eval(node.value)
-                for node in tree.body
-                if isinstance(node, ast.Assign)
-            }
-    return {}
 
 
 def found(notebook: NotebookNode) -> list[str]:
@@ -177,7 +183,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     ``scale`` makes it a page of another profile than the source's, which stands below the title. ``runs`` says in
     either what the trained runs took.
     """
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = without_parameter(nbformat.read(executed, as_version=4), "run_list_file")
     took = notebook.metadata.get("papermill", {}).get("duration")
     given = injected(notebook)
     hidden = _machine_paths(given)

@@ -19,7 +19,7 @@ from vilbert_lib.config import (
     profile,
     to_dict,
 )
-from vilbert_lib.runs import planning
+from vilbert_lib.runs.planning import read_plan
 
 THESIS = {
     "baseline": ([], []),
@@ -122,7 +122,7 @@ def test_an_architecture_cannot_lead_out_of_the_run_store(name, tmp_path):
     values = to_dict(RunConfig(task="t", architecture="baseline")) | {"architecture": name}
     (tmp_path / "plan.json").write_text(json.dumps({"data_root": "/data", "config": values}))
     with pytest.raises(ValueError, match=r"plan\.json describes no run: .* must be made of letters"):
-        planning.read(tmp_path / "plan.json")
+        read_plan(tmp_path / "plan.json")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/a", "..", ".", "", "a\0"])

@@ -7,7 +7,7 @@ import pytest
 
 from studies import of_models
 from vilbert_lib import runs
-from vilbert_lib.runs import archive, inputs, shown, training
+from vilbert_lib.runs import archive, inputs, training
 from vilbert_lib.synthetic import make_root
 
 
@@ -167,17 +167,16 @@ def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_
     assert len(files) == 5, "runs, alignments, a table for each of two settings, and the digests of these"
 
 
-def test_what_a_study_was_shown_is_told_with_its_time(places, elsewhere, tiny_root, tiny_profile, monkeypatch):
-    noted = places / "noted.jsonl"
-    assert shown.tell(noted) == ""
+def test_the_runs_that_a_study_asked_for_are_listed_with_their_time(places, elsewhere, tiny_root, tiny_profile):
+    run_list = runs.RunList(places / "runs.jsonl")
+    assert run_list.time_spent() == ""
     configs = [runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", seed=s) for s in (0, 1)]
     runs.ensure(configs, tiny_root)
-    monkeypatch.setenv(shown.VARIABLE, str(noted))
-    first, second = runs.ensure(configs, tiny_root)
+    first, second = runs.ensure(configs, tiny_root, run_list=run_list)
     added = first.summary["seconds"] + second.summary["seconds"]
     told = f"The 2 runs behind it took at least {added / 60:.0f} minutes, added up, on {runs.device_name()}."
-    assert shown.tell(noted) == told
+    assert run_list.time_spent() == told
     runs.keep(tiny_profile)
     elsewhere()
-    runs.ensure(configs[:1], tiny_root)  # a run that is shown twice counts once, from wherever it is read
-    assert shown.tell(noted) == told
+    runs.ensure(configs[:1], tiny_root, run_list=run_list)  # twice counts once, from wherever it is read
+    assert run_list.time_spent() == told

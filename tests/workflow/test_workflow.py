@@ -15,7 +15,7 @@ import two_steps
 from filelock import FileLock
 
 from vilbert_lib import notebooks, paths, runs, synthetic
-from vilbert_lib.runs import planning
+from vilbert_lib.runs.planning import read_plan, write_plan
 
 pytestmark = pytest.mark.slow  # snakemake starts processes
 
@@ -71,9 +71,8 @@ def missing(configs, root):
     """The ids of the runs that are to be trained: all are planned, and one is trained in this process."""
     snakemake("--cores", "2", "plans")
     assert not paths.runs().exists()
-    assert [planning.read(paths.plans() / f"{config.id}.json") for config in configs] == [
-        (c, root) for c in configs
-    ]
+    plans = [read_plan(paths.plans() / f"{config.id}.json") for config in configs]
+    assert plans == [(config, root) for config in configs]
     first, alone, tuned = configs
     runs.ensure([alone], root)
     return {first.id, tuned.id}
@@ -139,36 +138,36 @@ def frames(configs) -> list[pd.DataFrame]:
     ]
 
 
-def test_what_is_planned_is_noted_and_cannot_be_read(configs, root, tmp_path, monkeypatch):
-    monkeypatch.setenv(planning.VARIABLE, str(tmp_path / "noted"))
+def test_what_is_planned_is_listed_and_cannot_be_read(configs, root, tmp_path, monkeypatch):
+    run_list = runs.RunList(tmp_path / "runs.jsonl", plan_only=True)
     monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
-    noted = runs.ensure(configs[1:], root)
-    assert [run.config for run in noted] == configs[1:]
+    first, *others = runs.ensure(configs[1:], root, run_list=run_list)
+    assert [run.config for run in (first, *others)] == configs[1:]
     for name in ("summary", "metrics", "training_alignment"):
-        with pytest.raises(planning.NotTrainedError, match=f"{configs[1].id} is only noted down"):
-            getattr(noted[0], name)
-    for read in (lambda: noted[0].model(root), lambda: noted[0].table("sizes", pytest.fail, n=3), noted[0].tables):
-        with pytest.raises(planning.NotTrainedError):
+        with pytest.raises(runs.NotTrainedError, match=f"{configs[1].id} is only planned"):
+            getattr(first, name)
+    for read in (lambda: first.model(root), lambda: first.table("sizes", pytest.fail, n=3), first.tables):
+        with pytest.raises(runs.NotTrainedError):
             read()
-    runs.ensure(configs[:2], root)
-    written = planning.write(tmp_path / "noted")
+    runs.ensure(configs[:2], root, run_list=run_list)
+    written = write_plan(run_list)
     assert written == [tmp_path / "plan" / f"{configs[i].id}.json" for i in (1, 2, 0)]
 
 
 def test_a_plan_for_other_data_is_refused(configs, root, tmp_path, monkeypatch):
     other = shutil.copytree(root, tmp_path / "other")
-    monkeypatch.setenv(planning.VARIABLE, str(tmp_path / "noted"))
+    run_list = runs.RunList(tmp_path / "runs.jsonl", plan_only=True)
     monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
-    runs.ensure(configs[:1], other)
-    [path] = planning.write(tmp_path / "noted")
-    assert planning.read(path) == (configs[0], other)
+    runs.ensure(configs[:1], other, run_list=run_list)
+    [path] = write_plan(run_list)
+    assert read_plan(path) == (configs[0], other)
     captions = next((other / "conceptual_captions").glob("*.tsv"))
     captions.write_text("\n".join(captions.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(ValueError, match="was planned for other data"):
-        planning.read(path)
+        read_plan(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="describes no run"):
-        planning.read(path)
+        read_plan(path)
 
 
 def test_an_error_of_the_study_is_told_and_not_taken_for_a_plan(configs, tmp_path, monkeypatch):
@@ -185,5 +184,5 @@ def test_what_a_profile_gives_to_a_study_holds_for_its_plan(configs, root, tmp_p
     (tmp_path / "tiny.yaml").write_text(f"two_steps:\n  data_root: {other}\n")
     monkeypatch.setenv("VILBERT_NOTEBOOKS", str(tmp_path))
     monkeypatch.setattr(paths, "plans", lambda: tmp_path / "plan")
-    planned = [planning.read(path) for path in notebooks.plan("two_steps", "tiny")]
+    planned = [read_plan(path) for path in notebooks.plan("two_steps", "tiny")]
     assert planned == [(config, other) for config in configs]

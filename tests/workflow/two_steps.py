@@ -21,10 +21,10 @@ import two_steps
 from vilbert_lib import runs, notebooks
 p = notebooks.parameters("two_steps", globals())
 pretraining, *others = two_steps.configs(Path(p.data_root))
-[pretrained] = runs.ensure([pretraining], Path(p.data_root))
+[pretrained] = runs.ensure([pretraining], Path(p.data_root), run_list=p.run_list)
 print(notebooks.provenance(Path(p.data_root), "tiny", [pretrained]))"""
 TUNED = """\
-tuned = runs.ensure(others, Path(p.data_root))
+tuned = runs.ensure(others, Path(p.data_root), run_list=p.run_list)
 print(runs.summaries(tuned)[p.shown].round(3).tolist())"""
 
 

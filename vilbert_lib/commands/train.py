@@ -66,7 +66,7 @@ def _refuse_ignored(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Train the run that the arguments describe and print its folder, or that only its results are here."""
     from vilbert_lib import explain, runs
-    from vilbert_lib.runs import planning
+    from vilbert_lib.runs.planning import read_plan
     from vilbert_lib.training import processes
 
     _refuse_ignored(arguments)
@@ -75,7 +75,7 @@ def train(arguments: argparse.Namespace) -> None:
         config = runs.open_run(arguments.run_id).config
         root = explain.root_of(config, arguments.data_root)
     else:
-        config, root = planning.read(Path(arguments.planned)) if arguments.planned else _described(arguments)
+        config, root = read_plan(Path(arguments.planned)) if arguments.planned else _described(arguments)
     weights = arguments.weights or bool(arguments.run_id)
     there = runs.Run(config).trained
     [run] = runs.ensure([config], root, weights=weights, checkpoint_seconds=arguments.checkpoint_seconds)

@@ -4,6 +4,7 @@ from vilbert_lib.runs.describe import configure
 from vilbert_lib.runs.inputs import data_root_of, dataset, samples_in
 from vilbert_lib.runs.keep import keep
 from vilbert_lib.runs.machine import device_name
+from vilbert_lib.runs.planning import NOT_LISTED, NotTrainedError, RunList
 from vilbert_lib.runs.store import (
     Run,
     alignments,
@@ -18,7 +19,10 @@ from vilbert_lib.runs.store import (
 from vilbert_lib.runs.training import ensure, train
 
 __all__ = [
+    "NOT_LISTED",
+    "NotTrainedError",
     "Run",
+    "RunList",
     "alignments",
     "build_model",
     "configure",

@@ -1,12 +1,7 @@
-"""What a study would train, noted down in place of being trained.
-
-While ``VILBERT_PLAN`` names a file, :func:`vilbert_lib.runs.ensure` adds a line to it for every run that it
-is asked for, and gives back runs that cannot be read. A notebook that is executed so, its errors
-passed over, tells all runs that do not depend on what an earlier one found.
-"""
+"""Which runs a study asks for: listed for whoever executes it, or planned in place of being trained."""
 
 import json
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,53 +12,83 @@ from vilbert_lib.runs.inputs import data_in
 from vilbert_lib.runs.store import Run
 from vilbert_lib.training import checkpoint
 
-VARIABLE = "VILBERT_PLAN"
-
 
 class NotTrainedError(Exception):
-    """A run was read while runs are only noted down."""
+    """A run was read that is only planned."""
 
 
-class NotedRun(Run):
-    """A run that was noted down: it has a name, and nothing can be read of it."""
+class PlannedRun(Run):
+    """A run that is only planned: it has a name, and nothing can be read of it."""
 
     def _refuse(self, *_, **__) -> NoReturn:
-        raise NotTrainedError(f"run {self.config.id} is only noted down, as {VARIABLE} is set")
+        raise NotTrainedError(f"run {self.config.id} is only planned, not trained")
 
     summary = epochs = metrics = training_alignment = property(_refuse)
     alignment = model = table = tables = _refuse
 
 
-def note(configs: list[RunConfig], data_root: Path) -> list[NotedRun]:
-    """Note down ``configs``, and what they start from where only its figures are kept."""
-    needed = [config for config in configs if archive.find(config.id) is None]
-    # A run that is trained here needs the weights of its start, and the archive keeps none.
-    starts = [kept for config in needed if config.start_from and (kept := archive.find(config.start_from))]
-    rows = [{"data_root": str(data_root), "config": start["config"]} for start in starts]
-    rows += [{"data_root": str(data_root), "config": to_dict(config)} for config in needed]
-    with open(os.environ[VARIABLE], "a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-    return [NotedRun(config) for config in configs]
+@dataclass(frozen=True)
+class RunList:
+    """A file in which a study lists the runs that it asks for, one line each.
 
-
-def write(noted: Path) -> list[Path]:
-    """A file for each run that was noted down in ``noted``, below :func:`vilbert_lib.paths.plans`; returns them.
-
-    They are in the order in which they were asked for, so what a run starts from comes before it.
+    Whoever executes the study's notebook names ``file``; without one nothing is listed. With ``plan_only``
+    :func:`vilbert_lib.runs.ensure` trains nothing and returns runs that cannot be read: a notebook that is
+    executed so, its errors passed over, lists all runs that do not depend on what an earlier one found.
     """
-    written = {}
-    for row in checkpoint.read_json_lines(noted):
-        config = from_dict(RunConfig, row["config"])
-        path = paths.plans() / f"{config.id}.json"
-        if path not in written:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.write_json(path, row)
-        written[path] = config.id
+
+    file: Path | None = None
+    plan_only: bool = False
+
+    def add(self, configs: list[RunConfig], data_root: Path) -> None:
+        """List ``configs``, which are trained on the data of ``data_root``."""
+        if self.file is not None:
+            rows = [{"data_root": str(data_root), "config": to_dict(config)} for config in configs]
+            with open(self.file, "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def read(self) -> dict[RunConfig, Path]:
+        """The listed configurations with their data roots, in the order in which they were asked for."""
+        rows = checkpoint.read_json_lines(self.file)
+        return {from_dict(RunConfig, row["config"]): Path(row["data_root"]) for row in rows}
+
+    def time_spent(self) -> str:
+        """How many finished runs are listed, and how long they took on what; empty without any.
+
+        Of a run that was interrupted the time since it was last taken up is known: the sum is the least.
+        """
+        if not (runs := [Run(config) for config in self.read()]):
+            return ""
+        hours = sum(run.summary["seconds"] for run in runs) / 3600
+        time = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
+        devices = ", ".join(sorted({run.env["device"] for run in runs}))
+        count = f"{len(runs)} run{'s' * (len(runs) > 1)}"
+        return f"The {count} behind it took at least {time}, added up, on {devices}."
+
+
+NOT_LISTED = RunList()
+
+
+def write_plan(run_list: RunList) -> list[Path]:
+    """A file for each run of ``run_list`` that is to be trained, below :func:`vilbert_lib.paths.plans`.
+
+    Left out are those whose results the archive keeps, unless a run that is to be trained starts from their
+    weights. The files are in the order in which the runs were asked for; what a run starts from comes before it.
+    """
+    planned: dict[str, dict] = {}
+    for config, data_root in run_list.read().items():
+        if archive.find(config.id) is None:
+            if config.start_from and (start := archive.find(config.start_from)):
+                planned.setdefault(config.start_from, {"data_root": str(data_root), "config": start["config"]})
+            planned.setdefault(config.id, {"data_root": str(data_root), "config": to_dict(config)})
+    written = {paths.plans() / f"{run_id}.json": row for run_id, row in planned.items()}
+    for path, row in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_json(path, row)
     return list(written)
 
 
-def read(path: Path) -> tuple[RunConfig, Path]:
-    """The configuration and the data root of a file of :func:`write`.
+def read_plan(path: Path) -> tuple[RunConfig, Path]:
+    """The configuration and the data root of a file of :func:`write_plan`.
 
     Raises ValueError where the file is no such one, or where the data are others than those of the plan.
     """

@@ -13,9 +13,9 @@ from vilbert_lib.config import RunConfig, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.data.chunks import cores
 from vilbert_lib.files import locked
-from vilbert_lib.runs import planning, shown
 from vilbert_lib.runs.inputs import check_data, dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
+from vilbert_lib.runs.planning import NOT_LISTED, PlannedRun, RunList
 from vilbert_lib.runs.store import Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.loop import Report
@@ -26,20 +26,28 @@ FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model
 
 
 def ensure(
-    configs: list[RunConfig], data_root: Path, jobs: int | None = None, *, weights: bool = False, **loop_options
+    configs: list[RunConfig],
+    data_root: Path,
+    jobs: int | None = None,
+    *,
+    weights: bool = False,
+    run_list: RunList = NOT_LISTED,
+    **loop_options,
 ) -> list[Run]:
     """The finished runs of ``configs``, trained where they are missing, with one progress bar.
 
     A run whose results the archive keeps is missing only where its ``weights`` are needed. As many runs are
     trained at once (``jobs``) as there are GPUs, or on a CPU as its cores allow: small models gain more from that
     than from many threads each. Processes that were launched together train one run after the other.
-    ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit. While a study is
-    planned nothing is trained, see :mod:`vilbert_lib.runs.planning`. A ValueError where ``data_root`` does not
-    hold the data of a run that is missing.
+    ``loop_options`` are those of :class:`vilbert_lib.training.loop.Loop` that change no bit. The runs are
+    added to ``run_list``; where it is only planned nothing is trained, and the runs that are returned cannot be
+    read. A ValueError where ``data_root`` does not hold the data of a run that is missing.
     """
-    if os.environ.get(planning.VARIABLE):
-        return planning.note(configs, data_root)
     processes.start()
+    if processes.is_first():
+        run_list.add(configs, data_root)
+    if run_list.plan_only:
+        return [PlannedRun(config) for config in configs]
     runs = [Run(config) for config in configs]
     missing = processes.shared([r.config for r in runs if not (r.trained if weights else r.finished)])
     for config in missing:
@@ -50,10 +58,7 @@ def ensure(
         untrained = processes.shared([config for config in dict.fromkeys(wave) if not Run(config).trained])
         if untrained:
             _train_at_once(untrained, data_root, jobs, loop_options)
-    runs = [Run(config) for config in configs]  # as they are now
-    if processes.is_first():
-        shown.note(runs)
-    return runs
+    return [Run(config) for config in configs]
 
 
 def _train_at_once(configs: list[RunConfig], data_root: Path, jobs: int | None, loop_options: dict) -> None:

@@ -20,6 +20,7 @@ def work(
     at_once: int = 0,
     jobs: int | None = None,
     pause: float = 1.0,
+    run_list: runs.RunList = runs.NOT_LISTED,
     **loop_options,
 ) -> None:
     """Come back when ``n_trials`` of the search are settled, by this process or by others that work on it.
@@ -29,8 +30,11 @@ def work(
     is not trained again; a killed process' trial is taken up by others, and its runs go on from their
     checkpoints. A trial whose loss is no number is settled with its error, and no proposal knows of it.
     ``pause`` seconds pass between two looks for work; ``loop_options`` are those of
-    :func:`vilbert_lib.runs.ensure`.
+    :func:`vilbert_lib.runs.ensure`. A NotTrainedError where ``run_list`` only plans: which runs a search asks for
+    depends on those before.
     """
+    if run_list.plan_only:
+        raise runs.NotTrainedError("the runs of a search follow from one another: they cannot be planned")
     if n_trials < 1:
         raise ValueError(f"n_trials {n_trials} must be at least 1")
     size = record.search.batch
@@ -49,11 +53,12 @@ def work(
             time.sleep(pause)
 
 
-def trained(record: Record) -> list[Run]:
-    """The runs of all complete trials, trained again where they were removed."""
+def trained(record: Record, run_list: runs.RunList = runs.NOT_LISTED) -> list[Run]:
+    """The runs of all complete trials, listed in ``run_list`` and trained again where they were removed."""
     attempts = [trial for _, trial in sorted(record.slots().items()) if trial.state == TrialState.COMPLETE]
     configs = [configure(record.search, record.profile, record.root, trial.params) for trial in attempts]
-    return runs.ensure(list(dict.fromkeys(config for of_trial in configs for config in of_trial)), record.root)
+    distinct = list(dict.fromkeys(config for of_trial in configs for config in of_trial))
+    return runs.ensure(distinct, record.root, run_list=run_list)
 
 
 def _settle(
