@@ -38,7 +38,7 @@ from vilbert_lib.data.masking import Purpose, draws
 from vilbert_lib.data.tokenizer import Tokenizer, train_wordpieces
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import losses
-from vilbert_lib.training.optimization import optimizer_of
+from vilbert_lib.training.loop import optimizer_of
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -27,7 +27,7 @@ from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import PretrainingModel
 from vilbert_lib.runs import device_name
 from vilbert_lib.training import losses
-from vilbert_lib.training.optimization import optimizer_of
+from vilbert_lib.training.loop import optimizer_of
 from vilbert_lib.training.products import fast_products
 
 RESULTS = Path(__file__).parent / "results"

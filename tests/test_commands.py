@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from vilbert_lib import notebooks, runs
 from vilbert_lib.__main__ import main
 from vilbert_lib.commands.train import settings
-from vilbert_lib.config import TrainConfig
+from vilbert_lib.config import ModelConfig, TrainConfig
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device", "/x/a.png")
 OF_DATABASE = sqlalchemy.exc.OperationalError("INSERT INTO trials", {}, Exception("database is locked"))
@@ -90,6 +90,25 @@ def test_an_error_of_the_program_keeps_its_traceback(monkeypatch, kind):
 def test_an_argument_out_of_range_is_named(monkeypatch, arguments, message):
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, *arguments.split())
+
+
+def test_values_get_the_type_of_their_field():
+    pairs = ["lr=1e-4", "epochs=3", "augment=true", "betas=0.9,0.95", "precision=bf16"]
+    assert settings(TrainConfig, pairs) == {
+        "lr": 1e-4, "epochs": 3, "augment": True, "betas": (0.9, 0.95), "precision": "bf16",
+    }  # fmt: skip
+    assert settings(ModelConfig, ["t_biattention_ids=3,5"]) == {"t_biattention_ids": (3, 5)}
+
+
+@pytest.mark.parametrize(("pair", "message"), [
+    ("lr", "'lr' is not of the form name=value"),
+    ("rate=1", "unknown field of TrainConfig 'rate'; known: .*lr"),
+    ("epochs=2.5", "'epochs=2.5': epochs is of another type"),
+    ("augment=yes", "'augment=yes': augment is of another type"),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_named(pair, message):
+    with pytest.raises(ValueError, match=message):
+        settings(TrainConfig, [pair])
 
 
 def test_a_setting_given_twice_is_refused(monkeypatch):

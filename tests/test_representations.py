@@ -28,7 +28,7 @@ from vilbert_lib.representations import (
     sample_rows,
 )
 from vilbert_lib.runs import archive
-from vilbert_lib.training import checkpoint, records
+from vilbert_lib.training import checkpoint
 
 WIDTH = 16
 
@@ -313,7 +313,7 @@ def test_features_that_are_not_finite_are_an_error(model, memes):
 def test_a_missing_value_survives_the_run_file_and_the_archive(model, memes, tmp_path, monkeypatch):
     monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
     frame = log_alignment(with_last_norms(model, 0), memes, epoch=0, split="val")
-    records.record_alignment(tmp_path, 0, frame)
+    checkpoint.record_alignment(tmp_path, 0, frame)
     read = checkpoint.read_frame(tmp_path / "alignment.parquet")
     archive.write("kept", {"a/run": {}}, {"training_alignment": {"a/run": read}})
     kept = archive.table("a/run", "training_alignment")

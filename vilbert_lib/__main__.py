@@ -7,14 +7,14 @@ import zipfile
 import zlib
 from concurrent.futures.process import BrokenProcessPool
 
-from vilbert_lib.commands import align, data, explain, keep, measure, pages, plan, search, store, train
+from vilbert_lib.commands import align, data, explain, measure, pages, search, store, train
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m vilbert_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (pages, plan, train, store, search, keep, align, measure, explain, data):
+    for module in (pages, train, store, search, align, measure, explain, data):
         module.add_to(commands)
     return parser
 

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import contextlib
 import dataclasses
 import difflib
 import keyword
@@ -401,12 +402,12 @@ def add_to_log(arguments: list[str], source: Path) -> Path:
     """Run ``source`` with papermill's ``arguments`` into a dated page of ``book/log/``."""
     now = datetime.now()
     partial, told = _execute(arguments, source)
-    stem = f"{now:%Y-%m-%d}-{source.stem}"
-    page, again = paths.book() / "log" / f"{stem}.ipynb", 1
-    page.parent.mkdir(parents=True, exist_ok=True)
-    while not _reserve(page):
-        again += 1
-        page = page.with_name(f"{stem}-{again}.ipynb")
+    folder, stem = paths.book() / "log", f"{now:%Y-%m-%d}-{source.stem}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for page in (folder / f"{stem}{suffix}.ipynb" for suffix in ("", *(f"-{n}" for n in range(2, 1000)))):
+        with contextlib.suppress(FileExistsError):
+            page.touch(exist_ok=False)  # reserves the name: another run may end at the same time
+            break
     try:
         pages.publish(partial, page, entry=f"{now:%Y-%m-%d}", runs=told)
     except BaseException:
@@ -414,15 +415,6 @@ def add_to_log(arguments: list[str], source: Path) -> Path:
         raise
     partial.unlink()
     return page
-
-
-def _reserve(page: Path) -> bool:
-    """Make an empty ``page`` and return True, or False where its name is taken, as by a run that ended at once."""
-    try:
-        page.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
 
 
 def papermill() -> None:

@@ -8,7 +8,7 @@ from vilbert_lib import runs
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.data.datasets import batches
 from vilbert_lib.training import losses
-from vilbert_lib.training.balance import class_weights
+from vilbert_lib.training.samples import class_weights
 
 ALL = ("mlm", "ap", "mim")
 OFF = {f"{name}_weight": 0.0 for name in ALL}

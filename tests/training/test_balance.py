@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from vilbert_lib import runs
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.training import losses
-from vilbert_lib.training.balance import class_weights, label_counts, sampling_shares
+from vilbert_lib.training.samples import class_weights, label_counts, sampling_shares
 
 LABELS = np.array([0] * 7 + [1] * 2 + [3])
 SETS = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32)

@@ -6,7 +6,7 @@ import pytest
 
 from vilbert_lib.config import TrainConfig, arrange
 from vilbert_lib.model.heads import Classifier
-from vilbert_lib.training.optimization import learning_rate, optimizer_of
+from vilbert_lib.training.loop import learning_rate, optimizer_of
 
 
 def test_learning_rate_warms_up_and_falls_to_its_floor():

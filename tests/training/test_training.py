@@ -11,7 +11,7 @@ from vilbert_lib.data.datasets import PairDataset, batches, epoch_order
 from vilbert_lib.data.masking import IGNORED
 from vilbert_lib.model.heads import Classifier, PretrainingModel
 from vilbert_lib.training import checkpoint, finetune, losses
-from vilbert_lib.training.optimization import optimizer_of
+from vilbert_lib.training.loop import optimizer_of
 from vilbert_lib.training.pretrain import evaluate
 from vilbert_lib.training.samples import training_samples
 

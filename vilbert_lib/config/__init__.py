@@ -12,9 +12,8 @@ from vilbert_lib.config.architectures import (
     check_arranged,
     placement,
 )
-from vilbert_lib.config.fields import choose
+from vilbert_lib.config.fields import choose, from_dict, to_dict
 from vilbert_lib.config.model import Interpolation, ModelConfig, Residual
-from vilbert_lib.config.plain import from_dict, to_dict
 from vilbert_lib.config.profiles import PARTS, PROFILES, SETTINGS, Profile, profile, with_settings
 from vilbert_lib.config.run import TASK_METRICS, AlignmentConfig, OnError, RunConfig, TaskKind
 from vilbert_lib.config.training import TrainConfig

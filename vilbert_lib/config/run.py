@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vilbert_lib.config.fields import at_least, distinct, settle
+from vilbert_lib.config.fields import at_least, distinct, settle, to_dict
 from vilbert_lib.config.model import ModelConfig
-from vilbert_lib.config.plain import to_dict
 from vilbert_lib.config.training import TrainConfig
 
 Objective = Literal["mlm", "ap", "mim"]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vilbert_lib.config.fields import at_least, distinct, positive, settle, shares
-from vilbert_lib.config.plain import LATER
+from vilbert_lib.config.fields import LATER, at_least, distinct, positive, settle, shares
 
 Precision = Literal["fp32", "bf16"]
 MimPositions = Literal["masked", "unmasked"]

@@ -2,7 +2,6 @@
 
 from vilbert_lib.runs.describe import configure
 from vilbert_lib.runs.inputs import data_root_of, dataset, samples_in
-from vilbert_lib.runs.keep import keep
 from vilbert_lib.runs.machine import device_name
 from vilbert_lib.runs.planning import NOT_LISTED, NotTrainedError, RunList
 from vilbert_lib.runs.store import (
@@ -10,6 +9,7 @@ from vilbert_lib.runs.store import (
     alignments,
     build_model,
     histories,
+    keep,
     matching,
     open_run,
     start_of,

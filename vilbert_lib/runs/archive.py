@@ -85,11 +85,7 @@ def write(name: str, entries: dict[str, dict], tables: dict[str, dict[str, pd.Da
 
 def _packed(tables: dict[str, pd.DataFrame], digits: int | None) -> pd.DataFrame:
     packed = pd.concat([tables[run_id].assign(run=run_id) for run_id in sorted(tables)], ignore_index=True)
-    numbers = packed.select_dtypes("float").columns
-    packed[numbers] = (packed[numbers] if digits is None else packed[numbers].round(digits)).astype("float32")
-    whole = packed.select_dtypes("integer").columns
-    packed[whole] = packed[whole].astype("int32")
-    return packed
+    return _as_types(packed if digits is None else packed.round(digits), "float32", "int32")
 
 
 def _names() -> list[str]:
@@ -107,17 +103,20 @@ def _digests(name: str) -> dict[str, str]:
 
 
 def _entries(name: str) -> dict[str, dict]:
-    path = paths.archive() / f"{name}.runs.jsonl"
-    return _parsed_entries(path, _digests(name)[path.name], _version(path))
+    return _parsed_entries(*_listed(name, "runs.jsonl"))
 
 
 def _tables(name: str, key: str) -> dict[str, pd.DataFrame]:
-    path = paths.archive() / f"{name}.{key}.parquet"
-    return _parsed_tables(path, _digests(name)[path.name], _version(path))
+    return _parsed_tables(*_listed(name, f"{key}.parquet"))
+
+
+def _listed(name: str, ending: str) -> tuple[Path, str, tuple[int, ...]]:
+    """A file of the archive, its recorded SHA-256, and its version, with which it is read once a process."""
+    path = paths.archive() / f"{name}.{ending}"
+    return path, _digests(name)[path.name], _version(path)
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    """What differs when the file does: a file is read once a process as long as it is the same."""
     if not path.is_file():
         raise _damaged(path, "it is missing")
     return version(path)
@@ -154,12 +153,12 @@ def _parsed_entries(path: Path, sha256: str, _: tuple[int, ...]) -> dict[str, di
 
 @cache
 def _parsed_tables(path: Path, sha256: str, _: tuple[int, ...]) -> dict[str, pd.DataFrame]:
-    packed = pd.read_parquet(io.BytesIO(_content(path, sha256)))
-    numbers = packed.select_dtypes("float").columns
-    packed[numbers] = packed[numbers].astype("float64")
-    whole = packed.select_dtypes("integer").columns
-    packed[whole] = packed[whole].astype("int64")
-    return {
-        run_id: rows.drop(columns="run").reset_index(drop=True)
-        for run_id, rows in packed.groupby("run", sort=False)
-    }
+    packed = _as_types(pd.read_parquet(io.BytesIO(_content(path, sha256))), "float64", "int64")
+    groups = packed.groupby("run", sort=False)
+    return {run_id: rows.drop(columns="run").reset_index(drop=True) for run_id, rows in groups}
+
+
+def _as_types(frame: pd.DataFrame, real: str, whole: str) -> pd.DataFrame:
+    """``frame`` with all real numbers of the type ``real`` and all whole ones of the type ``whole``."""
+    kinds = {"float": real, "integer": whole}
+    return frame.astype({name: kind for group, kind in kinds.items() for name in frame.select_dtypes(group)})

@@ -18,10 +18,9 @@ from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import log_alignment
 from vilbert_lib.runs.inputs import dataset
 from vilbert_lib.runs.machine import environment
-from vilbert_lib.runs.store import IMPORTED, Run, new_model
+from vilbert_lib.runs.store import FILES, IMPORTED, Run, new_model
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.finetune import evaluate
-from vilbert_lib.training.records import record_alignment, record_figures
 
 CONTAINERS = ("state_dict", "model_state_dict", "model")  # keys under which training programs store the weights
 PREFIXES = ("module.", "_orig_mod.")  # of models that were wrapped for several GPUs, or compiled
@@ -125,8 +124,7 @@ def import_weights(path: Path, config: RunConfig, data_root: Path, map_file: Pat
         checkpoint.write_json(run.folder / "config.json", to_dict(config))
         checkpoint.write_json(run.folder / "env.json", environment())
         checkpoint.write_weights(run.folder / "model.safetensors", model)
-        names = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")
-        checkpoint.write_summary(run.folder / "summary.json", summary | {"imported": path.name}, config.id, names)
+        checkpoint.write_summary(run.folder / "summary.json", summary | {"imported": path.name}, config.id, FILES)
     return run
 
 
@@ -135,8 +133,8 @@ def _evaluated(model: Classifier, config: RunConfig, data_root: Path, folder: Pa
     model = model.to(processes.device()).eval()
     data = {split: dataset(config, data_root, split) for split in ("train", "val", "test")}
     values = evaluate(model, data["val"], kind=task.kind, prefix="val", n=config.train.n_eval)
-    record_figures(folder, 0, values)
-    record_alignment(folder, 0, log_alignment(model.vilbert, data["test"], epoch=0, split="test"))
+    checkpoint.record_metrics(folder, 0, values)
+    checkpoint.record_alignment(folder, 0, log_alignment(model.vilbert, data["test"], epoch=0, split="test"))
     return {
         "best_epoch": 0,
         "select": "none",

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from vilbert_lib import paths
-from vilbert_lib.config import AlignmentConfig, RunConfig, choose, from_dict, to_dict
+from vilbert_lib.config import AlignmentConfig, Profile, RunConfig, choose, from_dict, to_dict
 from vilbert_lib.data import formats
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.model.heads import Classifier, PretrainingModel
@@ -21,6 +21,8 @@ from vilbert_lib.representations import is_paired, measure_alignment
 from vilbert_lib.runs import archive
 from vilbert_lib.runs.inputs import check_data, data_root_of, dataset, samples_in
 from vilbert_lib.training import checkpoint, processes
+
+FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
 
 
 @dataclass(frozen=True)
@@ -373,3 +375,23 @@ def training_alignments(runs: list[Run]) -> pd.DataFrame:
     """What was logged of the alignment of all runs while they were trained, see :attr:`Run.training_alignment`."""
     frames = [run.training_alignment.assign(**run.describe(), paired=True) for run in runs]
     return pd.concat(frames, ignore_index=True)
+
+
+def keep(profile: Profile) -> list[Path]:
+    """Archive the results of all runs that were trained here at the scale of ``profile``; returns the files.
+
+    What the archive has of other runs of the profile stays. A ValueError where there is nothing to keep.
+    """
+    runs = [Run(from_dict(RunConfig, archive.find(run_id)["config"])) for run_id in archive.ids(profile.name)]
+    here = sorted(path.parent.relative_to(paths.runs()) for path in paths.runs().glob("*/*/summary.json"))
+    runs += [run for run in map(open_run, map(str, here)) if profile.trained(run.config)]
+    runs = {run.config.id: run for run in runs}
+    if not runs:
+        raise ValueError(f"no run of profile {profile.name} is finished below {paths.runs()}")
+    entries, tables = {}, {"training_alignment": {}}
+    for run_id, run in runs.items():
+        values = {"config": to_dict(run.config), "env": run.env, "summary": run.summary, "metrics": run.epochs}
+        entries[run_id] = values if run.trained else archive.find(run_id)
+        for key, table in ({"training_alignment": run.training_alignment} | run.tables()).items():
+            tables.setdefault(key, {})[run_id] = table
+    return archive.write(profile.name, entries, tables)

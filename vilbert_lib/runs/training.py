@@ -16,13 +16,11 @@ from vilbert_lib.files import locked
 from vilbert_lib.runs.inputs import check_data, dataset
 from vilbert_lib.runs.machine import environment, least_busy_gpu
 from vilbert_lib.runs.planning import NOT_LISTED, PlannedRun, RunList
-from vilbert_lib.runs.store import Run, build_model, start_of
+from vilbert_lib.runs.store import FILES, Run, build_model, start_of
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.loop import Report
 from vilbert_lib.training.products import fast_products
 from vilbert_lib.training.workers import progress_bar, train_all
-
-FILES = ("config.json", "env.json", "metrics.jsonl", "alignment.parquet", "model.safetensors")  # of a finished run
 
 
 def ensure(

@@ -242,3 +242,49 @@ def read_state(path: Path) -> dict | None:
             " remove it, and the run starts from its beginning"
         )
     return torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True, map_location="cpu")
+
+
+# What is recorded of every epoch: metrics in ``metrics.jsonl``, alignments in ``alignment.parquet``.
+
+
+def record_metrics(folder: Path, epoch: int, metrics: dict[str, float]) -> None:
+    """Put ``metrics`` (those of ``epoch``) in place of what was known of it and after."""
+    rows = [*metrics_before(folder, epoch), {"epoch": epoch, **metrics}]
+    write_json_lines(folder / "metrics.jsonl", rows)
+
+
+def metrics_before(folder: Path, epoch: int) -> list[dict]:
+    """What was recorded of the epochs before ``epoch``; a ValueError where one is missing."""
+    path = folder / "metrics.jsonl"
+    rows = [row for row in read_json_lines(path) if row.get("epoch", epoch) < epoch]
+    if [row["epoch"] for row in rows] != list(range(epoch)):
+        raise _incomplete(path, epoch)
+    return rows
+
+
+def record_alignment(folder: Path, epoch: int, frame: pd.DataFrame) -> None:
+    """Put ``frame`` (the alignments of ``epoch``) in place of what was known of it and after."""
+    path = folder / "alignment.parquet"
+    if epoch:
+        known = read_frame(path)
+        known = known[known.epoch < epoch]
+        if set(known.epoch) != set(range(epoch)):
+            raise _incomplete(path, epoch)
+        frame = pd.concat([known, frame], ignore_index=True)
+    write_frame(path, frame)
+
+
+def digests_before(folder: Path, epoch: int) -> dict[str, str]:
+    """A digest of what each file has recorded of the epochs before ``epoch``."""
+    known = read_frame(folder / "alignment.parquet")
+    known = known[known.epoch < epoch]
+    kinds = [f"{name} {kind}" for name, kind in known.dtypes.items()]
+    rows = pd.util.hash_pandas_object(known, index=False).tolist()
+    return {
+        "metrics.jsonl": digest_of(metrics_before(folder, epoch)),
+        "alignment.parquet": digest_of([kinds, rows]),
+    }
+
+
+def _incomplete(path: Path, epoch: int) -> ValueError:
+    return damaged(path, f"not all of the epochs 0..{epoch - 1} are in it")

@@ -22,10 +22,15 @@ from vilbert_lib.data.datasets import PairDataset
 from vilbert_lib.data.formats import Task
 from vilbert_lib.model.heads import Classifier
 from vilbert_lib.representations import log_alignment
-from vilbert_lib.training import balance, losses, processes
+from vilbert_lib.training import checkpoint, losses, processes
 from vilbert_lib.training.loop import Loop, Report
-from vilbert_lib.training.records import figures_before
-from vilbert_lib.training.samples import evaluated_samples, evaluation_batches, training_samples
+from vilbert_lib.training.samples import (
+    class_weights,
+    evaluated_samples,
+    evaluation_batches,
+    sampling_shares,
+    training_samples,
+)
 
 
 def measures_of(kind: TaskKind, num_labels: int) -> dict[str, Metric]:
@@ -136,7 +141,7 @@ def finetune(
                     stacklevel=2,
                 )
     classes, chosen = model.head.out_features, config.train.balance
-    weights = balance.class_weights(labels, classes) if chosen == "weights" else None
+    weights = class_weights(labels, classes) if chosen == "weights" else None
 
     def after_epoch(epoch: int) -> tuple[dict[str, float], pd.DataFrame]:
         results = evaluate(model, data["val"], kind=task.kind, prefix="val", n=n_eval)
@@ -156,14 +161,14 @@ def finetune(
         folder=folder,
         device=device,
         report=report,
-        shares=balance.sampling_shares(labels, classes) if chosen == "sampling" else None,
+        shares=sampling_shares(labels, classes) if chosen == "sampling" else None,
         **loop_options,
     )
     best = loop.run()
     if not processes.is_first():
         return {}
     model.eval()
-    at_best = figures_before(folder, best.best_epoch + 1)[-1]
+    at_best = checkpoint.metrics_before(folder, best.best_epoch + 1)[-1]
     return {
         "best_epoch": best.best_epoch,
         "select": select,

@@ -16,8 +16,6 @@ from vilbert_lib.config import TrainConfig
 from vilbert_lib.data.datasets import Batch, PairDataset, batches, epoch_order
 from vilbert_lib.training import checkpoint, processes
 from vilbert_lib.training.losses import Sums, means
-from vilbert_lib.training.optimization import learning_rate, optimizer_of
-from vilbert_lib.training.records import digests_before, record_alignment, record_figures
 from vilbert_lib.training.samples import to_device, training_samples
 
 BYTES_A_SECOND = 2e8  # of a checkpoint
@@ -196,15 +194,15 @@ class Loop:
             return processes.shared(None)
         self.model.eval()
         figures, alignment = self.evaluate(epoch)
-        record_figures(self.folder, epoch, {**train, **figures})
-        record_alignment(self.folder, epoch, alignment)
+        checkpoint.record_metrics(self.folder, epoch, {**train, **figures})
+        checkpoint.record_alignment(self.folder, epoch, alignment)
         return processes.shared(figures)
 
     def _recorded(self) -> dict[str, str]:
         """Digests of what is recorded of the epochs so far, in the process that records it."""
         if not processes.is_first():
             return {}
-        return digests_before(self.folder, self.position.epoch + 1)
+        return checkpoint.digests_before(self.folder, self.position.epoch + 1)
 
     def _verify_recorded(self) -> None:
         """Raise ValueError where what is recorded of the epochs so far is not what this run wrote."""
@@ -284,3 +282,23 @@ def _added(sums: Sums) -> dict[str, float]:
         for value in sums.values():
             value.zero_()
     return added
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """Rate of optimizer step ``step`` (from 0) of ``total``: linear warm-up, cosine to the floor."""
+    warmup = max(1, round(config.warmup_fraction * total))
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr * (config.floor_fraction + (1 - config.floor_fraction) * cosine)
+
+
+def optimizer_of(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; biases and LayerNorms, the parameters of one dimension, are not decayed."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=1e-8, fused=True)
