@@ -154,6 +154,8 @@ def text_only(**train) -> RunConfig:
         (lambda: TrainConfig(clip_norm=0), r"clip_norm 0\.0 must be positive"),
         (lambda: TrainConfig(weight_decay=-0.1), r"weight_decay -0\.1"),
         (lambda: TrainConfig(mim_weight=-1), r"mim_weight -1\.0"),
+        (lambda: TrainConfig(mlm_weight=-1), r"mlm_weight -1\.0"),
+        (lambda: TrainConfig(temperature=0), r"temperature 0\.0 must be positive"),
         (lambda: TrainConfig(contrastive_weight=1, batch_size=1), r"contrastive_weight 1\.0: a batch of one"),
         (lambda: TrainConfig(select="f1"), "unknown select 'f1'; known: accuracy, auroc, loss, macro_f1"),
         (lambda: TrainConfig(balance="weight"), "unknown balance 'weight'; known: none, sampling, weights"),
