@@ -222,6 +222,16 @@ def large(a: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
+def neighbours(a: argparse.Namespace) -> pd.DataFrame:
+    """Mutual kNN of two layers against two, with its exact null, for many samples: found in blocks of samples."""
+    data = many_samples(a.large, 64, 4, a.device)
+    pairs = [(f"layer {i}", f"layer {j}") for i in (0, 1) for j in (2, 3)]
+    taken = seconds(lambda: alignment_grid(data, ["mknn"], pairs=pairs, null="exact"), a.device, 1)
+    row = {"n": a.large, "d": 64, "pairs": len(pairs), "measure": "mknn", "seconds": taken}
+    row["peak_gib"] = peak_gib() if a.device == "cpu" else torch.cuda.max_memory_allocated() / 2**30
+    return pd.DataFrame([row])
+
+
 def agreement(a: argparse.Namespace) -> pd.DataFrame:
     """Largest difference between the values on the device and those on the CPU, per measure."""
     data, rows = features(a.n, a.d, a.layers), []
@@ -245,6 +255,7 @@ PARTS = {
     "growth": growth,
     "peers": other_packages,
     "large": large,
+    "neighbours": neighbours,
     "agreement": agreement,
 }
 
@@ -258,7 +269,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--pairs", type=int, default=6, help="pairs on which functions of one pair are timed")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--large", type=int, default=100_000, help="samples of the part large")
+    parser.add_argument("--large", type=int, default=100_000, help="samples of the parts large and neighbours")
     parser.add_argument("--measures", nargs="+", default=ELEVEN)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)

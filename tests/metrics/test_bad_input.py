@@ -233,20 +233,33 @@ def test_what_a_grid_refuses(wrong, message):
 # Memory
 
 NARROW = ("cka", "unbiased_cka", "r2_ols")  # from covariances, where there are many more samples than features
+NEIGHBOURS = tuple(name for name, measure in MEASURES.items() if measure.uses_k)  # in blocks of samples
 
 
 @pytest.mark.parametrize(
     ("name", "null"),
-    [(name, None) for name in MEASURES if name not in ("svcca", "cca", "cosine", *MATRIX_FREE, *NARROW)]
+    [
+        (name, None)
+        for name in MEASURES
+        if name not in ("svcca", "cca", "cosine", *MATRIX_FREE, *NARROW, *NEIGHBOURS)
+    ]
     + [("cosine", "exact")],
 )
 def test_matrices_that_do_not_fit_are_refused_before_they_are_made(name, null, monkeypatch):
     monkeypatch.setattr(layers, "available_bytes", lambda device: 60e9)
     X = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
     with pytest.raises(
-        MemoryError, match=r"n=100000 samples need about (80|240)\.0 GB .* 60\.0 GB .*random subset"
+        MemoryError,
+        match=r"n=100000 samples need about (80|240)\.0 GB .* 60\.0 GB .*random subset .*subsample=\d+000\)",
     ):
         alignment_grid({"a": X, "b": X[:, ::-1]}, [name], null=null)
+
+
+def test_neighbours_that_do_not_fit_are_refused_before_they_are_found(monkeypatch):
+    monkeypatch.setattr(layers, "available_bytes", lambda device: 1e6)
+    X = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
+    with pytest.raises(MemoryError, match="the k=10 neighbours of n=100000 samples in 2 layers need about"):
+        alignment_grid({"a": X, "b": X[:, ::-1]}, ["mknn"])
 
 
 @pytest.mark.parametrize("name", ["svcca", "cca", "procrustes"])

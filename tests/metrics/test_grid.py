@@ -9,7 +9,8 @@ import pytest
 import torch
 from made_features import NEED_EQUAL_WIDTHS, tokens
 
-from vilbert_lib.metrics import MEASURES, alignment_grid, grid, layers
+from vilbert_lib.metrics import MEASURES, alignment_grid, grid, layers, neighbours
+from vilbert_lib.metrics.layers import Layers, Settings
 
 ALL = list(MEASURES)
 ANY_WIDTH = [name for name in ALL if name not in NEED_EQUAL_WIDTHS]
@@ -290,3 +291,42 @@ def test_the_same_bits_twice_and_on_more_threads_the_same_but_for_rounding(dtype
     for count in (2, 3):
         assert frames[count][neighbours].equals(frames[1][neighbours])
         pd.testing.assert_frame_equal(frames[count], frames[1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("null", [None, "permutation"])
+def test_neighbours_in_blocks_of_samples_are_those_of_all_at_once(null, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, labels = rng.standard_normal((60, 5)), np.eye(4)[rng.integers(0, 4, 60)]  # the second has ties
+    features = {"a": X, "b": X[:, :3] + rng.standard_normal((60, 3)), "ties": labels}
+    names = [name for name, measure in MEASURES.items() if measure.uses_k]
+    found = {}
+    for block in (neighbours.BLOCK, 60 * 7):
+        monkeypatch.setattr(neighbours, "BLOCK", block)
+        found[block] = alignment_grid(features, names, k=4, null=null, permutations=5)
+    pd.testing.assert_frame_equal(*found.values())
+
+
+def test_ranks_from_a_table_are_those_from_comparison():
+    features = Layers({"a": np.random.default_rng(0).standard_normal((30, 4))}, Settings(k=3))
+    near = neighbours.nearest_neighbours(features)
+    itself, everyone = torch.arange(30)[:, None], torch.arange(30).expand(30, -1)
+    by_table = near.ranks(0, everyone[None], itself)  # 900 entries: the table is the cheaper way
+    by_comparison = torch.stack(
+        [near.ranks(0, everyone[None, :, j : j + 3], itself)[0] for j in range(0, 30, 3)], 1
+    )
+    assert torch.equal(by_table[0], by_comparison.flatten(1))
+    assert by_table.max() == 3 and (by_table > 0).sum() == 90
+
+
+def test_a_subsample_is_those_rows_of_everything():
+    rng = np.random.default_rng(1)
+    X, Y = rng.standard_normal((2, 50, 4))
+    labels = pd.Series(rng.integers(0, 3, 50), index=[f"s{i}" for i in range(50)])
+    ids = labels.index.to_numpy()
+    rows = np.sort(np.random.default_rng(7).choice(50, 20, replace=False))
+    settings = {"null": "permutation", "permutations": 5, "seed": 7}
+    found = alignment_grid({"x": X, "y": Y}, ids=ids, within=labels, subsample=20, **settings)
+    wanted = alignment_grid({"x": X[rows], "y": Y[rows]}, ids=ids[rows], within=labels.iloc[rows], **settings)
+    pd.testing.assert_frame_equal(found, wanted)
+    with pytest.raises(ValueError, match="subsample=51 must be a whole number of samples between 4 and n=50"):
+        alignment_grid({"x": X, "y": Y}, subsample=51)

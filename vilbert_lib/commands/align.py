@@ -25,6 +25,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--align", action="store_true", help="match rows by the arrays ids; leave out what is not in all"
     )
+    parser.add_argument("--subsample", type=int, metavar="N", help="measure so many samples, drawn at random")
     parser.add_argument("--device", help="where to compute, such as cuda")
     parser.add_argument("--out", type=Path, help="write the whole table: .csv or .parquet")
     parser.add_argument("--figure", type=Path, help="draw a heat map: .png, .pdf or .svg")
@@ -52,6 +53,7 @@ def align_files(arguments: argparse.Namespace) -> None:
             null=null,
             permutations=arguments.permutations,
             align=arguments.align,
+            subsample=arguments.subsample,
             device=arguments.device,
         )
     for warning in noted:

@@ -38,6 +38,7 @@ def alignment_grid(
     masks: Mapping[str, object] | None = None,
     ids=None,
     align: bool = False,
+    subsample: int | None = None,
     device: str | torch.device | None = None,
     **settings,
 ) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def alignment_grid(
         (:func:`vilbert_lib.metrics.calibration.by_moments`). ``"permutation"``: from random orders of the
         samples of one side, shared by all pairs (:func:`vilbert_lib.metrics.calibration.by_permutation`).
     permutations, seed : int
-        How many orders are drawn, and with which seed.
+        How many orders are drawn, and with which seed; the latter is for ``subsample`` as well.
     blocks : array (n,), optional
         Labels of samples that change places together in a permutation. The index of a Series must be the
         ids of the layers, if they have any.
@@ -75,6 +76,9 @@ def alignment_grid(
     align : bool
         Match the rows by id instead: samples that all layers have, in the order of the first layer. A
         warning says how many are left out.
+    subsample : int, optional
+        Measure so many samples, drawn at random from all, the same in every layer: for measures whose memory or
+        time grows with n squared.
     device : str or torch.device, optional
         Where to compute, by default where the first layer is.
     **settings
@@ -119,6 +123,7 @@ def alignment_grid(
         masks=masks,
         ids=ids,
         align=align,
+        subsample=subsample,
         device=device,
         **settings,
     )
@@ -220,6 +225,7 @@ def _measured(
     masks: Mapping[str, object] | None = None,
     ids=None,
     align: bool = False,
+    subsample: int | None = None,
     device: str | torch.device | None = None,
     **settings,
 ) -> _Grid:
@@ -237,10 +243,9 @@ def _measured(
         raise ValueError("blocks and within together: give one of them")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha={alpha} must lie in (0, 1)")
-    layers = Layers(features, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
-    for name, labels in (("blocks", blocks), ("within", within)):
-        if isinstance(labels, pd.Series) and layers.ids is not None:
-            check_order({"the layers": layers.ids, name: labels.index})
+    rows = {"ids": ids, "align": align, "subsample": subsample, "seed": seed}
+    layers = Layers(features, Settings(**settings), masks=masks, device=device, **rows)
+    blocks, within = (_labels_of(layers, name, of) for name, of in (("blocks", blocks), ("within", within)))
     pairs = list(combinations(layers.names, 2)) if pairs is None else list(pairs)
     if not pairs:
         raise ValueError("pairs is empty: nothing to measure")
@@ -269,6 +274,19 @@ def _measured(
         _warn_of_ties(pairs, {name: np.isnan(columns["mean"]) for name, columns in values.items()})
     shares = layers.influence(places.unique().tolist())[places.cpu().numpy()]
     return _Grid(chosen, pairs, values, shares)
+
+
+def _labels_of(layers: Layers, name: str, labels):
+    """``labels`` of the rows that are measured; the index of a Series must be the ids of the layers."""
+    if labels is None:
+        return None
+    if layers.rows is not None:
+        if len(labels) <= layers.rows.max():
+            raise ValueError(f"{name} has {len(labels)} entries: one for each sample is needed")
+        labels = labels.iloc[layers.rows] if isinstance(labels, pd.Series) else np.asarray(labels)[layers.rows]
+    if isinstance(labels, pd.Series) and layers.ids is not None:
+        check_order({"the layers": layers.ids, name: labels.index})
+    return labels
 
 
 def _warn_of_ties(pairs: list[tuple[str, str]], unknown: dict[str, np.ndarray]) -> None:

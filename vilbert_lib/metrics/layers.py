@@ -82,9 +82,15 @@ def require_memory(what: str, n: int, device: torch.device, *, per_entry: float 
     if needed > free:
         raise MemoryError(
             f"{what} of n={n} samples need about {needed / 1e9:.1f} GB (n x n matrices), {free / 1e9:.1f} GB are"
-            " available: measure a random subset of the samples, or use svcca, cca or procrustes, which need"
-            " no such matrix where a layer has fewer features than samples"
+            f" available: measure a random subset of the samples (subsample={_that_fits(free, per_entry)}), or use"
+            " svcca, cca or procrustes, which need no such matrix where a layer has fewer features than samples"
         )
+
+
+def _that_fits(free: float, per_entry: float) -> int:
+    """Samples, in round thousands where there are some, whose matrix takes at most half of the ``free`` bytes."""
+    n = int((free / per_entry / 2) ** 0.5)
+    return max(4, n // 1000 * 1000 if n > 1000 else n)
 
 
 def named_layers(features) -> dict[str, object]:
@@ -212,6 +218,13 @@ def _common_rows(names: Sequence[str], ids: Mapping[str, pd.Index]) -> list[Tens
     return [torch.from_numpy(ids[name].get_indexer(common)) for name in names]
 
 
+def _drawn(n: int, subsample: int, seed: int) -> np.ndarray:
+    """Which of ``n`` rows a random subset holds, in their order."""
+    if not isinstance(subsample, (int, np.integer)) or not 4 <= subsample <= n:
+        raise ValueError(f"subsample={subsample!r} must be a whole number of samples between 4 and n={n}")
+    return np.sort(np.random.default_rng(seed).choice(n, subsample, replace=False))
+
+
 def unit(rows: Tensor) -> Tensor:
     """``rows`` (..., d) divided by their norms; a row of zeros stays one."""
     tiny = torch.finfo(rows.dtype).tiny
@@ -240,7 +253,8 @@ class Layers:
     layers at once: float32 where all features came in float32, else float64.
 
     Rows are matched by position. Where layers have ids (``ids``, or the index of a DataFrame), these
-    must agree row by row, or are matched with ``align``. :func:`named_layers` says what ``features`` may be.
+    must agree row by row, or are matched with ``align``. With ``subsample`` so many rows are drawn of all layers
+    (``seed``), and kept in their order. :func:`named_layers` says what ``features`` may be.
     """
 
     def __init__(
@@ -252,6 +266,8 @@ class Layers:
         device: str | torch.device | None = None,
         ids=None,
         align: bool = False,
+        subsample: int | None = None,
+        seed: int = 0,
     ):
         features = named_layers(features)
         if not features:
@@ -276,6 +292,15 @@ class Layers:
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
         self.n = len(self._features[0])
+        self.rows = None if subsample is None else _drawn(self.n, subsample, seed)  # of the rows that came
+        if self.rows is not None:
+            self._features = [
+                checked(name, x[torch.from_numpy(self.rows).to(x.device)])
+                for name, x in zip(self.names, self._features, strict=True)
+            ]
+            self.ids = None if self.ids is None else self.ids[self.rows]
+            masks = {name: torch.as_tensor(mask)[self.rows] for name, mask in (masks or {}).items()}
+            self.n = subsample
         self.device = _device(self._features[0].device if device is None else device)
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})

@@ -53,7 +53,8 @@ def third_moment(left: Tensor, right: Tensor, x: Tensor, y: Tensor) -> Tensor:
     ``left`` and ``right`` (L, n, k) hold the neighbours of every sample, of at least six.
     """
     n = left.shape[1]
-    a, b = (torch.stack([_counts(graph) for graph in side]) for side in (left, right))
+    a = torch.stack([_counts(graph) for graph in left])
+    b = a if right is left else torch.stack([_counts(graph) for graph in right])
     weights = [_arrangements()[way] / perm(n, 1 + max(way)) for way in _WAYS]
     return (a[x] * b[y] * torch.tensor(weights, dtype=torch.float64, device=a.device)).sum(1)
 

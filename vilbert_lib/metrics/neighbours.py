@@ -9,10 +9,11 @@ from scipy.stats import hypergeom
 from torch import Tensor
 
 from vilbert_lib.metrics import neighbour_graphs
-from vilbert_lib.metrics.layers import Layers, require_memory, unit
+from vilbert_lib.metrics.layers import Layers, require_bytes, require_memory, unit
 from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
+BLOCK = 2**25  # cosines that are held at once, for so many samples against all
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,23 @@ class Neighbours:
                 indices[layer, rows] = _in_order(rounded)[:, : self.k]
         return Neighbours(indices, self.cosines[:, order], ties, self.ambiguous)
 
-    def ranks(self, layer: int) -> Tensor:
-        """Rank, from 1, of sample j among the neighbours of sample i, 0 where it is none: (n, n)."""
-        table = torch.zeros(self.n, self.n, dtype=torch.int32, device=self.indices.device)
-        ranks = torch.arange(1, self.k + 1, dtype=torch.int32, device=table.device)
-        return table.scatter_(1, self.indices[layer], ranks.expand(self.n, -1))
+    def ranks(self, layer: int, of: Tensor, among: Tensor) -> Tensor:
+        """Rank, from 1, of the samples ``of`` among the neighbours of the samples ``among``, 0 where it is none.
+
+        Both broadcast to (pairs, n, k). Ranks are read from a table (n, n), or where that is larger, found by
+        comparison with all k neighbours.
+        """
+        of, among = torch.broadcast_tensors(of, among)
+        own = torch.arange(1, self.k + 1, dtype=torch.int32, device=of.device)
+        if self.n**2 <= of.numel() * self.k:
+            require_memory("the neighbours' ranks", self.n, of.device, per_entry=4)
+            table = torch.zeros(self.n, self.n, dtype=torch.int32, device=of.device)
+            table.scatter_(1, self.indices[layer], own.expand(self.n, -1))
+            return table.flatten()[among * self.n + of]
+        rows = max(1, BLOCK // (of.shape[0] * self.k**2))
+        parts = zip(of.split(rows, 1), among.split(rows, 1), strict=True)
+        found = [((self.indices[layer][a] == o[..., None]) * own).sum(-1, dtype=torch.int32) for o, a in parts]
+        return torch.cat(found, 1)
 
 
 def nearest_neighbours(layers: Layers) -> Neighbours:
@@ -66,7 +79,11 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
-    require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
+    if n**2 > BLOCK:  # three of them: cosines, those that are rounded, and what the sorting takes
+        needed = 8 * (3 * BLOCK * layers.at_once + 2 * len(layers) * n * k)
+        require_bytes(f"the k={k} neighbours of n={n} samples in {len(layers)} layers", needed, layers.device)
+    else:
+        require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
     found = each(lambda i: _nearest(layers.raw(i), k), layers, layers.device)
     indices, cosines, ties, ambiguous = zip(*found, strict=True)
     return Neighbours(torch.stack(indices), torch.stack(cosines), ties, torch.stack(ambiguous))
@@ -74,21 +91,38 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
 
 def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
     directions = unit(x)
-    cosines = (directions @ directions.T).fill_diagonal_(-torch.inf)
+    begins = range(0, len(x), max(1, BLOCK // len(x)))
+    parts = [_nearest_of_rows(directions, slice(b, b + begins.step), k) for b in begins]
+    indices, values, tied, rounded, ambiguous = zip(*parts, strict=True)
+    ties = (torch.cat(tied), torch.cat(rounded))
+    return torch.cat(indices), torch.cat(values), ties, torch.stack(ambiguous).any()
+
+
+def _nearest_of_rows(directions: Tensor, rows: slice, k: int) -> tuple[Tensor, ...]:
+    """Neighbours of some ``rows`` and their cosines, the tied rows and their rounded cosines, any tie at k."""
+    n = len(directions)
+    cosines = directions[rows] @ directions.T
+    cosines.diagonal(rows.start).fill_(-torch.inf)
     values, indices = cosines.topk(k + 1, dim=1)  # one more shows a tie at the edge
     rounded = values.round(decimals=TIE)
     equal = rounded[:, 1:] == rounded[:, :-1]
     tied = torch.nonzero(equal.any(1))[:, 0]
-    require_memory("tied neighbours", len(x), x.device, per_entry=2 * 8 * len(tied) / len(x))
+    require_memory("tied neighbours", n, directions.device, per_entry=2 * 8 * len(tied) / n)
     rounded = cosines[tied].round(decimals=TIE)
     if len(tied):
         order = _in_order(rounded)[:, : k + 1]
         indices[tied], values[tied] = order, cosines[tied].gather(1, order)
-    return indices[:, :k], values[:, :k], (tied, rounded), equal[:, -1].any()
+    # Copies, as the rest of a view would stay in memory.
+    return indices[:, :k].clone(), values[:, :k].clone(), tied + rows.start, rounded, equal[:, -1].any()
 
 
 def _in_order(cosines: Tensor) -> Tensor:
     return cosines.sort(dim=1, descending=True, stable=True).indices
+
+
+def _itself(neighbours: Neighbours) -> Tensor:
+    """Every sample, (n, 1)."""
+    return torch.arange(neighbours.n, device=neighbours.indices.device)[:, None]
 
 
 def _shared(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -98,8 +132,7 @@ def _shared(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Iterat
     """
     for layer in y.unique().tolist():
         pairs = torch.nonzero(y == layer)[:, 0]
-        table = right.ranks(layer).expand(len(pairs), -1, -1)
-        yield pairs, table.gather(2, left.indices[x[pairs]]), layer
+        yield pairs, right.ranks(layer, left.indices[x[pairs]], _itself(right)), layer
 
 
 def _of_shared(score: Callable[[Tensor], Tensor]) -> Callable[[Neighbours, Neighbours, Tensor, Tensor], Tensor]:
@@ -150,11 +183,9 @@ def cycle_knn(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tens
     among the neighbours of none of its own.
     """
     values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)
-    itself = torch.arange(left.n, device=left.indices.device)[:, None]
     for layer in x.unique().tolist():
         pairs = torch.nonzero(x == layer)[:, 0]
-        place = right.indices[y[pairs]] * left.n + itself
-        values[pairs] = (left.ranks(layer).flatten()[place] > 0).any(2).double().mean(1)
+        values[pairs] = (left.ranks(layer, _itself(left), right.indices[y[pairs]]) > 0).any(2).double().mean(1)
     return values
 
 
@@ -214,13 +245,8 @@ def cknna(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
 
 def _mutual(neighbours: Neighbours) -> Tensor:
     """Whether a sample is in turn among the neighbours of its neighbour, (L, n, k)."""
-    itself = torch.arange(neighbours.n, device=neighbours.indices.device)[:, None]
-    return torch.stack(
-        [
-            neighbours.ranks(layer).flatten()[indices * neighbours.n + itself] > 0
-            for layer, indices in enumerate(neighbours.indices)
-        ]
-    )
+    layers = enumerate(neighbours.indices)
+    return torch.cat([neighbours.ranks(i, _itself(neighbours), indices[None]) > 0 for i, indices in layers])
 
 
 def _own(neighbours: Neighbours, mutual: Tensor) -> Tensor:
@@ -249,7 +275,8 @@ def mknn_moments(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> t
     ways in which two of their entries can share rows and columns (Mantel 1967).
     """
     n, k = left.n, left.k
-    a, b = (_patterns(side) for side in (left, right))
+    a = _patterns(left)
+    b = a if right is left else _patterns(right)
     two, three = float(n * (n - 1)), float(n * (n - 1) * (n - 2))  # as integers they would overflow
     ways = torch.tensor([two] * 2 + [three] * 3, dtype=torch.float64, device=a.device)
     apart = float(n * (n - 1) * (n - 2) * (n - 3))
