@@ -50,6 +50,7 @@ data/stamps/live: $(SET_UP)
 	@mkdir -p data/stamps && touch $@
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
+	$(BIN)/python -m studies.answers
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
 
 book:  ## everything: environment, data, a live study, the pages of all studies, the book

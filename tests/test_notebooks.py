@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from markdown_it.renderer import RendererHTML
@@ -411,6 +413,24 @@ def test_names_of_tasks_and_labels_are_shown_character_by_character(text):
     assert f"{spelled} is +1.000 [+0.500, +1.500]" in table and "<td>&lt; .001</td>" in table
     assert rendered(notebooks.note(text).data) == f"<p><em>{spelled}</em></p>\n"
     assert f">{spelled}</code>" in rendered(pages.as_code(text))
+
+
+def test_decided_findings_come_first_behind_the_declared_one():
+    verdicts = ["inconclusive", *["inconclusive"] * 9, "supported", "contradicted"]
+    rows = [
+        {"question": f"Q{i}?", "sentence": f"A{i}.", "n": 3, "p": 0.5, "verdict": v}
+        for i, v in enumerate(verdicts)
+    ]
+    output = new_output("display_data", {"text/markdown": notebooks.findings(pd.DataFrame(rows)).data})
+    code = new_code_cell("pass", outputs=[output], metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[new_markdown_cell("# Title\n\n**Question.** Q\n\n**Method.** M"), code])
+    title, answer, method, code = pages.answer_first(notebook).cells
+    assert title.source == "# Title\n\n**Question.** Q" and method.source == "## Method\n\nM"
+    assert re.findall(r"Q\d+", answer.source)[:4] == ["Q0", "Q10", "Q11", "Q1"] and "Q7" not in answer.source
+    assert (
+        "Of 12 findings 2 are supported or contradicted, and the others are inconclusive; 8 stand" in answer.source
+    )
+    assert code.metadata["tags"] == ["parameters", "hide-input"]
 
 
 def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):

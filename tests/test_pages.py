@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vilbert_lib import notebooks, pages
+from studies import answers
+from vilbert_lib import notebooks, pages, paths
 from vilbert_lib.paths import REPOSITORY
 
 RESULTS = sorted((REPOSITORY / "book" / "results").glob("*.ipynb"))
@@ -44,6 +45,24 @@ def test_a_page_was_made_by_the_code_that_its_source_holds_now(page):
 @pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
 def test_a_page_was_given_what_its_profile_gives_now(page):
     assert pages.injected(nbformat.read(page, as_version=4)) == notebooks.given(page.stem, "small")
+
+
+def test_the_first_page_of_the_book_gives_the_findings_of_the_pages():
+    assert (paths.book() / "_answers.md").read_text(encoding="utf-8") == answers.text(), "run: make html"
+    with pytest.raises(ValueError, match="04_correlation.ipynb has 0 findings that begin with 'Is it so'"):
+        answers.table({"A question": [("04_correlation", "Is it so")]})
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
+def test_a_page_gives_its_findings_behind_its_question_and_hides_its_code(page):
+    notebook = nbformat.read(page, as_version=4)
+    assert all("hide-input" in cell.metadata.tags for cell in notebook.cells if cell.cell_type == "code")
+    rows = pages.finding_rows(notebook)
+    if rows:
+        assert notebook.cells[1].source.startswith("## Answer\n\n") and rows[0] in notebook.cells[1].source
+        assert notebook.cells[2].source.startswith("## Method\n\n")
+    again = nbformat.from_dict(notebook)
+    assert pages.answer_first(again) == notebook
 
 
 @pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))

@@ -249,13 +249,14 @@ def findings(table: pd.DataFrame | list[dict], *notes: str) -> Markdown:
         Sentences; names of tasks and labels in them may hold any character.
     """
     table = pd.DataFrame(table)
-    lines = ["| question | answer | n | p | verdict |", "|---|---|---|---|---|"] if len(table) else []
+    rows = []
     for row in table.itertuples():
         n = "" if pd.isna(row.n) else f"{row.n:.0f}"
         p = "" if pd.isna(row.p) else "< .001" if row.p < 0.0005 else f"{row.p:.3f}".lstrip("0")
         cells = [row.question, row.sentence, n, p, f"*{row.verdict}*"]
         cells[:2] = (pages.escape_markdown(cell).replace("|", "\\|") for cell in cells[:2])
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(f"| {' | '.join(cells)} |")
+    lines = [pages.as_table(rows)] if rows else []
     listed = [f"- {pages.escape_markdown(text)}" for text in notes]
     return Markdown("\n".join([*lines, *([""] if lines and listed else []), *listed]))
 

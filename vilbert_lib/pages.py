@@ -143,6 +143,48 @@ def data_of(notebook: NotebookNode) -> str:
     return ""
 
 
+TABLE_OF_FINDINGS = "| question | answer | n | p | verdict |"  # its head
+ON_TOP = 8  # findings that stand at the beginning of a page
+
+
+def finding_rows(notebook: NotebookNode) -> list[str]:
+    """The rows of all tables of :func:`vilbert_lib.notebooks.findings` in an executed notebook, as Markdown."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    tables = (output.get("data", {}).get("text/markdown", "").splitlines() for output in outputs)
+    return [line for table in tables if table[:1] == [TABLE_OF_FINDINGS] for line in table[2:] if line[:2] == "| "]
+
+
+def as_table(rows: list[str]) -> str:
+    """Rows of :func:`finding_rows` as a table."""
+    return "\n".join([TABLE_OF_FINDINGS, "|---|---|---|---|---|", *rows])
+
+
+def answer_first(notebook: NotebookNode) -> NotebookNode:
+    """Put the findings of an executed study behind its question, and its code behind a toggle.
+
+    The first finding is the declared one; of the others those come first that are decided.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "hide-input" not in (tags := cell.metadata.get("tags", [])):
+            cell.metadata["tags"] = [*tags, "hide-input"]
+    rows = finding_rows(notebook)
+    if not rows or any(cell.get("id") == "answer" for cell in notebook.cells):
+        return notebook
+    decided = [row for row in rows if not row.endswith("| *inconclusive* |")]
+    chosen = list(dict.fromkeys([rows[0], *decided, *rows]))[:ON_TOP]
+    count = f"Of {len(rows)} findings {len(decided)} are supported or contradicted" if len(rows) > 1 else ""
+    rest = ", and the others are inconclusive" if count and len(decided) < len(rows) else ""
+    shown = f"; {len(chosen)} stand here, all at the end of the page" if len(chosen) < len(rows) else ""
+    text = "\n\n".join(part for part in (f"{count}{rest}{shown}." if count else "", as_table(chosen)) if part)
+    first = notebook.cells[0]
+    question, method, behind = first.source.partition("\n\n**Method.**")
+    first.source = question
+    answer = nbformat.v4.new_markdown_cell(f"## Answer\n\n{text}", id="answer")
+    about = nbformat.v4.new_markdown_cell(f"## Method\n\n{(method + behind).strip()}", id="method")
+    notebook.cells[1:1] = [answer, about] if behind else [answer]
+    return notebook
+
+
 def found(notebook: NotebookNode) -> list[str]:
     """The findings of an executed notebook, then its notes, from :func:`vilbert_lib.notebooks.findings`."""
     said = []
@@ -180,8 +222,8 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
 
     ``entry`` makes it an entry of the results log: it stands before the title, behind it the single values that
     were given and are no defaults, and below it what the run was, on which data, and the first of its findings.
-    ``scale`` makes it a page of another profile than the source's, which stands below the title. ``runs`` says in
-    either what the trained runs took.
+    ``scale`` makes it a page of another profile than the source's, which stands below the title, with the findings
+    first (:func:`answer_first`). ``runs`` says in either what the trained runs took.
     """
     notebook = without_parameter(nbformat.read(executed, as_version=4), "run_list_file")
     took = notebook.metadata.get("papermill", {}).get("duration")
@@ -211,6 +253,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
         title, _, rest = notebook.cells[0].source.partition("\n")
         about = f"*This page was run at the profile `{scale}`. {runs}".rstrip() + "*"
         notebook.cells[0].source = f"{title}\n\n{about}\n{rest}"
+        answer_first(notebook)
     write(page, notebook)
     return page
 

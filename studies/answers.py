@@ -1,0 +1,98 @@
+"""The book's first page: its questions, each with the findings of the studies that answer it.
+
+    python -m studies.answers
+
+writes ``book/_answers.md`` from the pages of results.
+"""
+
+import re
+
+import nbformat
+
+from vilbert_lib import pages, paths
+
+#: Questions of the book; of each the findings that answer it, by page and beginning of their own question.
+QUESTIONS = {
+    "What do co-attention blocks do to alignment?": [
+        ("04_correlation", "H3: does unbiased_cka rise over a co-attention block after training?"),
+        ("04_correlation", "H3: does unbiased_cka rise over a co-attention block before training?"),
+        ("04_correlation", "H3: does unbiased_cka rise over a co-attention block by training?"),
+    ],
+    "What does leaving the blocks out do to accuracy?": [
+        ("01_finetuning", "hateful_memes: does baseline change test accuracy"),
+    ],
+    "Does alignment predict accuracy, over placements and tasks?": [
+        ("04_correlation", "Across placements and all 4 tasks: do unbiased_cka and test_accuracy go together?"),
+        ("04_correlation", "The same for alignment before training?"),
+    ],
+    "Does that depend on the task?": [
+        ("04_correlation", "hateful_memes, across placements:"),
+        ("04_correlation", "mm_imdb, across placements:"),
+        ("04_correlation", "upmc_food, across placements:"),
+        ("04_correlation", "easy_vqa, across placements:"),
+    ],
+    "Which placement is best?": [
+        ("04_correlation", "H1: do hateful_memes and mm_imdb order the architectures alike?"),
+        ("06_placement_search", "Does TPE end better than random search"),
+    ],
+    "Does accuracy change when alignment is pushed?": [
+        (
+            "08_alignment_objective",
+            f"{task}: does test accuracy change with unbiased_cka when the term moves both?",
+        )
+        for task in ("hateful_memes", "dishes, redundant", "dishes, unique", "dishes, synergy")
+    ],
+}
+#: The same of the thesis' own models, which were trained on the real datasets.
+OF_THE_THESIS = {
+    "Does alignment go with accuracy in the thesis' models?": [
+        ("05_thesis_log", "alignment goes up with accuracy and up with the loss"),
+        ("05_thesis_log", "six measures"),
+    ],
+    "Does the best placement depend on the task there?": [
+        ("05_thesis_log", "H1, accuracy: some tasks benefit more from one placement than others"),
+    ],
+}
+
+
+def table(questions: dict[str, list[tuple[str, str]]]) -> str:
+    """Questions and their findings as a Markdown table with a link to each page.
+
+    Raises
+    ------
+    ValueError
+        Where a page has no such finding, or several.
+    """
+    lines = ["| question | findings | n | p | verdict |", "|---|---|---|---|---|"]
+    for question, wanted in questions.items():
+        for page, beginning in wanted:
+            _, sentence, n, p, verdict = re.split(r"(?<!\\) \| ", _finding(page, beginning)[2:-2])
+            lines.append(f"| {question} | {sentence} [Page](results/{page}.ipynb) | {n} | {p} | {verdict} |")
+            question = ""
+    return "\n".join(lines)
+
+
+def _finding(page: str, beginning: str) -> str:
+    notebook = nbformat.read(paths.book() / "results" / f"{page}.ipynb", as_version=4)
+    rows = [row for row in pages.finding_rows(notebook) if row.startswith(f"| {pages.escape_markdown(beginning)}")]
+    if len(rows) != 1:
+        raise ValueError(
+            f"results/{page}.ipynb has {len(rows)} findings that begin with {beginning!r}: 1 is needed"
+        )
+    return rows[0]
+
+
+def text() -> str:
+    """What ``book/_answers.md`` holds."""
+    return f"""### On synthetic data, small models
+
+{table(QUESTIONS)}
+
+### On real data: what the thesis logged
+
+{table(OF_THE_THESIS)}
+"""
+
+
+if __name__ == "__main__":
+    (paths.book() / "_answers.md").write_text(text(), encoding="utf-8")
