@@ -24,16 +24,29 @@ from tqdm import tqdm
 
 from vilbert_lib.files import check_writable
 from vilbert_lib.paths import REPOSITORY
-from vilbert_lib.stats.bootstrap import middle, two_stage, weighted_means, weighted_r
 from vilbert_lib.stats.clusters import Clusters, unit
-from vilbert_lib.stats.coefficients import around, two_sided
-from vilbert_lib.stats.correlations import bootstrapped_difference, swapped_differences
-from vilbert_lib.stats.families import p_of_largest
-from vilbert_lib.stats.levels import correlations
+from vilbert_lib.stats.comparisons import sign_flip_p
+from vilbert_lib.stats.correlations import (
+    bootstrapped_difference,
+    fisher_interval,
+    swapped_differences,
+    two_sided_p,
+)
 from vilbert_lib.stats.matrices import correlations_of_pairs
-from vilbert_lib.stats.paired import flip_p
-from vilbert_lib.stats.permutations import of_blocks, orders, orders_within, p_values, signs
-from vilbert_lib.stats.tasks import jackknifed
+from vilbert_lib.stats.resampling import (
+    orders,
+    orders_of_blocks,
+    orders_within,
+    p_of_largest,
+    p_values,
+    permuted_r,
+    quantile_interval,
+    signs,
+    two_stage,
+    weighted_means,
+    weighted_r,
+)
+from vilbert_lib.stats.tasks import jackknife_interval
 
 # Shape legend: D data sets; others as in clusters.py.
 
@@ -121,7 +134,7 @@ def pooled(s: Studies) -> np.ndarray:
 def between(s: Studies) -> np.ndarray:
     every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
     x, y = s.clusters.means(s.pair())[..., None, :]
-    return _rejects(p_values(correlations(x, y, every)[:, 0, :, 0]))
+    return _rejects(p_values(permuted_r(x, y, every)[:, 0, :, 0]))
 
 
 def _within_r(s: Studies) -> np.ndarray:
@@ -130,24 +143,24 @@ def _within_r(s: Studies) -> np.ndarray:
 
 
 def within_t(s: Studies) -> np.ndarray:
-    return _rejects(two_sided(_within_r(s), s.clusters.n - s.clusters.count + 1))
+    return _rejects(two_sided_p(_within_r(s), s.clusters.n - s.clusters.count + 1))
 
 
 def within_permutation(s: Studies) -> np.ndarray:
     every, _ = orders_within(s.clusters, PERMUTATIONS, s.chance)
     x, y = s.clusters.centred(s.pair())[..., None, :]
-    return _rejects(p_values(correlations(x, y, every)[:, 0, :, 0]))
+    return _rejects(p_values(permuted_r(x, y, every)[:, 0, :, 0]))
 
 
 def family_between(s: Studies) -> np.ndarray:
     every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
-    null = correlations(*(s.clusters.means(side) for side in s.family()), every)
+    null = permuted_r(*(s.clusters.means(side) for side in s.family()), every)
     return _rejects(p_of_largest(null).min((-2, -1)))
 
 
 def family_within(s: Studies) -> np.ndarray:
     every, _ = orders_within(s.clusters, PERMUTATIONS, s.chance)
-    null = correlations(*(s.clusters.centred(side) for side in s.family()), every)
+    null = permuted_r(*(s.clusters.centred(side) for side in s.family()), every)
     return _rejects(p_of_largest(null).min((-2, -1)))
 
 
@@ -158,12 +171,12 @@ def mantel_models(s: Studies) -> np.ndarray:
 
 def mantel_clusters(s: Studies) -> np.ndarray:
     every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
-    every = of_blocks(every, s.clusters.sizes[0])
+    every = orders_of_blocks(every, s.clusters.sizes[0])
     return _rejects(p_values(correlations_of_pairs(*s.distances(), every)))
 
 
 def paired_flips(s: Studies) -> np.ndarray:
-    return _rejects(flip_p(s.clusters, s.columns(np.eye(1))[:, 0], PERMUTATIONS, s.chance))
+    return _rejects(sign_flip_p(s.clusters, s.columns(np.eye(1))[:, 0], PERMUTATIONS, s.chance))
 
 
 def difference_swaps(s: Studies) -> np.ndarray:
@@ -173,44 +186,46 @@ def difference_swaps(s: Studies) -> np.ndarray:
 
 def bootstrap_runs(s: Studies) -> np.ndarray:
     weights = two_stage(Clusters.equal(s.clusters.n, 1), RESAMPLES, s.chance)
-    return _misses(middle(weighted_r(weights, *s.pair())), s.rho)
+    return _misses(quantile_interval(weighted_r(weights, *s.pair())), s.rho)
 
 
 def bootstrap_clusters(s: Studies) -> np.ndarray:
     weights = two_stage(Clusters.equal(s.clusters.count, 1), RESAMPLES, s.chance)
-    return _misses(middle(weighted_r(np.repeat(weights, s.clusters.sizes, axis=1), *s.pair())), s.rho)
+    return _misses(quantile_interval(weighted_r(np.repeat(weights, s.clusters.sizes, axis=1), *s.pair())), s.rho)
 
 
 def bootstrap_two_stage(s: Studies) -> np.ndarray:
-    return _misses(middle(weighted_r(two_stage(s.clusters, RESAMPLES, s.chance), *s.pair())), s.rho)
+    return _misses(quantile_interval(weighted_r(two_stage(s.clusters, RESAMPLES, s.chance), *s.pair())), s.rho)
 
 
 def between_fisher(s: Studies) -> np.ndarray:
     x, y = unit(s.clusters.means(s.pair()))
-    return _misses(around((x * y).sum(-1), 1 / (s.clusters.count - 3)), s.rho)
+    return _misses(fisher_interval((x * y).sum(-1), 1 / (s.clusters.count - 3)), s.rho)
 
 
 def together_permutation(s: Studies) -> np.ndarray:
     every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
     x, y = s.tasks()[..., None, :]
-    return _rejects(p_values(correlations(x, y, every)[..., 0, :, 0].mean(1)))
+    return _rejects(p_values(permuted_r(x, y, every)[..., 0, :, 0].mean(1)))
 
 
 def together_jackknife(s: Studies) -> np.ndarray:
-    return _misses(jackknifed(*s.tasks()), s.rho)
+    return _misses(jackknife_interval(*s.tasks()), s.rho)
 
 
 def within_fisher(s: Studies) -> np.ndarray:
-    return _misses(around(_within_r(s), 1 / (s.clusters.n - s.clusters.count - 2)), s.rho)
+    return _misses(fisher_interval(_within_r(s), 1 / (s.clusters.n - s.clusters.count - 2)), s.rho)
 
 
 def paired_two_stage(s: Studies) -> np.ndarray:
     means = weighted_means(two_stage(s.clusters, RESAMPLES, s.chance), s.columns(np.eye(1))[:, 0])
-    return _misses(middle(means), 0)
+    return _misses(quantile_interval(means), 0)
 
 
 def difference_two_stage(s: Studies) -> np.ndarray:
-    return _misses(middle(bootstrapped_difference(s.rivals(), two_stage(s.clusters, RESAMPLES, s.chance))), 0)
+    return _misses(
+        quantile_interval(bootstrapped_difference(s.rivals(), two_stage(s.clusters, RESAMPLES, s.chance))), 0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

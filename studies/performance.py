@@ -40,7 +40,7 @@ def declared(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
         missing = "; ".join(dict.fromkeys(filter(None, reasons)))
         rows.append(row | {"note": missing and f"not estimated: {missing}"})
     found = pd.DataFrame(rows)
-    return found.assign(between_holm=statistics.adjust_known(found.between_p, "holm"))
+    return found.assign(between_holm=statistics.adjust(found.between_p, "holm"))
 
 
 DECLARED = (
@@ -178,7 +178,7 @@ def explored(wide: pd.DataFrame, xs: list[str], y: str, *, level: str = "between
         rows = standardised(wide[wide.task.isin(usable)], [*kept, y])
         parts.append(_family(rows, xs, kept, y, level).assign(task="all tasks"))
     found = pd.concat(parts, ignore_index=True)
-    return found.assign(p_by=statistics.adjust_known(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
+    return found.assign(p_by=statistics.adjust(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
 
 
 def _varies(of_task: pd.DataFrame, column: str) -> bool:
@@ -216,7 +216,7 @@ def last_against_most(wide: pd.DataFrame, measures: list[str], y: str) -> pd.Dat
             )
     columns = ["task", "measure", "last", "max", "difference", "low", "high", "p", "note"]
     found = pd.DataFrame(rows).reindex(columns=columns)
-    return found.assign(p_by=statistics.adjust_known(found.p, "by"))
+    return found.assign(p_by=statistics.adjust(found.p, "by"))
 
 
 def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def agreement_of_tasks(results: pd.DataFrame, y: str) -> pd.DataFrame:
         for a, b in combinations(means.columns, 2)
     ]
     found = pd.DataFrame(rows, columns=["task", "other", "r", "p", "clusters", "exact", "note"])
-    return found.assign(p_holm=statistics.adjust_known(found.p, "holm"))
+    return found.assign(p_holm=statistics.adjust(found.p, "holm"))
 
 
 def design_notes(n_runs: int, architectures: int, seeds: int, tasks: list[str]) -> list[str]:

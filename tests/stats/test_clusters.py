@@ -31,16 +31,12 @@ TWO_COLUMNS = {
 
 
 @pytest.mark.parametrize("name", TWO_COLUMNS)
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, None])
-def test_a_value_that_is_no_number_is_refused_by_name(name, wrong):
-    table = uneven().reset_index(drop=True)
-    table.loc[[2, 5], "y"] = wrong
-    with pytest.raises(ValueError, match="column y holds NaN or infinity in 2 of 11 rows"):
-        TWO_COLUMNS[name](table)
-
-
-@pytest.mark.parametrize("name", TWO_COLUMNS)
 def test_columns_that_are_not_there_or_not_numeric_are_refused_by_name(name):
+    table = uneven().reset_index(drop=True)
+    for wrong in (np.nan, np.inf, None):
+        table.loc[[2, 5], "y"] = wrong
+        with pytest.raises(ValueError, match="column y holds NaN or infinity in 2 of 11 rows"):
+            TWO_COLUMNS[name](table)
     with pytest.raises(ValueError, match="no column 'y'; there are x, z, architecture"):
         TWO_COLUMNS[name](uneven().drop(columns="y"))
     with pytest.raises(ValueError, match="column y is not numeric"):
@@ -50,10 +46,10 @@ def test_columns_that_are_not_there_or_not_numeric_are_refused_by_name(name):
 
 
 @pytest.mark.parametrize("name", [n for n in TWO_COLUMNS if n != "correlation"])
-@pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
-def test_a_constant_column_is_refused_by_name(name, constant):
-    with pytest.raises(ValueError, match="column x is constant"):
-        TWO_COLUMNS[name](uneven().assign(x=constant))
+def test_a_constant_column_is_refused_by_name(name):
+    for constant in (0.0, 0.1, 1e9):
+        with pytest.raises(ValueError, match="column x is constant"):
+            TWO_COLUMNS[name](uneven().assign(x=constant))
 
 
 @pytest.mark.parametrize("name", ["between", "max_t between", "difference"])

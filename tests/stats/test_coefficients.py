@@ -16,14 +16,8 @@ def test_p_and_interval_of_r_are_scipys(n):
     assert pearson_interval(found.statistic, n) == pytest.approx(tuple(found.confidence_interval()))
 
 
-def test_p_is_students():
-    t = 0.4 * np.sqrt(13 / (1 - 0.4**2))
-    assert p_of_r(0.4, 15) == pytest.approx(2 * stats.t.sf(t, 13))
-    assert p_of_r(-0.4, 15) == p_of_r(0.4, 15)
-    assert (p_of_r(0, 15), p_of_r(1, 15), p_of_r(-1, 3)) == (1, 0, 0)
-
-
 def test_a_perfect_correlation_leaves_no_room():
+    assert (p_of_r(0, 15), p_of_r(1, 15), p_of_r(-1, 3)) == (1, 0, 0)
     assert pearson_interval(1, 10) == (1, 1)
     assert spearman_interval(-1, 10) == (-1, -1)
 
@@ -35,17 +29,6 @@ def test_the_interval_of_spearmans_r_is_that_of_its_formula():
     )
     low, high = pearson_interval(0.6, 15)
     assert spearman_interval(0.6, 15)[0] < low < high < spearman_interval(0.6, 15)[1]
-
-
-def test_the_interval_of_spearmans_r_covers_as_often_as_it_says():
-    rng, n, rho = np.random.default_rng(0), 30, 0.5
-    truth = 6 / np.pi * np.arcsin(rho / 2)
-    x = rng.standard_normal((800, n))
-    y = rho * x + np.sqrt(1 - rho**2) * rng.standard_normal((800, n))
-    intervals = np.array(
-        [spearman_interval(stats.spearmanr(a, b).statistic, n) for a, b in zip(x, y, strict=True)]
-    )
-    assert ((intervals[:, 0] < truth) & (truth < intervals[:, 1])).mean() == pytest.approx(0.95, abs=0.025)
 
 
 @pytest.mark.parametrize("r", [1.01, -2, np.nan])

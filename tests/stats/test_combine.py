@@ -31,6 +31,9 @@ def test_tasks_are_weighted_by_their_degrees_of_freedom_less_one():
     z, w = np.arctanh([row["r"] for row in rows]), np.array([row["dof"] - 1 for row in rows])
     assert found.loc["fixed", ["r", "low", "high"]].tolist() == pytest.approx(pooled(z, 1 / w), abs=1e-6)
     assert found.loc["task", "weight"].tolist() == pytest.approx(w / w.sum())
+    assert combine(rows).kind.tolist() == ["task"] * 6 + ["fixed", "random"]
+    for row, wanted in zip(found.loc["task"].itertuples(), rows, strict=True):
+        assert (row.task, row.r, row.low) == (wanted["task"], wanted["r"], pytest.approx(wanted["low"]))
 
 
 def test_the_random_effect_adds_the_variance_that_makes_the_tasks_as_different_as_they_are():
@@ -44,35 +47,10 @@ def test_the_random_effect_adds_the_variance_that_makes_the_tasks_as_different_a
     wanted = pooled(z, v + brentq(excess, 0, 10))
     found = combine(rows).set_index("kind")
     assert found.loc["random", ["r", "low", "high"]].tolist() == pytest.approx(wanted, abs=1e-4)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_tasks_that_differ_less_than_chance_makes_them_have_one_effect(seed):
-    r = 0.3 + 0.01 * np.random.default_rng(seed).standard_normal(6)
-    found = combine(pd.DataFrame({"task": range(6), "r": r, "dof": 9})).set_index("kind")
-    columns = ["r", "low", "high"]
-    assert found.loc["random", columns].tolist() == pytest.approx(found.loc["fixed", columns].tolist())
-
-
-def test_a_task_keeps_its_own_interval():
-    rows = rows_of(5)
-    found = combine(rows)
-    assert found.kind.tolist() == ["task"] * 5 + ["fixed", "random"]
-    for row, wanted in zip(found[:5].itertuples(), rows, strict=True):
-        assert (row.task, row.r, row.low, row.high) == (
-            wanted["task"],
-            *(pytest.approx(wanted[c]) for c in ("r", "low", "high")),
-        )
-
-
-def test_tasks_that_differ_much_widen_the_random_effect_alone():
-    rows = pd.DataFrame({"task": range(6), "r": [0.9, -0.9, 0.8, -0.8, 0.7, 0.1], "dof": 9})
-    found = combine(rows).set_index("kind")
-    assert found.loc["random", "high"] - found.loc["random", "low"] > 2 * (
-        found.loc["fixed", "high"] - found.loc["fixed", "low"]
-    )
-    assert float(found.loc["random", "note"].removeprefix("I2 = ")) > 0.8
-    assert combine(rows.assign(r=0.4)).note.iloc[-1] == "I2 = 0.00"
+    assert float(found.loc["random", "note"].removeprefix("I2 = ")) > 0.5
+    alike = combine(rows.assign(r=[0.29, 0.3, 0.31, 0.3, 0.29, 0.31])).set_index("kind")
+    same = alike.loc[["fixed", "random"], ["r", "low", "high"]].to_numpy()
+    assert same[0] == pytest.approx(same[1]) and alike.note.iloc[-1] == "I2 = 0.00"
 
 
 def test_fewer_than_five_tasks_are_shown_and_not_combined():
@@ -80,10 +58,6 @@ def test_fewer_than_five_tasks_are_shown_and_not_combined():
     assert (found.kind == "task").all() and len(found) == 4
     assert found.note.str.startswith("Tasks are not combined: of 4 instead of 5").all()
     assert list(found.columns) == list(combine(rows_of(5)).columns)
-
-
-def test_a_table_and_its_rows_are_the_same():
-    assert combine(pd.DataFrame(rows_of(5))).equals(combine(rows_of(5)))
 
 
 @pytest.mark.parametrize(
@@ -149,13 +123,6 @@ def test_the_interval_is_the_jackknife_over_architectures():
     assert (found["low"], found["high"]) == pytest.approx(tuple(np.tanh([z(table) - reach, z(table) + reach])))
     three = table[table.architecture.isin(["a0", "a1", "a2"])]
     assert np.isnan(together(three, "x", "y")["low"])
-
-
-def test_architectures_that_are_alike_on_all_tasks_count_once():
-    """Permuted for each task by itself, six architectures would count as twenty-four."""
-    rng = np.random.default_rng(0)
-    found = [together(on_tasks(4, rng), "x", "y")["p"] <= 0.05 for _ in range(400)]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.03)
 
 
 def test_tasks_must_have_the_same_architectures():

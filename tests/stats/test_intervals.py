@@ -37,12 +37,6 @@ def test_a_mean_over_seeds_has_students_interval():
         seed_interval(pd.Series([1.0]))
 
 
-def test_students_interval_over_three_seeds_covers_the_mean_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    drawn_means = [seed_interval(pd.Series(rng.standard_normal(3))) for _ in range(2000)]
-    assert np.mean([low < 0 < high for low, high in drawn_means]) == pytest.approx(0.95, abs=0.02)
-
-
 def test_the_difference_of_two_shares_has_newcombes_interval():
     """By his formula (1998, method 10), from the two intervals of Wilson."""
     a, b, n = 0.8, 0.6, 70

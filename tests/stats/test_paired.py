@@ -87,11 +87,6 @@ def test_alike_pairs_of_an_architecture_widen_the_interval():
     assert four.p == pytest.approx(one.p)
 
 
-def test_another_pair_of_columns_may_be_named():
-    table = trained(6, 3, 0.1).rename(columns={"architecture": "task"})
-    assert set(paired(table, "value", of="kind", against="none", pairs=["task", "seed"]).flipped) == {"task"}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

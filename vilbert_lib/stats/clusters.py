@@ -75,9 +75,7 @@ def read(
     A ValueError names a column that is missing or not numeric; it is a :class:`NotEstimableError` where a column
     holds NaN or infinity, or there are fewer than ``at_least`` clusters.
     """
-    for column in (cluster, *columns):
-        if column not in table:
-            raise ValueError(f"no column {column!r}; there are {', '.join(map(str, table.columns))}")
+    require_columns(table, [cluster, *columns])
     if unnamed := int(table[cluster].isna().sum()):
         raise ValueError(f"column {cluster} is empty in {unnamed} of {len(table)} rows")
     codes, names = pd.factorize(table[cluster], sort=True)
@@ -86,6 +84,13 @@ def read(
     order = np.argsort(codes, kind="stable")
     values = np.array([numbers(table[column], column)[order] for column in columns])
     return Clusters(np.bincount(codes, minlength=len(names))), values
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """A ValueError that names the first of ``columns`` that ``table`` lacks."""
+    for column in columns:
+        if column not in table:
+            raise ValueError(f"no column {column!r}; there are {', '.join(map(str, table.columns))}")
 
 
 def numbers(values: pd.Series, name: str) -> np.ndarray:
@@ -115,3 +120,9 @@ def unit(values: np.ndarray) -> np.ndarray:
     """Centred and brought to length 1 along the last axis: inner products are then Pearson's r."""
     centred = values - values.mean(-1, keepdims=True)
     return centred / np.linalg.norm(centred, axis=-1, keepdims=True)
+
+
+def refuse_constant_means(clusters: Clusters, values: np.ndarray, names: Sequence[str], cluster: str) -> None:
+    """A NotEstimableError names the first of the columns (columns, N) whose cluster means are all alike."""
+    means = clusters.means(values)
+    refuse_constant(means - means.mean(-1, keepdims=True), values, names, f"over the means of {cluster}")

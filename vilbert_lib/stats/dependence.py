@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from vilbert_lib.stats.clusters import Clusters, NotEstimableError, read, refuse_constant
+from vilbert_lib.stats.clusters import NotEstimableError, read, refuse_constant
 
 
 def icc(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> float:
@@ -16,13 +16,9 @@ def icc(table: pd.DataFrame, value: str, *, cluster: str = "architecture") -> fl
     refuse_constant(values - values.mean(-1, keepdims=True), values, [value], "over all rows")
     if clusters.n == clusters.count:
         raise NotEstimableError(f"every {cluster} has one row: the variance within them is not estimable")
-    return _icc(clusters, values[0])
-
-
-def _icc(clusters: Clusters, values) -> float:
-    within = (clusters.centred(values) ** 2).sum() / (clusters.n - clusters.count)
-    means = clusters.means(values)
-    between = (clusters.sizes * (means - values.mean()) ** 2).sum() / (clusters.count - 1)
+    [rows] = values
+    within = (clusters.centred(rows) ** 2).sum() / (clusters.n - clusters.count)
+    between = (clusters.sizes * (clusters.means(rows) - rows.mean()) ** 2).sum() / (clusters.count - 1)
     size = (clusters.n - (clusters.sizes**2).sum() / clusters.n) / (clusters.count - 1)
     return float((between - within) / (between + (size - 1) * within))
 

@@ -7,12 +7,12 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
-from vilbert_lib.stats.clusters import numbers, read, unit
-from vilbert_lib.stats.coefficients import around
-from vilbert_lib.stats.levels import correlations, refuse_alike
-from vilbert_lib.stats.permutations import orders, p_values
+from vilbert_lib.stats.clusters import numbers, read, refuse_constant_means, require_columns, unit
+from vilbert_lib.stats.correlations import fisher_interval
+from vilbert_lib.stats.resampling import orders, p_values, permuted_r
 
 ENOUGH = 5  # tasks
+COLUMNS = ["kind", "task", "r", "low", "high", "weight", "dof", "note"]
 
 
 def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
@@ -31,33 +31,23 @@ def combine(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
     z that lies between tasks. A ValueError for a column that is missing, a task that is there twice, no task at
     all, \\|r\\| >= 1, or dof < 2.
     """
-    table = _checked(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([dict(row) for row in rows]))
-    r, variance = table.r.to_numpy(), 1 / (table.dof.to_numpy() - 1)
-    low, high = around(r, variance)
+    table = _checked(pd.DataFrame(rows))
+    variance = 1 / (table.dof.to_numpy() - 1)
+    low, high = fisher_interval(table.r.to_numpy(), variance)
     weight = 1 / variance / (1 / variance).sum()
-    few = len(table) < ENOUGH
-    note = (
-        f"Tasks are not combined: of {len(table)} instead of {ENOUGH} nothing is known about how they differ."
-        if few
-        else ""
-    )
-    found = table.assign(kind="task", low=low, high=high, weight=weight, note=note)
-    columns = ["kind", "task", "r", "low", "high", "weight", "dof", "note"]
-    if few:
-        return found[columns]
-    result = combine_effects(
-        np.arctanh(r), variance, method_re="iterated"
-    )  # "chi2" lets the variance fall below 0
+    found = table.assign(kind="task", low=low, high=high, weight=weight, note="")[COLUMNS]
+    if len(table) < ENOUGH:
+        note = (
+            f"Tasks are not combined: of {len(table)} instead of {ENOUGH} nothing is known about how they differ."
+        )
+        return found.assign(note=note)
+    # "chi2" as method_re lets the variance fall below 0
+    result = combine_effects(np.arctanh(table.r), variance, method_re="iterated")
     z = result.summary_frame().loc[["fixed effect", "random effect"], ["eff", "ci_low", "ci_upp"]]
-    together = pd.DataFrame(np.tanh(z.to_numpy()), columns=["r", "low", "high"])
-    together = together.assign(
-        kind=["fixed", "random"],
-        task="all tasks",
-        weight=np.nan,
-        dof=np.nan,
-        note=["", f"I2 = {max(0.0, result.i2):.2f}"],
+    combined = pd.DataFrame(np.tanh(z.to_numpy()), columns=["r", "low", "high"]).assign(
+        kind=["fixed", "random"], task="all tasks", note=["", f"I2 = {max(0.0, result.i2):.2f}"]
     )
-    return pd.concat([found[columns], together[columns]], ignore_index=True)
+    return pd.concat([found, combined.reindex(columns=COLUMNS)], ignore_index=True)
 
 
 def together(
@@ -74,7 +64,7 @@ def together(
 
     What an architecture brings along to every task stays together so, and p is right however few tasks there
     are: it speaks of these tasks, and not, as :func:`combine` does, of tasks like them. Permutations are those of
-    :func:`vilbert_lib.stats.levels.between`. ``low`` and ``high`` are an approximate 95 % interval:
+    :func:`vilbert_lib.stats.between`. ``low`` and ``high`` are an approximate 95 % interval:
     the jackknife over architectures of Fisher's z, averaged over tasks, with Student's t; NaN for fewer than four
     architectures. Returns also ``r``, ``p``, ``tasks``, ``clusters``, ``exact``. A ValueError where tasks have
     other architectures, fewer than three of them, or means that are all alike.
@@ -82,7 +72,7 @@ def together(
     means = []
     for name, of_task in table.groupby(task, sort=False):
         clusters, values = read(of_task, [x, y], cluster, at_least=3)
-        refuse_alike(clusters, values, [x, y], cluster)
+        refuse_constant_means(clusters, values, [x, y], cluster)
         if set(of_task[cluster]) != set(table[cluster]):
             lacking = sorted(set(table[cluster]) - set(of_task[cluster]))
             raise ValueError(f"task {name} lacks {', '.join(map(str, lacking))}, which other tasks have")
@@ -91,13 +81,13 @@ def together(
         raise ValueError("there is no task to put together")
     xs, ys = np.moveaxis(np.array(means), 1, 0)[..., None, :]
     every, exact = orders(clusters.count, draws, seed)
-    null = correlations(xs, ys, every)[:, 0, :, 0].mean(0)
-    low, high = jackknifed(xs[:, 0], ys[:, 0])
+    null = permuted_r(xs, ys, every)[:, 0, :, 0].mean(0)
+    low, high = jackknife_interval(xs[:, 0], ys[:, 0])
     tests = {"p": float(p_values(null)), "low": float(low), "high": float(high), "tasks": len(means)}
     return {"r": float(null[0]), **tests, "clusters": clusters.count, "exact": exact}
 
 
-def jackknifed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def jackknife_interval(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Interval (...), low and high, of the correlation of ``x`` and ``y`` (..., T, A) in the mean over T tasks.
 
     The same architecture is left out on all tasks at a time: what it shares between them is not counted twice.
@@ -117,9 +107,7 @@ def jackknifed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise ValueError("there is no task to combine")
-    for column in ("task", "r", "dof"):
-        if column not in table:
-            raise ValueError(f"no column {column!r}; there are {', '.join(map(str, table.columns))}")
+    require_columns(table, ["task", "r", "dof"])
     if table.task.duplicated().any():
         raise ValueError(f"task {table.task[table.task.duplicated()].iloc[0]} is there twice")
     found = pd.DataFrame({"task": table.task, **{c: numbers(table[c], c) for c in ("r", "dof")}})
