@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from vilbert_lib.config import ARCHITECTURES, PROFILES, arrange, profile
 from vilbert_lib.search import layer_ids, support
-from vilbert_lib.search.layers import centers, counts, spreads
-from vilbert_lib.search.space import layers_of, ranges, settings_of
+from vilbert_lib.search.space import centers, counts, layers_of, ranges, settings_of, spreads
 
 LAYERS = 12
 

@@ -7,8 +7,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from vilbert_lib.config import profile
-from vilbert_lib.search.plan import Search
-from vilbert_lib.search.propose import ends_early, propose
+from vilbert_lib.search.plan import Search, ends_early, propose
 from vilbert_lib.search.space import ranges
 
 SPACE = ranges(("placement", "training"), profile("quick"))

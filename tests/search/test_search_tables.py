@@ -13,7 +13,7 @@ from search_workers import small_profile
 from studies import placement_search
 from vilbert_lib import config, figures, paths, search
 from vilbert_lib.__main__ import main
-from vilbert_lib.search.propose import propose
+from vilbert_lib.search.plan import propose
 from vilbert_lib.search.space import settings_of
 
 matplotlib.use("agg")

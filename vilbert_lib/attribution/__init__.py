@@ -1,10 +1,18 @@
 """Looking inside: what a score depends on, which method that says so can be trusted, how focused attention is."""
 
 from vilbert_lib.attribution.entropy import entropies, focus
-from vilbert_lib.attribution.faithfulness import areas, curves, gains, inside, pointing
+from vilbert_lib.attribution.faithfulness import (
+    areas,
+    curves,
+    gains,
+    inside,
+    pointing,
+    reach,
+    trust,
+    trusted,
+)
 from vilbert_lib.attribution.methods import METHODS, attribute
 from vilbert_lib.attribution.passes import Relevance
-from vilbert_lib.attribution.trust import reach, trust, trusted
 
 __all__ = [
     "METHODS",

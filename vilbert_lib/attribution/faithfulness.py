@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vilbert_lib import stats as statistics
 from vilbert_lib.attribution.passes import Relevance, inputs_of, log_odds, targets, words_of
 from vilbert_lib.synthetic.evidence import Box
 
@@ -90,10 +91,9 @@ def _spread(keep: Tensor, pixels: Tensor) -> Tensor:
 def areas(table: pd.DataFrame) -> pd.DataFrame:
     """Area under each curve of :func:`curves`, in [0, 1]: columns but ``share`` as there, ``value`` the area."""
     by = [name for name in table.columns if name not in ("share", "value")]
-    ordered = table.sort_values("share", kind="stable").groupby(by, sort=False)
-    return (
-        ordered.apply(lambda g: np.trapezoid(g.value, g.share), include_groups=False).rename("value").reset_index()
-    )
+    groups = table.sort_values("share", kind="stable").groupby(by, sort=False)
+    found = groups.apply(lambda curve: np.trapezoid(curve.value, curve.share), include_groups=False)
+    return found.rename("value").reset_index()
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:
@@ -151,3 +151,57 @@ def pointing(
             )
             rows.append(frame[evidence.any(1)])
     return pd.concat(rows, ignore_index=True)
+
+
+def reach(table: pd.DataFrame, value: str, by: list[str], cluster: str = "model") -> pd.DataFrame:
+    """Mean of ``value`` with the approximate 95 % interval of a two-stage bootstrap: models, then samples.
+
+    One row a group of ``by``: its columns, ``mean``, ``low``, ``high`` and the number of ``models``.
+    """
+    rows = [
+        (
+            *key,
+            group[value].mean(),
+            *statistics.mean_interval(group, value, cluster=cluster),
+            group[cluster].nunique(),
+        )
+        for key, group in table.groupby(by, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "models"])
+
+
+def trust(
+    curves: pd.DataFrame, pointed: pd.DataFrame | None = None, untrained: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """What each method reaches beyond chance in every test, and in how many the interval lies above zero.
+
+    ``curves`` and ``pointed`` are those of :func:`curves` and :func:`pointing` with a column ``model``, and
+    ``untrained`` is ``pointed`` for the same models before training; the latter two may be missing, where no
+    evidence is known. One row a ``method``, ``side`` and ``test``, ``mean``, ``low``, ``high``, ``models``, and
+    ``passed``. Tests are ``deletion`` and ``insertion``, area beyond a random order's; ``evidence``, share of
+    relevance on it beyond its share of the places; ``first``, how often the most relevant place is evidence,
+    beyond the same; and ``learned``, that less what it is before training (Adebayo et al. 2018): a word may be
+    found by where it stands.
+    """
+    tests = [gains(curves).rename(columns={"curve": "test"})]
+    if pointed is not None and len(pointed):
+        tests += [
+            pointed.assign(test=test, value=pointed[column] - pointed.chance)
+            for test, column in (("evidence", "share"), ("first", "top"))
+        ]
+    if pointed is not None and untrained is not None and len(pointed):
+        keys = ["model", "method", "side", "sample"]
+        before = untrained.set_index(keys).top.rename("before")
+        joined = pointed.join(before, on=keys)
+        tests.append(joined.assign(test="learned", value=joined.top - joined.before))
+    table = reach(pd.concat(tests, ignore_index=True), "value", ["method", "side", "test"])
+    return table.assign(passed=table.low > 0)
+
+
+def trusted(table: pd.DataFrame) -> pd.Series:
+    """For each side the methods that passed every test of :func:`trust`, by their names in it.
+
+    To pass all tests is no more likely by chance than to pass one, so their number needs no correction.
+    """
+    every = table.groupby(["side", "method"], sort=False).passed.all().reset_index()
+    return every[every.passed].groupby("side").method.agg(list)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vilbert_lib import representations, runs
-from vilbert_lib.attribution import entropy, faithfulness, gradients, methods, passes, relevance
+from vilbert_lib.attribution import entropy, faithfulness, methods, passes
 from vilbert_lib.attribution.passes import Relevance
 from vilbert_lib.data import formats
 from vilbert_lib.data.datasets import Batch, PairDataset, batches
@@ -101,7 +101,7 @@ def maps(run: runs.Run, data_root: Path, rows: list[int], *, trained: bool) -> p
         batch = next(batches(data, np.asarray(rows), len(rows)))
         target = None if several else batch["label"]
         found = methods.attribute(model, batch, data.tokenizer.mask_id, target, several=several)
-        layers = gradients.grad_cam_layers(passes.run(model, batch, target, several=several))
+        layers = methods.grad_cam_layers(passes.run_pass(model, batch, target, several=several))
         frames = [_long(whole, rows, method, WHOLE) for method, whole in found.items()]
         frames += [_long(layer, rows, "grad_cam", i) for i, layer in enumerate(layers, start=-1)]
         return pd.concat(frames, ignore_index=True)
@@ -119,8 +119,8 @@ def between(run: runs.Run, data_root: Path, rows: list[int]) -> pd.DataFrame:
         data, model = runs.dataset(run.config, data_root, "test"), run.model(data_root)
         several = _several(run, data_root)
         batch = next(batches(data, np.asarray(rows), len(rows)))
-        seen = passes.run(model, batch, None if several else batch["label"], several=several)
-        sides = zip(("words", "patches"), relevance.chefer_between(seen), strict=True)
+        seen = passes.run_pass(model, batch, None if several else batch["label"], several=several)
+        sides = zip(("words", "patches"), methods.chefer_between(seen), strict=True)
         frames = [
             _grid(values[i], ("asker", "place")).assign(side=side, sample=int(row))
             for side, values in sides
@@ -169,7 +169,7 @@ def _looked(a: Attention, words: Tensor) -> list[pd.DataFrame]:
     ]
 
 
-# What the tables share --------------------------------------------------------------------------
+# What the tables share
 
 
 class _Found(NamedTuple):

@@ -80,7 +80,7 @@ def inputs_of(batch: dict[str, Tensor], device: torch.device) -> tuple[Tensor, T
     return tuple(batch[name].to(device) for name in ("input_ids", "attention_mask", "pixel_values"))
 
 
-def run(
+def run_pass(
     model: nn.Module, batch: dict[str, Tensor], target: int | Tensor | None = None, *, several: bool = False
 ) -> Pass:
     """Ask ``model`` for ``batch`` and differentiate the score of ``target``, by default the likeliest class."""

@@ -8,7 +8,6 @@ from vilbert_lib.figures.attribution import (
     removal_curves,
 )
 from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
-from vilbert_lib.figures.diagram import architecture
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid
 from vilbert_lib.figures.points import alignment_against, intervals, performance
@@ -32,7 +31,6 @@ from vilbert_lib.figures.style import caption, use_style
 
 __all__ = [
     "alignment_against",
-    "architecture",
     "around_block",
     "bands",
     "batch_bias",

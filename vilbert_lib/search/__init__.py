@@ -4,9 +4,9 @@
 what is there; the others are tables of it.
 """
 
-from vilbert_lib.search.layers import layer_ids, support
 from vilbert_lib.search.plan import FIGURES, Search
 from vilbert_lib.search.record import Record, read, start
+from vilbert_lib.search.space import layer_ids, support
 from vilbert_lib.search.tables import (
     best_so_far,
     importances,

@@ -1,10 +1,23 @@
-"""What is searched for, by whom and where; from a trial's parameters to its runs, from runs to values."""
+"""What is searched for: the settings of a search, its trials' runs and values, and which trials come next.
 
+A sampler of optuna keeps its random state in memory, and answers by what has arrived in a storage at that moment.
+Here a sampler is made anew for every batch, seeded by the number of the batch, and sees exactly the
+trials of the batches before. So the same trials come of any number of workers, however often interrupted.
+"""
+
+import copy
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import MedianPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
 
 from vilbert_lib import runs
 from vilbert_lib.config import AlignmentConfig, Profile, RunConfig, choose
@@ -117,3 +130,34 @@ def _figure(search: Search, run: Run, figure: str, root: Path) -> float:
     measured = runs.alignments([run], AlignmentConfig(measures=(search.measure,)), root, epochs=("best",))
     table = alignment.per_run(measured, search.aggregate, above_chance=True)
     return float(table[search.measure].item())
+
+
+def propose(search: Search, space: dict[str, BaseDistribution], before: list[FrozenTrial]) -> list[dict[str, Any]]:
+    """The parameters of the next batch, where ``before`` are the trials of all batches before it, in order."""
+    study = _study(search, before, _sampler(search, len(before) // search.batch))
+    return [study.ask(space).params for _ in range(search.batch)]
+
+
+def ends_early(search: Search, before: list[FrozenTrial], trial: FrozenTrial, so_far: dict[int, float]) -> bool:
+    """Whether a trial with the figures ``so_far``, by epoch, is worse than the median of those before.
+
+    Never after its first epoch, which tells too little.
+    """
+    watched = copy.copy(trial)
+    watched.intermediate_values = dict(so_far)
+    pruner = MedianPruner(n_startup_trials=search.startup, n_warmup_steps=2)
+    return bool(pruner.prune(_study(search, before), watched))
+
+
+def _study(search: Search, before: list[FrozenTrial], sampler: BaseSampler | None = None) -> optuna.Study:
+    study = optuna.create_study(directions=search.directions, sampler=sampler)
+    study.add_trials(before)
+    return study
+
+
+def _sampler(search: Search, batch: int) -> BaseSampler:
+    seed = int(np.random.SeedSequence([search.seed, batch]).generate_state(1)[0])
+    if search.sampler == "random":
+        return RandomSampler(seed)
+    # The others of a batch count as bad where they are, so that its trials keep apart.
+    return TPESampler(n_startup_trials=search.startup, multivariate=True, constant_liar=True, seed=seed)

@@ -27,8 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vilbert_lib import paths
 from vilbert_lib.config import Profile, from_dict, to_dict
-from vilbert_lib.search.plan import Search, configure
-from vilbert_lib.search.propose import propose
+from vilbert_lib.search.plan import Search, configure, propose
 from vilbert_lib.search.space import ranges
 
 GRACE = 3  # heartbeats that a trial may miss before its process counts as dead

@@ -23,30 +23,17 @@ def trials(record: Record) -> pd.DataFrame:
     called as they are, and are missing where a trial is not complete. ``t_ids`` and ``v_ids`` are the layers at
     which the streams meet.
     """
-    rows = []
+    names, rows = record.search.objectives, []
     for slot, trial in sorted(record.slots().items()):
         if not trial.state.is_finished():
             continue
-        t_ids, v_ids = placement(trial.user_attrs["architecture"])
-        values = trial.values if trial.state == TrialState.COMPLETE else [np.nan] * len(record.search.objectives)
-        rows.append(
-            {"number": slot, "state": _NAMES[trial.state]}
-            | trial.params
-            | {"t_ids": t_ids, "v_ids": v_ids, "architecture": trial.user_attrs["architecture"]}
-            | dict(zip(record.search.objectives, values, strict=True))
-            | {"runs": trial.user_attrs["runs"]}
-        )
-    columns = [
-        "number",
-        "state",
-        *record.space,
-        "t_ids",
-        "v_ids",
-        "architecture",
-        *record.search.objectives,
-        "runs",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+        architecture = trial.user_attrs["architecture"]
+        values = trial.values if trial.state == TrialState.COMPLETE else [np.nan] * len(names)
+        row = {"number": slot, "state": _NAMES[trial.state], "architecture": architecture}
+        row |= trial.params | dict(zip(("t_ids", "v_ids"), placement(architecture), strict=True))
+        rows.append(row | dict(zip(names, values, strict=True)) | {"runs": trial.user_attrs["runs"]})
+    before, after = ["number", "state", *record.space], ["t_ids", "v_ids", "architecture", *names, "runs"]
+    return pd.DataFrame(rows, columns=before + after)
 
 
 def best_so_far(record: Record) -> pd.DataFrame:
@@ -58,14 +45,8 @@ def best_so_far(record: Record) -> pd.DataFrame:
     table = trials(record)
     rising = record.search.directions[0] == "maximize"
     best = table[objective].cummax() if rising else table[objective].cummin()
-    return pd.DataFrame(
-        {
-            "trial": table.number + 1,
-            "value": table[objective],
-            "best": best.ffill(),
-            "sampler": record.search.sampler,
-        }
-    )
+    columns = {"trial": table.number + 1, "value": table[objective], "best": best.ffill()}
+    return pd.DataFrame(columns | {"sampler": record.search.sampler})
 
 
 def pareto(record: Record) -> pd.DataFrame:

@@ -8,8 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from vilbert_lib import runs
 from vilbert_lib.config import RunConfig
 from vilbert_lib.runs import Run
-from vilbert_lib.search.plan import configure, values_of
-from vilbert_lib.search.propose import ends_early
+from vilbert_lib.search.plan import configure, ends_early, values_of
 from vilbert_lib.search.record import Record
 
 
