@@ -32,18 +32,8 @@ def server() -> Iterator[str]:
         os.chown(base, nobody.pw_uid, nobody.pw_gid)
         who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     try:
-        command = [
-            programs() / "initdb",
-            "-D",
-            base / "data",
-            "-U",
-            "search",
-            "-A",
-            "trust",
-            "--no-sync",
-            "-E",
-            "UTF8",
-        ]
+        options = ["-U", "search", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        command = [programs() / "initdb", "-D", base / "data", *options]
         subprocess.run(command, check=True, capture_output=True, cwd=base, **who)
         command = [programs() / "postgres", "-D", base / "data", "-k", base, "-c", "listen_addresses=", "-F"]
         with (

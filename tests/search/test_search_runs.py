@@ -50,15 +50,13 @@ def test_a_trial_is_a_run_and_its_value_that_of_the_best_epoch(unbroken, scale, 
     for row in table.to_dict("records"):
         [run] = [runs.open_run(run_id) for run_id in row["runs"]]
         assert run.config == runs.configure(scale, tiny_root, "hateful_memes", row["architecture"])
-        assert (run.config.model.t_biattention_ids, run.config.model.v_biattention_ids) == (
-            row["t_ids"],
-            row["v_ids"],
-        )
+        placed = run.config.model
+        assert (placed.t_biattention_ids, placed.v_biattention_ids) == (row["t_ids"], row["v_ids"])
         epochs = run.metrics.set_index("epoch")
         assert row["hateful_memes.val_loss"] == epochs.val_loss[run.summary["best_epoch"]]
 
 
-@pytest.mark.parametrize("stops", [[1, 2, 5], [2, 4, 5], [3, 5]])
+@pytest.mark.parametrize("stops", [[1, 2, 5], [3, 5]])
 def test_a_search_that_stops_and_goes_on_asks_for_the_same(places, scale, tiny_root, unbroken, stops, monkeypatch):
     """Between batches, or in the middle of one. What was trained before costs nothing."""
     table, store = unbroken

@@ -158,15 +158,10 @@ def reach(table: pd.DataFrame, value: str, by: list[str], cluster: str = "model"
 
     One row a group of ``by``: its columns, ``mean``, ``low``, ``high`` and the number of ``models``.
     """
-    rows = [
-        (
-            *key,
-            group[value].mean(),
-            *statistics.mean_interval(group, value, cluster=cluster),
-            group[cluster].nunique(),
-        )
-        for key, group in table.groupby(by, sort=False)
-    ]
+    rows = []
+    for key, group in table.groupby(by, sort=False):
+        interval = statistics.mean_interval(group, value, cluster=cluster)
+        rows.append((*key, group[value].mean(), *interval, group[cluster].nunique()))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "models"])
 
 

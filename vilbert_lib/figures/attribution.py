@@ -28,14 +28,10 @@ def overlays(
     """
     columns = list(dict.fromkeys(name for row in maps.values() for name in row))
     size = min(1.35, 9.0 / (len(columns) + 1))
-    figure, axes = plt.subplots(
-        len(maps),
-        len(columns) + 1,
-        figsize=(size * (len(columns) + 1), (size + 0.22) * len(maps)),
-        squeeze=False,
-        layout="constrained",
-        FigureClass=PlainTextFigure,
-    )
+    across = len(columns) + 1
+    shape = {"columns": across, "width": size * across, "height": size + 0.22}
+    figure, panels = panel_axes(len(maps) * across, **shape)
+    axes = np.reshape(panels, (len(maps), across))
     for row, (name, found) in zip(axes, maps.items(), strict=True):
         row[0].imshow(image)
         row[0].set_ylabel(name, fontsize=9)

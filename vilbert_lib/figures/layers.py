@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, legend_above, line_with_range, panel_axes
+from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, heatmap, legend_above, line_with_range, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -63,15 +63,10 @@ def layer_heatmaps(alignment: pd.DataFrame, measure: str, *, panel: str = "archi
     """
     rows = alignment[(alignment.kind == "tv") & (alignment.measure == measure)]
     names = list(dict.fromkeys(rows[panel]))
-    low, high = rows.value.min(), rows.value.max()
-    figure, axes = panel_axes(len(names), height=2.9)
-    for axis, name in zip(axes, names, strict=True):
-        table = _mean_table(rows[rows[panel] == name], "text_layer", "vision_layer")
-        image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
-        axis.set(title=str(name), xlabel="vision layer", ylabel="text layer")
-        axis.grid(False)
-    figure.colorbar(image, ax=axes, label=MEASURES[measure].title, shrink=0.8)
-    return figure
+    tables = [_mean_table(rows[rows[panel] == name], "text_layer", "vision_layer") for name in names]
+    labels = [{"title": str(name), "xlabel": "vision layer", "ylabel": "text layer"} for name in names]
+    limits = rows.value.min(), rows.value.max()
+    return _heatmaps(tables, labels, limits, measure, height=2.9)
 
 
 def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture: str, task: str) -> Figure:
@@ -80,7 +75,7 @@ def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture
     One row of panels for each of ``moments`` (name: alignments), mean over seeds. The two streams'
     own halves are symmetric, and a layer's alignment with itself is left empty.
     """
-    titles = {"tt": "text, text", "vv": "vision, vision", "tv": "text, vision"}
+    titles = {"tt": ("text", "text"), "vv": ("vision", "vision"), "tv": ("text", "vision")}
     tables = {}
     for name, rows in moments.items():
         rows = rows[(rows.measure == measure) & (rows.architecture == architecture) & (rows.task == task)]
@@ -91,13 +86,26 @@ def stream_heatmaps(moments: dict[str, pd.DataFrame], measure: str, architecture
             if kind != "tv":
                 numbers = pd.concat([numbers, numbers.rename(columns={"x": "y", "y": "x"})])
             tables[name, kind] = _mean_table(numbers, "x", "y")
-    low, high = min(t.min().min() for t in tables.values()), max(t.max().max() for t in tables.values())
-    figure, axes = panel_axes(len(tables), height=2.7)
-    for axis, ((name, kind), table) in zip(axes, tables.items(), strict=True):
-        image = axis.imshow(table, cmap="cividis", vmin=low, vmax=high, origin="lower")
-        x, y = titles[kind].split(", ")
-        axis.set(title=name, xlabel=f"{y} layer", ylabel=f"{x} layer")
-        axis.grid(False)
+    labels = [
+        {"title": name, "xlabel": f"{titles[kind][1]} layer", "ylabel": f"{titles[kind][0]} layer"}
+        for name, kind in tables
+    ]
+    limits = min(t.min().min() for t in tables.values()), max(t.max().max() for t in tables.values())
+    return _heatmaps(list(tables.values()), labels, limits, measure, height=2.7)
+
+
+def _heatmaps(
+    tables: list[pd.DataFrame],
+    labels: list[dict[str, str]],
+    limits: tuple[float, float],
+    measure: str,
+    height: float,
+) -> Figure:
+    """A panel a table, all of one scale of colours, which ends at ``limits``."""
+    figure, axes = panel_axes(len(tables), height=height)
+    for axis, table, texts in zip(axes, tables, labels, strict=True):
+        image = heatmap(axis, table, vmin=limits[0], vmax=limits[1])
+        axis.set(**texts)
     figure.colorbar(image, ax=axes, label=MEASURES[measure].title, shrink=0.8)
     return figure
 
@@ -114,11 +122,7 @@ def pair_heatmaps(table: pd.DataFrame) -> Figure:
     for axis, name in zip(axes, measures, strict=True):
         rows = table[table.measure == name]
         values = rows.pivot(index="x", columns="y", values="value").loc[rows.x.unique(), rows.y.unique()]
-        image = axis.imshow(values, cmap="cividis", aspect="auto")
-        step = max(1, -(-max(values.shape) // 12))  # more names than that would overlap
-        axis.set_xticks(range(0, values.shape[1], step), values.columns[::step], rotation=90, fontsize=8)
-        axis.set_yticks(range(0, values.shape[0], step), values.index[::step], fontsize=8)
+        image = heatmap(axis, values, names=True, most=12, aspect="auto")
         axis.set(title=MEASURES[name].title, xlabel="layer (y)", ylabel="layer (x)")
-        axis.grid(False)
         figure.colorbar(image, ax=axis, shrink=0.8)
     return figure

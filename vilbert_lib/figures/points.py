@@ -1,12 +1,11 @@
 """Points: runs by alignment and performance, estimates with their intervals."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, PlainTextFigure, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -15,16 +14,10 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
 
     ``targets`` maps columns of ``table`` to axis labels; the measures are columns too.
     """
-    figure, axes = plt.subplots(
-        len(targets),
-        len(measures),
-        figsize=(min(9.5, 1 + 2.1 * len(measures)), 0.6 + 2.2 * len(targets)),
-        squeeze=False,
-        sharex="col",
-        sharey="row",
-        layout="constrained",
-        FigureClass=PlainTextFigure,
-    )
+    rows, columns = len(targets), len(measures)
+    size = {"width": min(9.5, 1 + 2.1 * columns), "height": 2.2 + 0.6 / rows}
+    figure, panels = panel_axes(rows * columns, columns, **size, sharex="col", sharey="row")
+    axes = np.reshape(panels, (rows, columns))
     for row, (target, label) in zip(axes, targets.items(), strict=True):
         for axis, measure in zip(row, measures, strict=True):
             for i, (name, group) in enumerate(table.groupby("architecture", sort=False)):

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, heatmap, legend_above, line_with_range, panel_axes
 
 #: What parameters are called on an axis, with their units.
 LABELS = {
@@ -142,18 +141,12 @@ def placement_map(table: pd.DataFrame, num_layers: int, label: str) -> Figure:
     ``table``: ``text_layer``, ``vision_layer``, ``value`` and ``trials``, the number in the cell.
     """
     figure, [axis] = panel_axes(1, width=6.2, height=5.0)
-    values = np.full((num_layers, num_layers), np.nan)
-    values[table.text_layer.to_numpy(int), table.vision_layer.to_numpy(int)] = table.value
-    image = axis.imshow(values, cmap="cividis", origin="lower")
+    layers = range(num_layers)
+    wide = table.pivot(index="text_layer", columns="vision_layer", values="value")
+    image = heatmap(axis, wide.reindex(index=layers, columns=layers))
     for row in table.itertuples():
-        _write(axis, row.vision_layer, row.text_layer, str(row.trials), image.norm(row.value))
-    axis.set_xticks(range(num_layers))
-    axis.set_yticks(range(num_layers))
-    axis.set(xlabel="vision layer", ylabel="text layer")
-    axis.grid(False)
+        look = {"color": "white" if image.norm(row.value) < 0.5 else "black", "fontsize": 8}
+        axis.text(row.vision_layer, row.text_layer, str(row.trials), ha="center", va="center", **look)
+    axis.set(xlabel="vision layer", ylabel="text layer", xticks=layers, yticks=layers)
     figure.colorbar(image, ax=axis, label=label, shrink=0.85)
     return figure
-
-
-def _write(axis: Axes, x: int, y: int, text: str, shade: float) -> None:
-    axis.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if shade < 0.5 else "black")

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, heatmap, legend_above, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -32,14 +32,11 @@ def measures_among_themselves(matrix: pd.DataFrame, groups: pd.Series, label: st
     """A matrix of correlations in the order of ``groups``, with lines between the groups."""
     figure, [axis] = panel_axes(1, width=7.5, height=6.2)
     order = list(groups.index)
-    image = axis.imshow(matrix.loc[order, order], cmap="PuOr", vmin=-1, vmax=1)
-    axis.set_xticks(range(len(order)), order, rotation=90, fontsize=8)
-    axis.set_yticks(range(len(order)), order, fontsize=8)
+    image = heatmap(axis, matrix.loc[order, order], names=True, cmap="PuOr", vmin=-1, vmax=1)
     for edge in np.flatnonzero(np.diff(groups.to_numpy())) + 0.5:
         axis.axvline(edge, color="black", lw=1.2)
         axis.axhline(edge, color="black", lw=1.2)
     axis.set(xlabel="measure", ylabel="measure")
-    axis.grid(False)
     figure.colorbar(image, ax=axis, label=label, shrink=0.8)
     return figure
 
@@ -53,13 +50,10 @@ def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: st
         rows = table[table[panel] == name]
         order = list(dict.fromkeys(rows[y])), list(dict.fromkeys(rows[x]))
         values, ps = (rows.pivot(index=y, columns=x, values=c).loc[order[0], order[1]] for c in (value, p))
-        image = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+        image = heatmap(axis, values, names=True, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
         row, column = np.nonzero(ps.to_numpy() < 0.05)
         axis.plot(column, row, ls="", marker="o", color="black", ms=4)
-        axis.set_xticks(range(values.shape[1]), values.columns, rotation=90, fontsize=8)
-        axis.set_yticks(range(values.shape[0]), values.index, fontsize=8)
         axis.set(title=str(name), xlabel=x)
-        axis.grid(False)
     axes[0].set_ylabel(y)
     figure.colorbar(image, ax=axes, label=label, shrink=0.8)
     return figure

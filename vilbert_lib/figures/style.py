@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from pandas.api.typing import SeriesGroupBy
 
@@ -65,6 +66,17 @@ def panel_axes(
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, list(axes.flat[:count])
+
+
+def heatmap(axis: Axes, table: pd.DataFrame, *, names: bool = False, most: int = 99, **look) -> AxesImage:
+    """Draw ``table`` as coloured cells; ``names``: with the names of its rows and columns, at most ``most``."""
+    image = axis.imshow(table, **{"cmap": "cividis", "origin": "upper" if names else "lower"} | look)
+    axis.grid(False)
+    if names:
+        step = -(-max(table.shape) // most)  # more names than that would overlap
+        axis.set_xticks(range(0, table.shape[1], step), table.columns[::step], rotation=90, fontsize=8)
+        axis.set_yticks(range(0, table.shape[0], step), table.index[::step], fontsize=8)
+    return image
 
 
 def line_with_range(axis: Axes, by_x: SeriesGroupBy, colour: str, *, band: bool = True, **line) -> pd.Series:
