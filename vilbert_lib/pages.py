@@ -177,10 +177,9 @@ def answer_first(notebook: NotebookNode) -> NotebookNode:
     shown = f"; {len(chosen)} stand here, all at the end of the page" if len(chosen) < len(rows) else ""
     text = "\n\n".join(part for part in (f"{count}{rest}{shown}." if count else "", as_table(chosen)) if part)
     first = notebook.cells[0]
-    question, method, behind = first.source.partition("\n\n**Method.**")
-    first.source = question
+    first.source, _, behind = first.source.partition("\n\n**Method.**")
     answer = nbformat.v4.new_markdown_cell(f"## Answer\n\n{text}", id="answer")
-    about = nbformat.v4.new_markdown_cell(f"## Method\n\n{(method + behind).strip()}", id="method")
+    about = nbformat.v4.new_markdown_cell(f"## Method\n\n{behind.strip()}", id="method")
     notebook.cells[1:1] = [answer, about] if behind else [answer]
     return notebook
 
