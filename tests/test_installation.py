@@ -14,10 +14,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
 
+import vilbert_lib
 from vilbert_lib import paths, synthetic
 from vilbert_lib.config import profile
 from vilbert_lib.data import tokenizer
@@ -51,6 +53,11 @@ metric = StreamingAlignment()
 metric.update(found.layers)
 assert abs(metric.compute().value[0] - alignment_grid(found.layers, ["cka"]).value[0]) < 1e-6
 """
+
+
+def test_the_citation_names_the_version_that_is_installed():
+    citation = yaml.safe_load((paths.REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == vilbert_lib.__version__ and citation["license"] == "MIT"
 
 
 def loaded(code: str, names: tuple[str, ...]) -> list[str]:
