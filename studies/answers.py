@@ -6,6 +6,7 @@ writes ``book/_answers.md`` from the pages of results.
 """
 
 import re
+from pathlib import Path
 
 import nbformat
 
@@ -55,8 +56,8 @@ OF_THE_THESIS = {
 }
 
 
-def table(questions: dict[str, list[tuple[str, str]]]) -> str:
-    """Questions and their findings as a Markdown table with a link to each page.
+def table(questions: dict[str, list[tuple[str, str]]], book: Path) -> str:
+    """Questions and their findings in the pages of ``book`` as a Markdown table with a link to each page.
 
     Raises
     ------
@@ -66,33 +67,35 @@ def table(questions: dict[str, list[tuple[str, str]]]) -> str:
     lines = ["| question | findings | n | p | verdict |", "|---|---|---|---|---|"]
     for question, wanted in questions.items():
         for page, beginning in wanted:
-            _, sentence, n, p, verdict = re.split(r"(?<!\\) \| ", _finding(page, beginning)[2:-2])
+            _, sentence, n, p, verdict = re.split(
+                r"(?<!\\) \| ", _finding(book / "results" / f"{page}.ipynb", beginning)[2:-2]
+            )
             lines.append(f"| {question} | {sentence} [Page](results/{page}.ipynb) | {n} | {p} | {verdict} |")
             question = ""
     return "\n".join(lines)
 
 
-def _finding(page: str, beginning: str) -> str:
-    notebook = nbformat.read(paths.book() / "results" / f"{page}.ipynb", as_version=4)
-    rows = [row for row in pages.finding_rows(notebook) if row.startswith(f"| {pages.escape_markdown(beginning)}")]
+def _finding(page: Path, beginning: str) -> str:
+    found = pages.finding_rows(nbformat.read(page, as_version=4))
+    rows = [row for row in found if row.startswith(f"| {pages.escape_markdown(beginning)}")]
     if len(rows) != 1:
         raise ValueError(
-            f"results/{page}.ipynb has {len(rows)} findings that begin with {beginning!r}: 1 is needed"
+            f"results/{page.name} has {len(rows)} findings that begin with {beginning!r}: 1 is needed"
         )
     return rows[0]
 
 
-def text() -> str:
-    """What ``book/_answers.md`` holds."""
+def text(book: Path) -> str:
+    """What ``_answers.md`` of the folder ``book`` holds."""
     return f"""### On synthetic data, small models
 
-{table(QUESTIONS)}
+{table(QUESTIONS, book)}
 
 ### On real data: what the thesis logged
 
-{table(OF_THE_THESIS)}
+{table(OF_THE_THESIS, book)}
 """
 
 
 if __name__ == "__main__":
-    (paths.book() / "_answers.md").write_text(text(), encoding="utf-8")
+    (paths.book() / "_answers.md").write_text(text(paths.book()), encoding="utf-8")
