@@ -162,7 +162,7 @@ def as_table(rows: list[str]) -> str:
 def answer_first(notebook: NotebookNode) -> NotebookNode:
     """Put the findings of an executed study behind its question, and its code behind a toggle.
 
-    The first finding is the declared one; of the others those come first that are decided.
+    The first finding stays the first; of the others those come first that are supported or contradicted.
     """
     for cell in notebook.cells:
         if cell.cell_type == "code" and "hide-input" not in (tags := cell.metadata.get("tags", [])):
@@ -172,10 +172,11 @@ def answer_first(notebook: NotebookNode) -> NotebookNode:
         return notebook
     decided = [row for row in rows if not row.endswith("| *inconclusive* |")]
     chosen = list(dict.fromkeys([rows[0], *decided, *rows]))[:ON_TOP]
-    count = f"Of {len(rows)} findings {len(decided)} are supported or contradicted" if len(rows) > 1 else ""
-    rest = ", and the others are inconclusive" if count and len(decided) < len(rows) else ""
-    shown = f"; {len(chosen)} stand here, all at the end of the page" if len(chosen) < len(rows) else ""
-    text = "\n\n".join(part for part in (f"{count}{rest}{shown}." if count else "", as_table(chosen)) if part)
+    text = as_table(chosen)
+    if len(rows) > 1:
+        rest = ", and the others are inconclusive" if len(decided) < len(rows) else ""
+        shown = f"; {len(chosen)} stand here, all at the end of the page" if len(chosen) < len(rows) else ""
+        text = f"Of {len(rows)} findings {len(decided)} are supported or contradicted{rest}{shown}.\n\n{text}"
     first = notebook.cells[0]
     first.source, _, behind = first.source.partition("\n\n**Method.**")
     answer = nbformat.v4.new_markdown_cell(f"## Answer\n\n{text}", id="answer")

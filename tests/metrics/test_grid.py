@@ -328,5 +328,15 @@ def test_a_subsample_is_those_rows_of_everything():
     found = alignment_grid({"x": X, "y": Y}, ids=ids, within=labels, subsample=20, **settings)
     wanted = alignment_grid({"x": X[rows], "y": Y[rows]}, ids=ids[rows], within=labels.iloc[rows], **settings)
     pd.testing.assert_frame_equal(found, wanted)
+    wanted = MEASURES["rsa"](X[rows], Y[rows])
+    assert MEASURES["rsa"](X, Y, subsample=20, seed=7) == wanted  # what the MemoryError of one measure offers
+    with pytest.raises(ValueError, match="within has 49 entries: there are n=50 samples"):
+        alignment_grid({"x": X, "y": Y}, within=labels.to_numpy()[1:], subsample=20, **settings)
+    states, mask = rng.standard_normal((50, 3, 4)), rng.random((50, 3)) < 0.7
+    mask[:, 0] = True
+    of_subset = MEASURES["max_sim_tp"](states[rows], X[rows], x_mask=mask[rows])
+    assert MEASURES["max_sim_tp"](states, X, x_mask=mask, subsample=20, seed=7) == of_subset
+    with pytest.raises(ValueError, match=r"mask of X has shape \(49, 3\), its features \(50, 3, 4\)"):
+        MEASURES["max_sim_tp"](states, X, x_mask=mask[1:], subsample=20)
     with pytest.raises(ValueError, match="subsample=51 must be a whole number of samples between 4 and n=50"):
         alignment_grid({"x": X, "y": Y}, subsample=51)

@@ -281,8 +281,8 @@ def _labels_of(layers: Layers, name: str, labels):
     if labels is None:
         return None
     if layers.rows is not None:
-        if len(labels) <= layers.rows.max():
-            raise ValueError(f"{name} has {len(labels)} entries: one for each sample is needed")
+        if len(labels) != layers.n_given:
+            raise ValueError(f"{name} has {len(labels)} entries: there are n={layers.n_given} samples")
         labels = labels.iloc[layers.rows] if isinstance(labels, pd.Series) else np.asarray(labels)[layers.rows]
     if isinstance(labels, pd.Series) and layers.ids is not None:
         check_order({"the layers": layers.ids, name: labels.index})

@@ -292,20 +292,22 @@ class Layers:
             if len(x) != len(y):
                 raise ValueError(f"{name} has n={len(x)} samples but {other} has n={len(y)}")
         self.n = len(self._features[0])
-        self.rows = None if subsample is None else _drawn(self.n, subsample, seed)  # of the rows that came
-        if self.rows is not None:
-            self._features = [
-                checked(name, x[torch.from_numpy(self.rows).to(x.device)])
-                for name, x in zip(self.names, self._features, strict=True)
-            ]
-            self.ids = None if self.ids is None else self.ids[self.rows]
-            masks = {name: torch.as_tensor(mask)[self.rows] for name, mask in (masks or {}).items()}
-            self.n = subsample
         self.device = _device(self._features[0].device if device is None else device)
         self.dtype = torch.float32 if all(x.dtype == torch.float32 for x in self._features) else torch.float64
         self._masks = self._checked_masks(masks or {})
+        self.n_given, self.rows = self.n, None  # samples that came, and which of them are measured if not all
+        if subsample is not None:
+            self._keep(_drawn(self.n, subsample, seed))
         self._grams: dict[int, Tensor] = {}
         self.shared: dict[str, Tensor] = {}  # what several measures need of all layers together
+
+    def _keep(self, rows: np.ndarray) -> None:
+        """Leave out all samples but those of ``rows``."""
+        named = zip(self.names, self._features, strict=True)
+        self._features = [checked(name, x[torch.from_numpy(rows).to(x.device)]) for name, x in named]
+        self._masks = {name: mask[torch.from_numpy(rows).to(mask.device)] for name, mask in self._masks.items()}
+        self.ids = None if self.ids is None else self.ids[rows]
+        self.n, self.rows = len(rows), rows
 
     @property
     def is_narrow(self) -> bool:

@@ -53,8 +53,8 @@ class Neighbours:
     def ranks(self, layer: int, of: Tensor, among: Tensor) -> Tensor:
         """Rank, from 1, of the samples ``of`` among the neighbours of the samples ``among``, 0 where it is none.
 
-        Both broadcast to (pairs, n, k). Ranks are read from a table (n, n), or where that is larger, found by
-        comparison with all k neighbours.
+        Both broadcast to (pairs, n, k). Ranks are read from a table (n, n), or where that has more entries
+        than there are comparisons with all k neighbours, found by those.
         """
         of, among = torch.broadcast_tensors(of, among)
         own = torch.arange(1, self.k + 1, dtype=torch.int32, device=of.device)

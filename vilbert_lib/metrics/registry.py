@@ -56,7 +56,20 @@ class Measure:
         """Whether the number of neighbours matters."""
         return "k" in self.uses
 
-    def __call__(self, X, Y, *, x_mask=None, y_mask=None, ids=None, align=False, device=None, **settings) -> float:
+    def __call__(
+        self,
+        X,
+        Y,
+        *,
+        x_mask=None,
+        y_mask=None,
+        ids=None,
+        align=False,
+        subsample=None,
+        seed=0,
+        device=None,
+        **settings,
+    ) -> float:
         """Measure the alignment of two layers.
 
         Parameters
@@ -65,7 +78,7 @@ class Measure:
             Features (n, d) and (n, e) of the same n samples.
         x_mask, y_mask : array of bool, optional
             Which tokens of (n, tokens, d) features count, (n, tokens).
-        ids, align
+        ids, align, subsample, seed
             As of :func:`vilbert_lib.metrics.grid.alignment_grid`; the layers are named ``"X"`` and ``"Y"``.
         device : str or torch.device, optional
             Where to compute, by default where ``X`` is.
@@ -82,7 +95,8 @@ class Measure:
             As of :func:`vilbert_lib.metrics.grid.alignment_grid`.
         """
         masks = {name: mask for name, mask in (("X", x_mask), ("Y", y_mask)) if mask is not None}
-        layers = Layers({"X": X, "Y": Y}, Settings(**settings), masks=masks, device=device, ids=ids, align=align)
+        rows = {"ids": ids, "align": align, "subsample": subsample, "seed": seed}
+        layers = Layers({"X": X, "Y": Y}, Settings(**settings), masks=masks, device=device, **rows)
         layers.influence(layers)
         state = self.prepare(layers)
         first, second = torch.tensor([[0], [1]], device=layers.device)

@@ -153,7 +153,7 @@ def between(
 
 
 def between_without(table: pd.DataFrame, x: str, y: str, *, cluster: str = "architecture") -> pd.DataFrame:
-    """r over the architectures' means when each architecture is left out: how much hangs on a single one.
+    """r over the architectures' means when each architecture is left out: how much depends on a single one.
 
     One row an architecture, with columns ``left_out`` and ``r``, in order of how far r is from that of all, the
     farthest first. Errors are those of :func:`between`, of four architectures at least.
