@@ -127,8 +127,8 @@ def _assigned(notebook: NotebookNode, tag: str) -> dict:
 def without_parameter(notebook: NotebookNode, name: str) -> NotebookNode:
     """Take a parameter that is not the user's out of what papermill put into an executed notebook."""
     for cell in [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]:
-        lines = [line for line in cell.source.splitlines() if not line.startswith(f"{name} = ")]
-        cell.source = "\n".join(lines)
+        lines = cell.source.splitlines(keepends=True)
+        cell.source = "".join(line for line in lines if not line.startswith(f"{name} = "))
         if not injected(notebook):
             notebook.cells.remove(cell)
     return notebook
