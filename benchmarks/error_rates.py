@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from vilbert_lib.files import check_writable
 from vilbert_lib.paths import REPOSITORY
+from vilbert_lib.stats.adjusted import freedman_lane, studentized, weighted_partial_r
 from vilbert_lib.stats.clusters import Clusters, unit
 from vilbert_lib.stats.comparisons import sign_flip_p
 from vilbert_lib.stats.correlations import (
@@ -55,6 +56,7 @@ PERMUTATIONS = 199  # where not all are taken: enough for a level of .05 to be e
 RESAMPLES = 1000
 MEASURES = 8  # of a family, half of whose variance is common to all
 TASKS = 4  # that are put together
+COVARIATES = 3  # that disturb a correlation
 FEATURES = 3  # of a model whose distances to others make a matrix
 
 
@@ -106,6 +108,24 @@ class Studies:
             self.clusters.means(replace(self, seed=(*self.seed, 2 + i)).pair()) for i in range(TASKS + 1)
         )
         return np.sqrt(0.5) * (common[:, :, None] + np.stack(own, axis=2))
+
+    def disturbed(self) -> np.ndarray:
+        """x, y and COVARIATES columns on which both depend as much as on what is their own, (D, 2 + C, T, A).
+
+        Tasks share half of x and of y and all of the covariates, as they share the architectures' places.
+        """
+        x, y = self.tasks()
+        covariates = replace(self, seed=(*self.seed, 9)).columns(np.eye(COVARIATES))
+        given = np.repeat(self.clusters.means(covariates)[:, :, None], TASKS, axis=2)
+        common = given.sum(1)
+        values = np.concatenate([np.stack([x + common, y + common], axis=1), given], axis=1)
+        return unit(values)
+
+    def unequal_cells(self) -> np.ndarray:
+        """Runs of four cells (D, N) that scatter 1, 1, 2 and 4 times as much; without difference in the means."""
+        cells = Clusters.equal(4, self.clusters.n // 4)
+        noise = np.random.default_rng((*self.seed, 3)).standard_normal((self.datasets, cells.n))
+        return noise * np.repeat([1.0, 1.0, 2.0, 4.0], cells.sizes)
 
     def distances(self) -> tuple[np.ndarray, np.ndarray]:
         """Two tables of distances between the models, (D, N, N), that have nothing to do with each other."""
@@ -209,6 +229,36 @@ def together_permutation(s: Studies) -> np.ndarray:
     return _rejects(p_values(permuted_r(x, y, every)[..., 0, :, 0].mean(1)))
 
 
+def disturbed_permutation(s: Studies) -> np.ndarray:
+    every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
+    x, y = np.moveaxis(s.disturbed()[:, :2], 1, 0)[..., None, :]
+    return _rejects(p_values(permuted_r(x, y, every)[..., 0, :, 0].mean(1)))
+
+
+def partial_permutation(s: Studies) -> np.ndarray:
+    every, _ = orders(s.clusters.count, PERMUTATIONS, s.chance)
+    values = s.disturbed()
+    return _rejects(p_values(freedman_lane(values[:, 0], values[:, 1], values[:, 2:], every)))
+
+
+def partial_bootstrap(s: Studies) -> np.ndarray:
+    count = s.clusters.count
+    weights = np.random.default_rng(s.chance).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return _misses(quantile_interval(weighted_partial_r(s.disturbed(), weights)), s.rho)
+
+
+INTERACTION = np.array([1.0, -1.0, -1.0, 1.0])  # of two by two cells
+
+
+def contrast_permutation(s: Studies) -> np.ndarray:
+    values, sizes = s.unequal_cells(), Clusters.equal(4, s.clusters.n // 4).sizes
+    left = Clusters(sizes).centred(values)
+    rng = np.random.default_rng(s.chance)
+    drawn = rng.permuted(np.repeat(left[:, None], PERMUTATIONS, axis=1), axis=-1)
+    observed = studentized(values[:, None], sizes, INTERACTION)
+    return _rejects(p_values(np.concatenate([observed, studentized(drawn, sizes, INTERACTION)], axis=1)))
+
+
 def together_jackknife(s: Studies) -> np.ndarray:
     return _misses(jackknife_interval(*s.tasks()), s.rho)
 
@@ -254,6 +304,10 @@ PROCEDURES = (
     Procedure(name="interval of r: two-stage bootstrap", verdict=bootstrap_two_stage, rhos=ANY_RHO),
     Procedure(name="interval of r between: Fisher's z", verdict=between_fisher, rhos=ANY_RHO),
     Procedure(name="tasks together, permutation", verdict=together_permutation),
+    Procedure(name="disturbed by covariates, not adjusted", verdict=disturbed_permutation),
+    Procedure(name="partial r, Freedman and Lane", verdict=partial_permutation),
+    Procedure(name="interval of partial r: bootstrap of architectures", verdict=partial_bootstrap, rhos=ANY_RHO),
+    Procedure(name="contrast of unequal cells, studentized", verdict=contrast_permutation),
     Procedure(name="interval of r, tasks together: jackknife", verdict=together_jackknife, rhos=ANY_RHO),
     Procedure(name="interval of r within: Fisher's z", verdict=within_fisher, rhos=ANY_RHO),
     Procedure(name="interval of a paired mean: two-stage bootstrap", verdict=paired_two_stage),

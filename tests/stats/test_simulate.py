@@ -26,7 +26,14 @@ HOLD = [
     "tasks together, permutation",
     "interval of r within: Fisher's z",
 ]
-HOLD_WITH_12 = ["interval of r, tasks together: jackknife", "paired, sign flips", "difference of r, swaps"]
+HOLD_WITH_12 = [
+    "interval of r, tasks together: jackknife",
+    "paired, sign flips",
+    "difference of r, swaps",
+    "partial r, Freedman and Lane",
+    "interval of partial r: bootstrap of architectures",
+    "contrast of unequal cells, studentized",
+]
 TOO_SURE = ["Pearson over all runs", "Mantel, models permuted", "interval of r: bootstrap of runs"]
 
 

@@ -1,5 +1,6 @@
 """How sure one can be: intervals and tests that know runs of one architecture to be related."""
 
+from vilbert_lib.stats.adjusted import contrast, partial
 from vilbert_lib.stats.clusters import NotEstimableError, estimated
 from vilbert_lib.stats.comparisons import (
     bracketed,
@@ -36,6 +37,7 @@ __all__ = [
     "between_without",
     "bracketed",
     "combine",
+    "contrast",
     "correlation",
     "difference_of_correlations",
     "differences",
@@ -49,6 +51,7 @@ __all__ = [
     "over_seeds",
     "p_of_r",
     "paired",
+    "partial",
     "pearson_interval",
     "proportion_interval",
     "reliability",
