@@ -64,7 +64,10 @@ def contrasts(results: pd.DataFrame, value: str, *, of: str, against: str) -> pd
     for task, of_task in results.groupby("task", sort=False):
         for architecture, group in of_task.groupby("architecture", sort=False):
             steps = statistics.over_seeds(
-                statistics.differences(group, value, of=of, against=against), [of], value
+                statistics.differences(group, value, of=of, against=against),
+                [of],
+                value,
+                within=statistics.range_of(value, difference=True),
             )
             steps = steps.set_index(of)
             for kind, own in group.groupby(of, sort=False):

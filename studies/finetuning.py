@@ -43,7 +43,9 @@ def results_table(results: pd.DataFrame, metrics: list[str], levels: dict[str, d
     """
     parts = []
     for column in metrics:
-        part = statistics.over_seeds(results[results[column].notna()], ["task", "architecture"], column)
+        part = statistics.over_seeds(
+            results[results[column].notna()], ["task", "architecture"], column, statistics.range_of(column)
+        )
         reads = [READS.get(row.architecture, "both") for row in part.itertuples()]
         best = [levels[t].get(f"best possible, {side}") for t, side in zip(part.task, reads, strict=True)]
         part["best possible"] = best if column == "test_accuracy" else None

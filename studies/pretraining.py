@@ -55,7 +55,10 @@ def differences_of(table: pd.DataFrame, metrics: list[str], against: str) -> pd.
     """Mean differences of the other variants to ``against`` over seeds, by metric: ``mean``, ``low``, ``high``."""
     rows = [
         statistics.over_seeds(
-            statistics.differences(table, name, of="variant", against=against), ["variant"], name
+            statistics.differences(table, name, of="variant", against=against),
+            ["variant"],
+            name,
+            within=statistics.range_of(name, difference=True),
         ).assign(figure=name)
         for name in metrics
     ]
@@ -82,7 +85,8 @@ def of_objectives(results: pd.DataFrame, whole: str, word_floor: float) -> Itera
             asked |= {"mlm": ("masked words", word_floor, "the most frequent word")}
         for objective, (name, floor, rival) in asked.items():
             lead = 100 * (rows[f"val_{objective}_accuracy"] - floor)
-            low, high = statistics.seed_interval(lead) if len(lead) > 1 else (float("nan"),) * 2
+            within = (-100 * floor, 100 * (1 - floor))
+            low, high = statistics.seed_interval(lead, within) if len(lead) > 1 else (float("nan"),) * 2
             yield findings.finding(
                 f"{variant}: is {name} better than {rival}?",
                 f"With {variant}, the accuracy of {name} differs from {rival} ({floor:.1%}) by {{}}.",

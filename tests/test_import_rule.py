@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "features": {"files", "metrics", "figures"},
     "explain": LEARNING | {"runs", "attribution", "figures"},
     "pages": {"paths", "runs", "synthetic"},
-    "notebooks": LEARNING | {"synthetic", "runs", "pages"},
+    "notebooks": LEARNING | {"synthetic", "runs", "figures", "pages"},
     "papermill": {"paths", "notebooks"},
     "commands": LEARNING | {"synthetic", "runs", "stats", "search", "features", "explain", "notebooks"},
     "__main__": {"commands"},

@@ -16,12 +16,13 @@ import pandas as pd
 import pytest
 import yaml
 from markdown_it.renderer import RendererHTML
+from matplotlib import pyplot
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from vilbert_lib import notebooks, pages, paths
+from vilbert_lib import figures, notebooks, pages, paths
 from vilbert_lib.stats import findings as found
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
@@ -34,6 +35,10 @@ data_root: str = ""  # a folder
 threshold: float = 0.5  # a number
 weights: list[float] = [0.0, 1.5]  # numbers
 strict: bool = False  # a switch"""
+
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "x"}, "language_info": {"name": "python"}}
+EXECUTED = KERNEL | {"papermill": {"duration": 60}}
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def notebook(tmp_path, monkeypatch):
     nbformat.write(
         new_notebook(
             cells=cells,
-            metadata={"kernelspec": {"name": "python3", "display_name": "x"}, "language_info": {"name": "python"}},
+            metadata=KERNEL,
         ),
         source,
     )
@@ -160,6 +165,8 @@ def test_a_profile_gives_studies_their_parameters(notebook):
     assert "small [4, 5, 6]" in page.read_text()
     first = nbformat.read(page, as_version=4).cells[0].source
     assert first.startswith("# Example\n\n*This page was run at the profile `small`.*\n")
+    assert "| `seeds` | `[4, 5, 6]` | one run each |\\n" in page.read_text()
+    assert "| `data_root` | (empty) | a folder |\\n" in page.read_text()
     assert not list((paths.book() / "_partial").glob("*"))
     assert notebooks.parameters_of("09_example", "quick") == {}
     (notebook.parent / "small.yaml").write_text("9_example:\n  seeds: [4]\n")
@@ -249,6 +256,62 @@ def test_pictures_of_a_page_are_lighter_and_look_the_same():
     assert np.abs(shown.astype(int) - pixels).mean() < 8
     again = pages.with_light_pictures(light).cells[0].outputs
     assert [output["data"]["image/png"] for output in again] == found
+
+
+def outputs_of_show(monkeypatch, *arguments):
+    """What a figure that is shown leaves in a notebook."""
+    found = []
+
+    def display(shown, metadata=None, **_):
+        data = shown if isinstance(shown, dict) else {"text/markdown": shown.data, "text/plain": "x"}
+        found.append(new_output("display_data", data, metadata=metadata or {}))
+
+    monkeypatch.setattr(notebooks, "display", display)
+    notebooks.show(*arguments)
+    return found
+
+
+def test_a_figure_has_a_description_a_sentence_and_its_data_beside_the_page(tmp_path, monkeypatch):
+    table = pd.DataFrame({"x": range(2500), "y": 1 / 3, "panel": "first", "line": "a_b"})
+    labels = {"x": "layer", "y": "alignment", "line": "line"}
+    figure = figures.lines(table, x="x", y="y", hue="line", panel="panel", labels=labels)
+    shown = outputs_of_show(monkeypatch, figure, "Look at *a_b*.", table, "Synthetic data.")
+    assert not pyplot.get_fignums()
+    page = tmp_path / "09_example.ipynb"
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "09_example-figure-7.csv").write_text("of an earlier page")
+    (tmp_path / "csv" / "09_example-2-figure-1.csv").write_text("of another page")
+    [cell] = pages.with_data_files(new_notebook(cells=[new_code_cell(outputs=shown)]), page).cells
+    picture, caption = cell.outputs
+    said = "Figure with 1 panel. Panels: first. Horizontal: layer. Vertical: alignment. Drawn: a_b."
+    assert picture["metadata"] == {"image/png": {"alt": said}} and set(picture["data"]) == {
+        "image/png",
+        "text/plain",
+    }
+    assert caption["data"]["text/markdown"] == (
+        r"**Figure 1.** Look at \*a_b\*. *Synthetic data.* "
+        "[Data: CSV, the first 2000 of 2500 rows](csv/09_example-figure-1.csv)"
+    )
+    names = {file.name: file.read_text() for file in (tmp_path / "csv").iterdir()}
+    assert set(names) == {"09_example-figure-1.csv", "09_example-2-figure-1.csv"}
+    lines = names["09_example-figure-1.csv"].splitlines()
+    assert lines[:2] == ["x,y,panel,line", "0,0.333333,first,a_b"] and len(lines) == 2001
+
+
+def test_a_source_keeps_the_words_of_a_figure_and_neither_picture_nor_data(monkeypatch):
+    figure = figures.sample_grid([np.zeros((4, 4, 3), np.uint8)], ["a text"], columns=1)
+    shown = outputs_of_show(monkeypatch, figure, "One sample.", pd.DataFrame({"text": ["a text"]}))
+    [cell] = pages.without_pictures(new_notebook(cells=[new_code_cell(outputs=shown)])).cells
+    assert [set(output["data"]) for output in cell.outputs] == [{"text/plain"}, {"text/markdown", "text/plain"}]
+    assert cell.outputs[0]["data"]["text/plain"] == "Figure with 1 panel. Panels: a text."
+
+
+def test_a_table_is_shown_with_plain_heads_and_without_empty_columns():
+    rows = pd.DataFrame({"p_by": [0.12345, np.nan], "x": ["a", "b"], "note": ["", ""], "none": [np.nan, np.nan]})
+    shown = notebooks.table(rows.set_index("x"), x="measure")
+    assert list(shown.columns) == ["p after Benjamini-Yekutieli"] and shown.index.name == "measure"
+    assert shown.iloc[:, 0].tolist() == [0.123, "-"]
+    assert "nothing to list" in notebooks.table(rows[:0]).data
 
 
 def test_tidy_keeps_what_a_cell_says_and_drops_what_differs():
@@ -374,7 +437,7 @@ def test_hiding_a_short_path_leaves_pictures_and_code_as_they_are(notebook, tmp_
         new_output("display_data", {"image/png": pixels, "text/html": "<p>/d/a</p>", "text/markdown": "- /d/a"}),
         new_output("stream", text="read /d/a\n"),
     ]
-    executed = new_notebook(cells=[*cells[:2], injected, code], metadata={"papermill": {"duration": 60}})
+    executed = new_notebook(cells=[*cells[:2], injected, code], metadata=EXECUTED)
     nbformat.write(executed, tmp_path / "executed.ipynb")
     page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
     *_, given, shown = nbformat.read(page, as_version=4).cells
@@ -436,18 +499,20 @@ def test_decided_findings_come_first_behind_the_declared_one():
 def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):
     cells = nbformat.read(notebook, as_version=4).cells
     injected = new_code_cell(f"profile = {HOSTILE!r}", metadata={"tags": ["injected-parameters"]})
-    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata=EXECUTED)
     nbformat.write(executed, tmp_path / "executed.ipynb")
     page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
     title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
     assert title == "# 2026-01-01: Example"  # without the value: the theme repeats titles as HTML
     assert f">{html.escape(HOSTILE)}</code>" in rendered(rest) and "<img" not in rendered(rest)
+    [table] = [cell.source for cell in nbformat.read(page, as_version=4).cells if cell.id == "parameter-table"]
+    assert f">{html.escape(HOSTILE)}</code></td>" in rendered(table) and "<img" not in rendered(table)
 
 
 def test_an_empty_value_is_seen_in_a_page(notebook, tmp_path):
     cells = nbformat.read(notebook, as_version=4).cells
     injected = new_code_cell('profile = ""\ntasks = ""', metadata={"tags": ["injected-parameters"]})
-    executed = new_notebook(cells=[*cells[:2], injected], metadata={"papermill": {"duration": 60}})
+    executed = new_notebook(cells=[*cells[:2], injected], metadata=EXECUTED)
     nbformat.write(executed, tmp_path / "executed.ipynb")
     page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
     title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")

@@ -21,7 +21,10 @@ from typing import get_origin
 import nbformat
 import pandas as pd
 import yaml
-from IPython.display import Markdown
+from IPython.core.pylabtools import print_figure
+from IPython.display import Markdown, display
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
@@ -32,7 +35,7 @@ from papermill.iorw import load_notebook_node
 from papermill.log import logger
 from papermill.parameterize import parameterize_notebook
 
-from vilbert_lib import pages, paths, synthetic
+from vilbert_lib import figures, pages, paths, synthetic
 from vilbert_lib.config import PARTS, PROFILES, SETTINGS, Profile, choose, with_settings
 from vilbert_lib.config.fields import distinct
 from vilbert_lib.files import check_writable
@@ -254,11 +257,66 @@ def findings(table: pd.DataFrame | list[dict], *notes: str) -> Markdown:
         n = "" if pd.isna(row.n) else f"{row.n:.0f}"
         p = "" if pd.isna(row.p) else "< .001" if row.p < 0.0005 else f"{row.p:.3f}".lstrip("0")
         cells = [row.question, row.sentence, n, p, f"*{row.verdict}*"]
-        cells[:2] = (pages.escape_markdown(cell).replace("|", "\\|") for cell in cells[:2])
+        cells[:2] = (pages.in_cell(pages.escape_markdown(cell)) for cell in cells[:2])
         rows.append(f"| {' | '.join(cells)} |")
     lines = [pages.as_table(rows)] if rows else []
     listed = [f"- {pages.escape_markdown(text)}" for text in notes]
     return Markdown("\n".join([*lines, *([""] if lines and listed else []), *listed]))
+
+
+MOST_ROWS = 2000  # of a figure's data beside a page
+
+
+def show(figure: Figure, says: str, data: pd.DataFrame, source: str = "") -> None:
+    """Display a figure with a description for those who do not see it, and below it what it shows.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Is closed afterwards.
+    says : str
+        One plain sentence: what the figure shows, or what to look at. Shown character by character.
+    data : pandas.DataFrame
+        What is drawn. On a page of the book it is a CSV file, numbers with six digits, at most
+        :data:`MOST_ROWS` rows. An index is written where it has a name.
+    source : str
+        Where the numbers come from, such as :func:`provenance`.
+    """
+    alt = figures.describe(figure)
+    csv = data[:MOST_ROWS].to_csv(index=any(data.index.names), float_format="%.6g", lineterminator="\n")
+    rows = f"{len(data)} rows" if len(data) <= MOST_ROWS else f"the first {MOST_ROWS} of {len(data)} rows"
+    bundle = {"image/png": print_figure(figure, base64=True), "text/csv": csv, "text/plain": alt}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}, "text/csv": {"rows": rows}})
+    plt.close(figure)
+    about = f" *{pages.escape_markdown(source.rstrip('.'))}.*" if source else ""
+    display(Markdown(pages.escape_markdown(says) + about))
+
+
+#: Column heads of tables that are shown, for those that the code abbreviates.
+HEADS = {
+    "low": "95 % interval: from", "high": "95 % interval: to",
+    "sd": "standard deviation", "std": "standard deviation",
+    "icc": "intraclass correlation", "dof": "degrees of freedom", "p_holm": "p after Holm",
+    "p_by": "p after Benjamini-Yekutieli", "p_family": "p over the family",
+    "best_epoch": "best epoch", "test_accuracy": "test accuracy", "val_accuracy": "validation accuracy",
+    "sd_accuracy": "standard deviation of accuracy", "tv": "text with vision", "val": "validation",
+    "difference_mean": "difference", "difference_low": "difference: from", "difference_high": "difference: to",
+    "gain_mean": "gain", "gain_low": "gain: from", "gain_high": "gain: to",
+}  # fmt: skip
+
+
+def table(rows: pd.DataFrame, digits: int = 3, **heads: str) -> pd.DataFrame | Markdown:
+    """``rows`` to be read: rounded, with plain column heads, without columns in which nothing stands.
+
+    ``heads`` are heads of this table's own, before :data:`HEADS`; a missing value is a dash. Where there is no row
+    a sentence says so.
+    """
+    if rows.empty:
+        return note("There is nothing to list with these parameters.")
+    named = HEADS | heads
+    shown = rows.round(digits).replace("", None).dropna(axis="columns", how="all")
+    shown = shown.rename(columns=named).rename_axis(index=named, columns=named)
+    return shown.astype(object).where(shown.notna(), "-")
 
 
 def note(text: str) -> Markdown:

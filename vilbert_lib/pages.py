@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from papermill import inspect_notebook
 from PIL import Image
 
 from vilbert_lib import paths
@@ -44,7 +45,8 @@ def _hide_in_output(output: NotebookNode, hidden: dict[str, str]) -> None:
     if "text" in output:
         output.text = hide(output.text, hidden)
     data = output.get("data", {})
-    for kind, spell in (("text/plain", str), ("text/markdown", escape_markdown), ("text/html", html.escape)):
+    spellings = {"text/plain": str, "text/csv": str, "text/markdown": escape_markdown, "text/html": html.escape}
+    for kind, spell in spellings.items():
         if kind in data:  # a path and its stand-in are spelled as the rest of the text is
             data[kind] = hide(data[kind], {spell(path): spell(stand_in) for path, stand_in in hidden.items()})
 
@@ -199,11 +201,63 @@ def found(notebook: NotebookNode) -> list[str]:
 
 
 def without_pictures(notebook: NotebookNode) -> NotebookNode:
-    """Take the pictures out of a notebook's outputs; their descriptions as text stay."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
-                del output["data"][kind]
+    """Take the pictures and their data out of a notebook's outputs; their descriptions as text stay."""
+    for output in (o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o):
+        for kind in [kind for kind in output["data"] if kind.startswith("image/") or kind == "text/csv"]:
+            del output["data"][kind]
+            output["metadata"].pop(kind, None)
+    return notebook
+
+
+def in_cell(markdown: str) -> str:
+    """Markdown for a cell of a table: a bar ends no cell."""
+    return markdown.replace("|", "\\|")
+
+
+def with_parameters(notebook: NotebookNode, declared: dict[str, dict]) -> NotebookNode:
+    """Put a table of the parameters before the cell that declares them: name, value on this page, meaning.
+
+    ``declared`` is what papermill's ``inspect_notebook`` reads there: the meaning is the comment behind a
+    parameter. A setting of the profile, which may be given as well, stands below them.
+    """
+    given = injected(notebook)
+    values = _assigned(notebook, "parameters") | given
+    meanings = {name: parameter["help"] for name, parameter in declared.items()}
+    rows = []
+    for name, value in values.items():
+        shown = as_code(str(value)) if value not in ("", [], {}) else "(empty)"
+        meaning = escape_markdown(meanings.get(name, "a setting of the profile"))
+        rows.append(f"| `{name}` | {in_cell(shown)} | {in_cell(meaning)} |")
+    text = "\n".join(["## Parameters of this page", "", "| parameter | value | meaning |", "|---|---|---|", *rows])
+    cell = nbformat.v4.new_markdown_cell(text, id="parameter-table")
+    if rows:
+        places = [i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", [])]
+        notebook.cells.insert(places[0], cell)
+    return notebook
+
+
+def with_data_files(notebook: NotebookNode, page: Path) -> NotebookNode:
+    """Number the figures of an executed notebook and write the data of each beside the page, with a link to it.
+
+    A figure of :func:`vilbert_lib.notebooks.show` is an output with a picture and its data as ``text/csv``; the
+    output after it is its caption. The files are ``csv/<page>-figure-<number>.csv``; those of an earlier page of
+    that name are removed.
+    """
+    folder = page.parent / "csv"
+    for earlier in folder.glob(f"{page.stem}-figure-*.csv"):
+        earlier.unlink()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    figures = [i for i, output in enumerate(outputs) if "text/csv" in output.get("data", {})]
+    for number, i in enumerate(figures, start=1):
+        name = f"{page.stem}-figure-{number}.csv"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(outputs[i]["data"].pop("text/csv"), encoding="utf-8")
+        rows = outputs[i]["metadata"].pop("text/csv")["rows"]
+        caption = outputs[i + 1]["data"]
+        caption["text/markdown"] = (
+            f"**Figure {number}.** {caption['text/markdown']} [Data: CSV, {rows}](csv/{name})"
+        )
+        caption.pop("text/plain", None)
     return notebook
 
 
@@ -230,6 +284,7 @@ def publish(executed: Path, page: Path, *, entry: str = "", scale: str = "", run
     given = injected(notebook)
     hidden = _machine_paths(given)
     with_light_pictures(tidy(notebook, hidden))
+    with_data_files(with_parameters(notebook, inspect_notebook(str(executed))), page)
     if entry:
         title, _, rest = notebook.cells[0].source.partition("\n")
         values = {name: hide(str(value), hidden) for name, value in given.items()}

@@ -33,6 +33,8 @@ def test_a_mean_over_seeds_has_students_interval():
     half = 4.302653 * np.std(values, ddof=1) / 3**0.5
     assert found.loc["a", ["mean", "low", "high"]].tolist() == pytest.approx([7 / 3, 7 / 3 - half, 7 / 3 + half])
     assert found.loc["b", ["mean", "low", "high"]].isna().all() and (found.seeds == 3).all()
+    inside = over_seeds(table, ["model"], "value", within=(0, 3)).set_index("model")
+    assert inside.loc["a", ["low", "high"]].tolist() == pytest.approx([0, 3])
     with pytest.raises(ValueError, match=r"1 seed\(s\): an interval needs at least 2"):
         seed_interval(pd.Series([1.0]))
 

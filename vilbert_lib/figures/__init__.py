@@ -27,7 +27,7 @@ from vilbert_lib.figures.studies import (
     measures_among_themselves,
     over_levels,
 )
-from vilbert_lib.figures.style import caption, use_style
+from vilbert_lib.figures.style import caption, describe, use_style
 
 __all__ = [
     "alignment_against",
@@ -37,6 +37,7 @@ __all__ = [
     "best_so_far",
     "caption",
     "coloured_text",
+    "describe",
     "dose_response",
     "explanation",
     "family",

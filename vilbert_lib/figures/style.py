@@ -95,3 +95,21 @@ def legend_above(figure: Figure, axis: Axes, title: str = "") -> None:
     figure.legend(
         handles, labels, loc="outside upper center", ncols=columns, fontsize=8.5, title=title, title_fontsize=8.5
     )
+
+
+def describe(figure: Figure) -> str:
+    """A figure in words, for those who do not see it: its panels, axes, and names of what is drawn."""
+    panels = [axis for axis in figure.axes if axis.get_visible() and axis.get_label() != "<colorbar>"]
+    bars = [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
+    legends = [legend for legend in (*figure.legends, *(axis.get_legend() for axis in panels)) if legend]
+    parts = {
+        "Panels": [axis.get_title() for axis in panels],
+        "Horizontal": [axis.get_xlabel() for axis in panels],
+        "Vertical": [axis.get_ylabel() for axis in panels],
+        "Colours": [axis.get_ylabel() for axis in bars],
+        "Drawn": [text.get_text() for legend in legends for text in legend.get_texts()],
+        "Texts": [text.get_text() for axis in panels for text in axis.texts],
+    }
+    named = {name: dict.fromkeys(" ".join(text.split()) for text in texts) for name, texts in parts.items()}
+    said = [f"{name}: {'; '.join(filter(None, texts))}." for name, texts in named.items() if any(texts)]
+    return " ".join([f"Figure with {len(panels)} panel{'s' * (len(panels) > 1)}.", *said])

@@ -8,6 +8,7 @@ from vilbert_lib.stats.comparisons import (
     over_seeds,
     paired,
     proportion_interval,
+    range_of,
     seed_interval,
     share_difference,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "partial",
     "pearson_interval",
     "proportion_interval",
+    "range_of",
     "reliability",
     "seed_interval",
     "share_difference",

@@ -34,27 +34,42 @@ def bracketed(low: float, high: float, form: str = "+.3f") -> str:
     return "(no interval)" if np.isnan(low + high) else f"[{low:{form}}, {high:{form}}]"
 
 
-def seed_interval(values: pd.Series) -> tuple[float, float]:
+UNBOUNDED = (-np.inf, np.inf)
+
+
+def range_of(metric: str, *, difference: bool = False) -> tuple[float, float]:
+    """Where values of ``metric``, or differences of two, can lie: those of an accuracy, AUROC or F1 in [0, 1]."""
+    if not metric.endswith(("accuracy", "auroc", "f1")):
+        return UNBOUNDED
+    return (-1.0, 1.0) if difference else (0.0, 1.0)
+
+
+def seed_interval(values: pd.Series, within: tuple[float, float] = UNBOUNDED) -> tuple[float, float]:
     """Student's 95 % interval of the mean over runs that differ in their seed alone.
 
     With few seeds it is wide: 4.3 standard errors on either side with three. It speaks of further
-    seeds, not of other data or architectures. A NotEstimableError for fewer than two values.
+    seeds, not of other data or architectures. It ends where the values can: ``within`` (0, 1) of a share, (-1, 1)
+    of a difference of shares, which takes away no value that the mean can have. A NotEstimableError for fewer than
+    two values.
     """
     if len(values) < 2:
         raise NotEstimableError(f"{len(values)} seed(s): an interval needs at least 2")
     reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return float(np.mean(values) - reach), float(np.mean(values) + reach)
+    low, high = np.clip([np.mean(values) - reach, np.mean(values) + reach], *within)
+    return float(low), float(high)
 
 
-def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Mean of ``value`` over the rows of each group, one row a seed, with Student's 95 % interval.
+def over_seeds(
+    table: pd.DataFrame, by: list[str], value: str, within: tuple[float, float] = UNBOUNDED
+) -> pd.DataFrame:
+    """Mean of ``value`` over the rows of each group, one row a seed, with the interval of :func:`seed_interval`.
 
     Columns ``by``, ``mean``, ``low``, ``high``, ``seeds``; the interval of one seed, and of values that are NaN,
     is NaN.
     """
     rows = []
     for key, group in table.groupby(by, sort=False):
-        low, high = seed_interval(group[value]) if len(group) > 1 else (np.nan, np.nan)
+        low, high = seed_interval(group[value], within) if len(group) > 1 else (np.nan, np.nan)
         rows.append((*key, group[value].mean(), low, high, len(group)))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "seeds"])
 
