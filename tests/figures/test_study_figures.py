@@ -1,12 +1,17 @@
 """The figure of doses and responses: its bars are the intervals of the table, and its panels stay readable."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
+from matplotlib.text import Text
 
 from studies.contrasts import contrasts
 from vilbert_lib import figures
+from vilbert_lib.config import ARCHITECTURES, BASELINES
+from vilbert_lib.figures.style import look
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +55,33 @@ def test_a_column_without_values_leaves_its_panel_empty_and_the_other_as_it_is(t
     empty, full = figures.dose_response(table, {"cka": "CKA", "accuracy": "test accuracy"}, found).axes
     counts = [sum(isinstance(c, ErrorbarContainer) for c in axis.containers) for axis in (empty, full)]
     assert counts == [0, 10]
+
+
+def test_an_architecture_looks_the_same_in_every_figure_and_unlike_the_others(table):
+    known = [*ARCHITECTURES, *BASELINES]
+    assert all(look(name, 0) == look(name, 5) for name in known)
+    assert len({tuple(look(name, 0).values()) for name in known}) == len(known)
+    of_two = table[table.architecture.isin(["a0", "a1"])].replace({"a0": "late_fusion", "a1": "baseline"})
+    for order in (of_two, of_two[::-1]):
+        drawn = figures.over_levels(
+            order.rename(columns={"weight": "level"}).assign(direction="redundancy"), {"accuracy": "y"}, {}
+        )
+        colours = {line.get_label(): line.get_color() for line in drawn.axes[0].lines}
+        assert {name: colours[name] for name in ("late_fusion", "baseline")} == {
+            "late_fusion": look("late_fusion", 0)["color"],
+            "baseline": "#000000",
+        }
+
+
+def test_many_lines_are_named_at_their_ends_and_no_name_covers_another(table):
+    labels = {"weight": "weight", "accuracy": "accuracy", "architecture": "architecture"}
+    figure = figures.lines(table, x="weight", y="accuracy", hue="architecture", panel="task", labels=labels)
+    [axis] = figure.axes
+    figure.canvas.draw()
+    boxes = sorted((Text.get_window_extent(text) for text in axis.texts), key=lambda box: box.y0)
+    assert not figure.legends and {text.get_text() for text in axis.texts} == set(table.architecture)
+    assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+    few = table[table.architecture.isin(["a0", "a1"])]
+    figure = figures.lines(few, x="weight", y="accuracy", hue="architecture", panel="task", labels=labels)
+    assert len(figure.legends) == 1 and not figure.axes[0].texts

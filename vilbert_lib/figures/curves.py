@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, line_with_range, panel_axes
+from vilbert_lib.figures.style import COLOURS, LINES, MOST_IN_LEGEND, line_with_range, look, name_lines, panel_axes
 
 
 def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *, hue: str = "") -> Figure:
@@ -19,16 +19,17 @@ def learning_curves(history: pd.DataFrame, panels: dict[str, dict[str, str]], *,
     for axis, (ylabel, lines) in zip(axes, panels.items(), strict=True):
         for g, (group, rows) in enumerate(groups):
             for i, (column, label) in enumerate(lines.items()):
-                colour = COLOURS[(g if hue else i) % len(COLOURS)]
+                own = look(group, g) if hue else look(column, i)
+                dashes = LINES[i % len(LINES)] if len(lines) > 1 else own["ls"]
                 by_epoch = rows.dropna(subset=[column]).groupby("epoch")[column]
                 name = ", ".join(part for part in (str(group), label) if part)
-                line_with_range(axis, by_epoch, colour, ls=["-", "--", ":"][i] if hue else "-", label=name)
+                line_with_range(axis, by_epoch, own["color"], ls=dashes if hue else "-", label=name)
         axis.set(xlabel="epoch", ylabel=ylabel)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not hue:
             axis.legend(fontsize=8)
     if hue:
-        legend_above(figure, axes[0])
+        name_lines(figure, axes)
     return figure
 
 
@@ -57,18 +58,19 @@ def lines(
     Several rows of one x are drawn as their mean with their range.
     """
     names = list(dict.fromkeys(table[panel]))
-    figure, axes = panel_axes(len(names), columns)
+    groups = list(dict.fromkeys(table[hue]))
+    figure, axes = panel_axes(len(names), min(columns, 2) if len(groups) > MOST_IN_LEGEND else columns)
     for axis, name in zip(axes, names, strict=True):
-        for i, (group, rows) in enumerate(table[table[panel] == name].groupby(hue, sort=False)):
-            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-            line_with_range(axis, rows.groupby(x)[y], colour, marker=marker, ms=4, label=str(group))
+        for group, rows in table[table[panel] == name].groupby(hue, sort=False):
+            own = look(group, groups.index(group))
+            line_with_range(axis, rows.groupby(x)[y], own.pop("color"), ms=4, label=str(group), **own)
         if log_x:
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter("{x:g}")
         elif pd.api.types.is_integer_dtype(table[x]):
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(title=str(name), xlabel=labels[x], ylabel=labels[y])
-    legend_above(figure, axes[0], labels[hue])
+    name_lines(figure, axes, labels[hue])
     return figure
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, heatmap, legend_above, line_with_range, panel_axes
+from vilbert_lib.figures.style import MOST_IN_LEGEND, heatmap, line_with_range, look, name_lines, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -35,24 +35,23 @@ def layer_profiles(alignment: pd.DataFrame, *, hue: str = "architecture", marks:
     if text != vision:
         xlabel = f"layer of the deeper stream\n({text} text, {vision} vision layers, by depth)"
     measures = list(dict.fromkeys(rows.measure))
-    figure, axes = panel_axes(len(measures))
+    many = rows[hue].nunique() > MOST_IN_LEGEND
+    figure, axes = panel_axes(len(measures), columns=2 if many else 3, height=3.0 if many else 2.6)
     band = rows[hue].nunique() <= 6
     for axis, measure in zip(axes, measures, strict=True):
         of_measure = rows[rows.measure == measure]
         for i, (name, group) in enumerate(of_measure.groupby(hue, sort=False)):
-            again, kind = divmod(i, len(COLOURS))
+            own = look(name, i)
             by_layer = group.groupby("layer").value
             first = group.groupby("text_layer").layer.min()  # of the layers that a text layer is paired with
             layers = sorted(group.layer.unique())
             meets = [layers.index(first[text]) for text in (marks or {}).get(name, ()) if text in first]
-            marker = (
-                {"marker": MARKERS[(i + again) % len(MARKERS)], "markevery": meets, "ms": 4.5} if meets else {}
-            )
-            look = {"label": str(name), "lw": 1.4, "ls": LINES[again % 3]} | marker
-            line_with_range(axis, by_layer, COLOURS[kind], band=band, **look)
+            marker = {"marker": own["marker"], "markevery": meets, "ms": 4.5} if meets else {}
+            line = {"label": str(name), "lw": 1.4, "ls": own["ls"]} | marker
+            line_with_range(axis, by_layer, own["color"], band=band, **line)
         axis.set(xlabel=xlabel, ylabel=MEASURES[measure].title)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(figure, axes[0])
+    name_lines(figure, axes)
     return figure
 
 

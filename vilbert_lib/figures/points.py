@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, MARKERS, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, legend_above, look, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -21,15 +21,7 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
     for row, (target, label) in zip(axes, targets.items(), strict=True):
         for axis, measure in zip(row, measures, strict=True):
             for i, (name, group) in enumerate(table.groupby("architecture", sort=False)):
-                axis.plot(
-                    group[measure],
-                    group[target],
-                    ls="",
-                    marker=MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],  # 64 pairs before one comes again
-                    color=COLOURS[i % len(COLOURS)],
-                    ms=5,
-                    label=name,
-                )
+                axis.plot(group[measure], group[target], ms=5, label=name, **look(name, i) | {"ls": ""})
             axis.tick_params(labelsize=8)
         row[0].set_ylabel(label)
     for axis, measure in zip(axes[-1], measures, strict=True):
@@ -76,8 +68,10 @@ def performance(table: pd.DataFrame, value: str, *, levels: dict[str, float] | N
     for axis, task in zip(axes, tasks, strict=True):
         rows = table[table.task == task][::-1]
         means = rows.groupby("architecture", sort=False)[value].mean()
-        axis.plot(means, means.index, ls="", marker="|", color=COLOURS[0], ms=14, mew=2)
-        axis.plot(rows[value], rows.architecture, ls="", marker="o", color=COLOURS[0], ms=4, alpha=0.6)
+        for i, (name, own) in enumerate(rows.groupby("architecture", sort=False)):
+            colour = look(name, i)["color"]
+            axis.plot([means[name]], [name], ls="", marker="|", color=colour, ms=14, mew=2)
+            axis.plot(own[value], own.architecture, ls="", marker="o", color=colour, ms=4, alpha=0.6)
         if task in (levels or {}):
             axis.axvline(levels[task], color="0.3", lw=1, ls="--")
         axis.set(title=task, xlabel=value.replace("_", " "))

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vilbert_lib.figures.style import COLOURS, LINES, MARKERS, heatmap, legend_above, panel_axes
+from vilbert_lib.figures.style import COLOURS, MARKERS, heatmap, legend_above, look, name_lines, panel_axes
 from vilbert_lib.metrics import MEASURES
 
 
@@ -100,38 +100,41 @@ def dose_response(
     for axis, (task, column) in zip(figure.axes, panels, strict=True):
         own = table[table.task == task]
         for i, name in enumerate(names):
-            look = {"color": COLOURS[i % len(COLOURS)]}
+            colour = {"color": look(name, i)["color"]}
             start = own[(own[hue] == name) & (own.weight == 0)][column].mean()
             found = differences[column].dropna(subset="difference")
             found = found[(found.task == task) & (found[hue] == name)]
             reach = np.abs(found[["low", "high"]].sub(found.difference, axis=0)).T
             if len(found):
                 means = start + found.difference
-                axis.errorbar(found.weight + apart[name], means, reach, ls="", capsize=3, **look)
-            axis.axhline(start, lw=0.8, ls="--", **look)
+                axis.errorbar(found.weight + apart[name], means, reach, ls="", capsize=3, **colour)
+            axis.axhline(start, lw=0.8, ls="--", **colour)
         if own[column].notna().any():
             low, high = own[column].min(), own[column].max()
             span = max(high - low, 0.02)
             axis.set_ylim(max(low - span, axis.get_ylim()[0]), min(high + span, axis.get_ylim()[1]))
         axis.set_title(str(task))
+    name_lines(figure, figure.axes)
     return figure
 
 
 def _rows_of_panels(
     table: pd.DataFrame, values: dict[str, str], row: str, x: str, labels: dict[str, str], hue: str
 ) -> Figure:
-    """Points with the mean over seeds: a row of panels for each key of ``labels``, its value below them."""
+    """Points with the mean over seeds: a row of panels for each key of ``labels``, its value below them.
+
+    The lines are not named yet: what is drawn later may move the axes.
+    """
     figure, axes = panel_axes(len(labels) * len(values), columns=len(values), width=9.0, height=2.8)
     for r, (key, label) in enumerate(labels.items()):
         for v, (column, ylabel) in enumerate(values.items()):
             axis = axes[r * len(values) + v]
             for i, (name, rows) in enumerate(table[table[row] == key].groupby(hue, sort=False)):
                 mean = rows.groupby(x)[column].mean()
-                look = {"color": COLOURS[i % len(COLOURS)]}
-                axis.plot(mean.index, mean, ls=LINES[i // len(COLOURS)], label=name, **look)
-                axis.plot(rows[x], rows[column], ls="", marker=MARKERS[i % len(MARKERS)], ms=4, **look)
+                own = look(name, i)
+                axis.plot(mean.index, mean, color=own["color"], ls=own["ls"], label=name)
+                axis.plot(rows[x], rows[column], ms=4, **own | {"ls": ""})
             axis.set(xlabel=label, ylabel=ylabel)
-    legend_above(figure, axes[0])
     return figure
 
 

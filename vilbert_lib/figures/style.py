@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, told apart by colour-blind readers; heat maps use `
 """
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -12,9 +13,29 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from pandas.api.typing import SeriesGroupBy
 
+from vilbert_lib.config import ARCHITECTURES, BASELINES
+
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
 LINES = ["-", "--", ":"]  # for more names than colours
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+_NAMES = [*ARCHITECTURES, *BASELINES]
+_PLACES = {name: i for i, name in enumerate(_NAMES[1:7] + _NAMES[:1] + _NAMES[7:])}  # without blocks: black
+MOST_IN_LEGEND = 8  # names; of more lines each is labelled where it ends
+
+
+def look(name: object, i: int) -> dict[str, str]:
+    """How ``name``, the ``i``-th of a figure, is drawn: ``color``, ``ls``, ``marker``.
+
+    An architecture looks the same in all figures. The first seven differ in colour; the pale eighth colour is left
+    to figures of other names.
+    """
+    count = len(COLOURS) - 1 if name in _PLACES else len(COLOURS)
+    again, kind = divmod(_PLACES.get(name, i), count)
+    return {
+        "color": COLOURS[kind],
+        "ls": LINES[again % len(LINES)],
+        "marker": MARKERS[(kind + again) % len(MARKERS)],
+    }
 
 
 class PlainTextFigure(Figure):
@@ -95,6 +116,37 @@ def legend_above(figure: Figure, axis: Axes, title: str = "") -> None:
     figure.legend(
         handles, labels, loc="outside upper center", ncols=columns, fontsize=8.5, title=title, title_fontsize=8.5
     )
+
+
+def name_lines(figure: Figure, axes: list[Axes], title: str = "") -> None:
+    """Say which line is which: in one legend for all panels, or, of many lines, at the end of each."""
+    if len(axes[0].get_legend_handles_labels()[1]) <= MOST_IN_LEGEND:
+        legend_above(figure, axes[0], title)
+        return
+    for axis in axes:
+        _name_at_ends(axis)
+
+
+def _name_at_ends(axis: Axes) -> None:
+    """Write the name of each line beside its last point, in its colour, so far apart that none covers another."""
+    ends = []
+    for line, name in zip(*axis.get_legend_handles_labels(), strict=True):
+        points = line.get_xydata()
+        points = points[~np.isnan(points).any(axis=1)]
+        if len(points):
+            ends.append((points[-1, 1], points[-1, 0], name, line.get_color()))
+    ends.sort()
+    low, high = axis.get_ylim()
+    step = (high - low) / 13
+    heights = [low + step * 0.5]
+    for i, (y, *_) in enumerate(ends):
+        heights.append(max(y, heights[-1] + step * (i > 0)))
+    for i in range(len(ends), 0, -1):  # those that stand too high give way downwards
+        heights[i] = min(heights[i], high - step * (len(ends) - i + 0.5))
+    for (y, x, name, colour), height in zip(ends, heights[1:], strict=True):
+        place = {"xytext": (1.04, height), "textcoords": axis.get_yaxis_transform(), "va": "center"}
+        leader = {"arrowstyle": "-", "color": colour, "lw": 0.5, "alpha": 0.6}
+        axis.annotate(name, (x, y), color=colour, fontsize=8, arrowprops=leader, **place)
 
 
 def describe(figure: Figure) -> str:
