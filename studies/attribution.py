@@ -20,6 +20,9 @@ TESTS = {
 }
 
 
+HEADS = {"first": "most relevant place", "learned": "beyond the untrained model", "target": "class"}
+
+
 def check(p) -> None:
     """Raise a ValueError for parameters of the notebook that give too few models."""
     if p.shown not in p.architectures or len(p.architectures) * len(p.seeds) < 3:
@@ -55,6 +58,26 @@ def patch_maps(table: pd.DataFrame, row: int, columns: dict[str, tuple]) -> dict
     """Maps over patches by moment and title; ``columns`` maps titles to (method, layer)."""
     found = {title: map_of(table, row, "patches", *what) for title, what in columns.items()}
     return {moment: {title: by[moment] for title, by in found.items()} for moment in ("trained", "untrained")}
+
+
+def drawn(maps: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
+    """Maps over patches, as :func:`vilbert_lib.figures.overlays` draws them, one row a patch."""
+    frames = [
+        pd.DataFrame({"row": row, "column": column, "patch": range(len(values)), "value": values})
+        for row, of_row in maps.items()
+        for column, values in of_row.items()
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["row", "column", "patch"])
+
+
+def brightest(maps: dict[str, np.ndarray]) -> str:
+    """Where each of ``maps`` over square patches is largest, as a sentence."""
+    places = []
+    for name, values in maps.items():
+        side, place = round(len(values) ** 0.5), int(np.argmax(values))
+        where = f"row {place // side + 1}, column {place % side + 1}" if values.max() > 0 else "nowhere"
+        places.append(f"{name}: {where}")
+    return f"The most relevant patch by {'; '.join(places)}."
 
 
 def by_head(looks: pd.DataFrame, kind: str, length: int | None = None) -> dict[tuple[int, int], np.ndarray]:

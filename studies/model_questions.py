@@ -160,18 +160,33 @@ def beside(looks: Mapping[str, pd.DataFrame], models: list[str], against: str) -
     the latter leaves out zero (``apart``), and with how many of the seeds the difference is positive (``higher``).
     """
     frames = []
-    for table in looks.values():
+    for name, table in looks.items():
         rows = table[table.model.isin([against, *models])]
         means = rows.groupby(["model", "seed"], sort=False).value.mean().reset_index()
         steps = statistics.differences(means, "value", of="model", against=against)
         found, apart = (
-            statistics.over_seeds(values, ["model"], "value").set_index("model") for values in (means, steps)
+            statistics.over_seeds(values, ["model"], "value", within).set_index("model")
+            for values, within in (
+                (means, statistics.range_of(name)),
+                (steps, statistics.range_of(name, difference=True)),
+            )
         )
         found[["difference", "from", "to"]] = apart[["mean", "low", "high"]].reindex(found.index)
         found["higher"] = (steps.value > 0).groupby(steps.model).sum().reindex(found.index, fill_value=0)
         frames.append(found.drop(columns="seeds").loc[[against, *models]])
     table = pd.concat(frames, keys=looks, names=["look at"])
     return table.assign(apart=(table["from"] > 0) | (table["to"] < 0))
+
+
+#: What the columns of :func:`beside` are called in a table.
+BESIDE = {
+    "difference": "difference from ours",
+    "from": "difference: from",
+    "to": "difference: to",
+    "apart": "interval leaves out zero",
+    "higher": "seeds above ours",
+    "look at": "quantity",
+}
 
 
 def _place(name: str) -> dict[str, object]:

@@ -38,6 +38,17 @@ def of_samplers(records: list[search.Record]) -> Iterator[dict]:
     )
 
 
+def on_the_front(table: pd.DataFrame, objectives: tuple[str, ...]) -> str:
+    """Which trials of :func:`vilbert_lib.search.pareto` no other beats, as a sentence with their values."""
+    front = table[table.best].drop_duplicates(list(objectives))
+    trials = [
+        f"{row['number']} ({', '.join(f'{name} {row[name]:.3f}' for name in objectives)})"
+        for row in front.to_dict("records")
+    ]
+    count = f"{len(front)} of {len(table)} trials {'is' if len(front) == 1 else 'are'} on the front"
+    return f"{count}: {'; '.join(trials)}." if trials else f"{count}."
+
+
 def notes(records: list[search.Record], compromises: list[search.Record]) -> list[str]:
     """State the best placements of all searches and the sizes of the fronts of several objectives."""
     [objective] = records[0].search.objectives

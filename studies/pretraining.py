@@ -9,6 +9,12 @@ from vilbert_lib.data.datasets import PretrainingDataset
 from vilbert_lib.stats import findings
 
 OBJECTIVES = {"mlm": "masked words", "mim": "masked patches", "ap": "alignment prediction"}
+#: What the metrics of the objectives are called in a table.
+METRICS = {
+    f"val_{name}_{part}": f"validation {part} of {title}"
+    for name, title in OBJECTIVES.items()
+    for part in ("loss", "accuracy")
+}
 
 
 def variants(mixes: list[str], contrastive_weight: float) -> dict[str, dict]:
@@ -82,7 +88,7 @@ def of_objectives(results: pd.DataFrame, whole: str, word_floor: float) -> Itera
             {"ap": ("alignment prediction", 0.5, "chance")} if "ap" in variant.split(", ")[0].split("+") else {}
         )
         if variant == whole and "mlm" in whole.split("+"):
-            asked |= {"mlm": ("masked words", word_floor, "the most frequent word")}
+            asked |= {"mlm": ("prediction of masked words", word_floor, "the most frequent word")}
         for objective, (name, floor, rival) in asked.items():
             lead = 100 * (rows[f"val_{objective}_accuracy"] - floor)
             within = (-100 * floor, 100 * (1 - floor))
@@ -117,9 +123,10 @@ def of_gradients(pulls: pd.DataFrame) -> Iterator[dict]:
 def of_changes(contrast: pd.DataFrame, what: str) -> Iterator[dict]:
     """Findings on what a change of the objectives does to each metric (column ``figure``)."""
     for row in contrast.to_dict("records"):
+        metric = METRICS.get(row["figure"], row["figure"].replace("test_", "test "))
         yield findings.finding(
-            f"Does {what} change {row['figure']}?",
-            f"{what[0].upper()}{what[1:]} changes {row['figure']} by {{}}.",
+            f"Does {what} change {metric}?",
+            f"{what[0].upper()}{what[1:]} changes {metric} by {{}}.",
             row["mean"],
             row["low"],
             row["high"],

@@ -17,6 +17,40 @@ LOSSES = {
 }
 
 
+#: What columns of the log's tables are called on its page.
+HEADS = {
+    "r_accuracy_loss": "r of accuracy and loss",
+    "as_logged": "possible as logged",
+    "negated": "possible with the loss negated",
+    "counted": "what counts as a model",
+    "holm": "p after Holm",
+    "by": "p after Benjamini-Yekutieli",
+    "t_biattention_ids": "blocks before text layers",
+    "v_biattention_ids": "blocks before vision layers",
+    "last": "last layer",
+    "largest": "largest layer",
+    "none_first": "no pretraining",
+    "none_again": "no pretraining, again",
+    "none": "no pretraining, mean of both",
+    "train_mlm": "MLM loss, training",
+    "test_mlm": "MLM loss, test",
+    "train_ap": "AP loss, training",
+    "test_ap": "AP loss, test",
+    "ap_accuracy": "AP accuracy",
+    "train_mim": "MIM loss, training",
+    "test_mim": "MIM loss, test",
+    "ap_accuracy_first": "AP accuracy, first epoch",
+    "ap_accuracy_last": "AP accuracy, last epoch",
+    "value_a": "one value",
+    "value_b": "other value",
+    "mean_r": "mean r",
+    "sd_r": "deviation of r",
+    "mean_p": "mean p",
+    "sd_p": "deviation of p",
+    "p_below": "p below",
+}
+
+
 def pooled_accuracy() -> pd.DataFrame:
     """Mean and range of the pooled models' accuracy, a row an architecture, task and split."""
     models = thesis_log.read("pooled_models")

@@ -310,7 +310,7 @@ def test_a_table_is_shown_with_plain_heads_and_without_empty_columns():
     rows = pd.DataFrame({"p_by": [0.12345, np.nan], "x": ["a", "b"], "note": ["", ""], "none": [np.nan, np.nan]})
     shown = notebooks.table(rows.set_index("x"), x="measure")
     assert list(shown.columns) == ["p after Benjamini-Yekutieli"] and shown.index.name == "measure"
-    assert shown.iloc[:, 0].tolist() == [0.123, "-"]
+    assert shown.iloc[:, 0].tolist() == ["0.123", "-"]
     assert "nothing to list" in notebooks.table(rows[:0]).data
 
 

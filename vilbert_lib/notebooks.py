@@ -299,7 +299,7 @@ HEADS = {
     "icc": "intraclass correlation", "dof": "degrees of freedom", "p_holm": "p after Holm",
     "p_by": "p after Benjamini-Yekutieli", "p_family": "p over the family",
     "best_epoch": "best epoch", "test_accuracy": "test accuracy", "val_accuracy": "validation accuracy",
-    "sd_accuracy": "standard deviation of accuracy", "tv": "text with vision", "val": "validation",
+    "sd_accuracy": "standard deviation of accuracy", "train": "training", "val": "validation",
     "difference_mean": "difference", "difference_low": "difference: from", "difference_high": "difference: to",
     "gain_mean": "gain", "gain_low": "gain: from", "gain_high": "gain: to",
 }  # fmt: skip
@@ -314,9 +314,17 @@ def table(rows: pd.DataFrame, digits: int = 3, **heads: str) -> pd.DataFrame | M
     if rows.empty:
         return note("There is nothing to list with these parameters.")
     named = HEADS | heads
-    shown = rows.round(digits).replace("", None).dropna(axis="columns", how="all")
-    shown = shown.rename(columns=named).rename_axis(index=named, columns=named)
-    return shown.astype(object).where(shown.notna(), "-")
+    shown = rows.replace("", None).dropna(axis="columns", how="all")
+    shown = shown.rename(columns=named, index=named).rename_axis(index=named, columns=named)
+    return shown.apply(_spelled, digits=digits).astype(object).where(shown.notna(), "-")
+
+
+def _spelled(column: pd.Series, digits: int) -> pd.Series:
+    """Decimal numbers as text with ``digits`` places, or with none where all are whole."""
+    if not pd.api.types.is_float_dtype(column):
+        return column
+    places = 0 if (column.dropna() % 1 == 0).all() else digits
+    return column.map(f"{{:.{places}f}}".format)
 
 
 def note(text: str) -> Markdown:
