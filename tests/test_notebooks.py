@@ -276,7 +276,7 @@ def test_a_figure_has_a_description_a_sentence_and_its_data_beside_the_page(tmp_
     labels = {"x": "layer", "y": "alignment", "line": "line"}
     figure = figures.lines(table, x="x", y="y", hue="line", panel="panel", labels=labels)
     shown = outputs_of_show(monkeypatch, figure, "Look at *a_b*.", table, "Synthetic data.")
-    assert not pyplot.get_fignums()
+    assert not pyplot.fignum_exists(figure.number)
     page = tmp_path / "09_example.ipynb"
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv" / "09_example-figure-7.csv").write_text("of an earlier page")
