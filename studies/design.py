@@ -105,6 +105,12 @@ def check_levels(levels: int, architectures: list[str], profile: Profile) -> Non
         raise ValueError(f"level_architectures {architectures}: at least 2 are needed to compare them")
 
 
+def check_pair(field: str, pair: list[str], known: list[str]) -> None:
+    """Raise a ValueError that names ``field`` unless it is two of ``known``."""
+    if len(pair) != 2 or set(pair) - set(known):
+        raise ValueError(f"{field} {pair}: two of {', '.join(known)} are needed, which are compared")
+
+
 def check_optional_task(field: str, name: str, tasks: list[str], root: Path) -> None:
     """Raise a ValueError that names ``field`` unless ``name`` is empty, one of ``tasks`` or a known task."""
     if name and name not in tasks:

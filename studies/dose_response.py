@@ -16,35 +16,29 @@ from vilbert_lib import runs, synthetic
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import AlignmentConfig, Profile, RunConfig
 from vilbert_lib.stats import alignment, findings
-
-STRUCTURES = ("redundant", "unique", "synergy")
+from vilbert_lib.synthetic.knobs import DISH_BITS
 
 
 def places(profile: Profile, root: Path, tasks: list[str], structures: list[str]) -> pd.DataFrame:
     """Where runs are trained: ``tasks`` of ``root``, and synthetic dishes whose label is told in different ways.
 
-    ``structures`` are of :data:`STRUCTURES`: told by both sides alike, by the image alone, by the two together.
+    ``structures`` are of :data:`studies.task_structure.STRUCTURES`; all four bits are told so.
     Columns ``task`` (as the tables name it), ``trained`` (the task's own name), ``root``, ``best`` (the best
     possible accuracy, NaN where it is not known). A ValueError for another structure, or nothing at all.
     """
-    if unknown := set(structures) - set(STRUCTURES):
-        raise ValueError(f"structures {sorted(unknown)} are not known; known: {', '.join(STRUCTURES)}")
     if not tasks and not structures:
         raise ValueError("tasks and structures are empty: nothing to train on")
     known = (synthetic.read_manifest(root) or {}).get("best_possible_accuracy", {})
     rows = [{"task": t, "trained": t, "root": root, "best": known.get(t, {}).get("both", np.nan)} for t in tasks]
     if structures:
-        levels = task_structure.roots(profile, 2)
-        named = {
-            "redundant": levels[levels.level == 0].iloc[0],
-            **{
-                d: levels[(levels.direction == d) & (levels.level == 1)].iloc[0] for d in task_structure.DIRECTIONS
-            },
-        }
         rows += [
-            {"task": f"dishes, {name}", "trained": task_structure.TASK, "root": named[name].root}
-            | {"best": named[name].best}
-            for name in structures
+            {
+                "task": f"dishes, {row.structure}",
+                "trained": task_structure.TASK,
+                "root": row.root,
+                "best": row.best,
+            }
+            for row in task_structure.roots(profile, structures, DISH_BITS).itertuples()
         ]
     return pd.DataFrame(rows)
 

@@ -1,13 +1,19 @@
-"""One task at known levels: roots as asked, slopes as made."""
+"""Tasks that differ in how one bit is told: roots as asked, contrasts as made."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from studies import correlation, task_structure
+from studies import task_structure
+from studies.task_structure import AREA
 from vilbert_lib import config
+
+PARAMETERS = SimpleNamespace(
+    placements=["early", "late"], structures_compared=["synergy", "unique"], primary_measure="cka"
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,138 +22,97 @@ def profile(tiny_profile):
 
 
 @pytest.fixture(scope="module")
-def levels(profile):
-    return task_structure.roots(profile, 3)
+def where(profile):
+    return task_structure.roots(profile, ["redundant", "unique", "synergy"])
 
 
-def test_levels_go_from_redundant_to_unique_and_to_synergy(levels):
-    assert list(zip(levels.direction, levels.level, strict=True)) == [
-        ("unique", 0), ("unique", 0.5), ("unique", 1), ("synergy", 0), ("synergy", 0.5), ("synergy", 1),
-    ]  # fmt: skip
-    assert levels.root.nunique() == 5  # the directions share the redundant one
-    assert levels.best.nunique() == 1  # what both sides together tell does not change
-    last = levels[levels.level == 1].set_index("direction")
-    assert last.image["unique"] > last.text["unique"]
-    assert last.image["synergy"] == pytest.approx(last.text["synergy"]) and last.image["synergy"] < 0.2
+def test_roots_differ_in_what_one_side_can_tell(where):
+    found = where.set_index("structure")
+    assert found.root.nunique() == 3 and found.best.nunique() == 1
+    assert found.one_side["redundant"] == found.one_side["unique"] == found.best["unique"]
+    assert found.one_side["synergy"] == pytest.approx(found.best["synergy"] / 2, abs=0.02)
 
 
-def test_every_level_has_runs_of_its_own(profile, levels):
-    """Texts and labels of a level are the same whether the image tells them or only both together."""
-    ids = [
-        run.id
-        for runs in task_structure.configurations(profile, levels, ["baseline"], [0]).values()
-        for run in runs
-    ]
-    assert len(ids) == len(set(ids)) == 5
+def test_the_number_of_bits_can_be_told(profile):
+    assert task_structure.roots(profile, ["synergy"], bits=4).one_side[0] < 0.2
 
 
-def test_real_data_have_no_levels():
+def test_unknown_structures_and_real_data_are_refused(profile):
+    with pytest.raises(ValueError, match=r"structures \['other'\] are not known"):
+        task_structure.roots(profile, ["other"])
     with pytest.raises(ValueError, match="profile 'base' has no synthetic data"):
-        task_structure.roots(config.profile("base"))
+        task_structure.roots(config.profile("base"), ["unique"])
 
 
-def test_runs_of_all_levels_are_read_with_their_level(profile, levels):
-    found = task_structure.measured(
-        profile, levels[levels.direction == "synergy"], ["baseline"], [0], "cka", "mean"
-    )
-    assert list(found.level) == [0, 0.5, 1] and found.run.nunique() == 3
-    assert list(found.reached) == pytest.approx(list(found.test_accuracy / found.best))
-    assert found.cka.notna().all()
+def test_runs_are_read_with_their_structure(profile, where, monkeypatch):
+    monkeypatch.setattr(task_structure, "EPOCHS", 2)
+    found = task_structure.measured(profile, where[1:], ["baseline"], [0], "cka")
+    assert list(found.structure) == ["unique", "synergy"] and found.run.nunique() == 2
+    assert found[AREA].between(0, 1).all() and found.cka.notna().all()
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
+    """Early beats late by .2 on synergy and .05 on unique; the baseline is worst; cka follows the seed."""
+    means = {
+        "unique": {"baseline": 0.7, "early": 0.85, "late": 0.8},
+        "synergy": {"baseline": 0.4, "early": 0.8, "late": 0.6},
+    }
     rng = np.random.default_rng(0)
-    rows = []
-    for direction, slope in (("unique", 0.0), ("synergy", -0.4)):
-        for architecture, own in zip("abcd", (0, 0.05, 0.1, 0.15), strict=True):
-            for seed in (0, 1):
-                for level in (0, 0.25, 0.5, 0.75, 1):
-                    reached = 0.9 + (slope + (own if direction == "synergy" else 0)) * level
-                    rows.append(
-                        {
-                            "direction": direction,
-                            "architecture": architecture,
-                            "seed": seed,
-                            "level": level,
-                            "reached": reached + 0.001 * rng.standard_normal(),
-                            "cka": own + 0.001 * rng.standard_normal(),
-                        }
-                    )
-    return pd.DataFrame(rows)
-
-
-def test_slopes_are_those_that_were_made(table):
-    found = task_structure.slopes(table, "reached")
-    assert len(found) == 16
-    synergy = found[found.direction == "synergy"].groupby("architecture").reached.mean()
-    assert list(synergy) == pytest.approx([-0.4, -0.35, -0.3, -0.25], abs=0.005)
-
-
-def test_a_trend_that_differs_between_architectures_is_told_from_one_that_does_not(table):
-    found = task_structure.trends(table, ["reached"]).set_index("direction")
-    assert found.low["synergy"] < -0.325 < found.high["synergy"] < 0 and found.icc["synergy"] > 0.9
-    assert abs(found["mean"]["unique"]) < 0.005 and found.icc["unique"] < 0.9
-
-
-def test_an_order_that_changes_with_the_level_is_told_from_one_that_does_not(table):
-    found = task_structure.by_level(table, "reached").set_index("direction")
-    assert found.p_both["synergy"] < 0.001 < 0.05 < found.p_both["unique"]
-    unique = table[table.direction == "unique"]
-    cells = unique.groupby(["architecture", "level"]).reached
-    within = ((unique.reached - cells.transform("mean")) ** 2).sum() / 20
-    means = cells.mean().unstack()
-    rest = means.sub(means.mean(axis=1), axis=0).sub(means.mean(), axis=1) + means.to_numpy().mean()
-    assert found.both["unique"] == pytest.approx(2 * (rest**2).to_numpy().sum() / 12 / within)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda t: t[t.seed == 0], "two runs of each at every level"),
-        (lambda t: t[t.architecture == "a"], "two architectures"),
-        (lambda t: t.assign(reached=0.5), "column reached is NaN in a run, or the same for all seeds"),
-        (lambda t: t.assign(reached=t.reached.where(t.seed == 0)), "column reached is NaN in a run"),
-    ],
-)
-def test_too_few_runs_and_runs_that_are_alike_give_rows_that_say_so(table, change, reason):
-    few = change(table)
-    factors = task_structure.by_level(few, "reached")
-    assert factors.p_both.isna().all() and factors.note.str.contains(reason).all() and len(factors) == 2
-    trends = task_structure.trends(few, ["reached", "cka"])
-    rows = list(correlation.of_structure(trends))
-    assert len(rows) == 4 and "nan" not in " ".join(row["sentence"] for row in rows)
-
-
-def test_alignment_that_is_nan_at_one_level_is_left_out_there_alone(table):
-    lost = table.assign(cka=table.cka.where(table.level != 1))
-    found = task_structure.within_levels(lost, "cka", "reached")
-    assert found.r[found.level == 1].isna().all() and found.r[found.level < 1].notna().all()
-    rows = list(correlation.of_structure(task_structure.trends(lost, ["cka"])))
-    assert {row["verdict"] for row in rows} == {"inconclusive"} and "nan" not in " ".join(
-        r["sentence"] for r in rows
-    )
-
-
-def test_within_a_level_correlation_is_over_its_runs(table):
-    found = task_structure.within_levels(table, "cka", "reached").set_index(["direction", "level"])
-    last = table[(table.direction == "synergy") & (table.level == 1)]
-    assert found.r["synergy", 1.0] == pytest.approx(last.cka.corr(last.reached))
-    assert found.r["synergy", 1.0] > 0.9 and found.n["synergy", 1.0] == 8
-
-
-def test_who_knows_more_than_one_side_is_counted():
-    """Of 1000 samples that one side gets right with .5, more than 531 are beyond its chance of one in forty."""
-    levels = pd.DataFrame({"direction": "synergy", "level": [0.0, 1.0], "one_side": [1.0, 0.5], "best": 1.0})
-    right = pd.DataFrame({"test_accuracy": [0.5, 0.531, 0.532, 0.9], "n_test": 1000})
-    found = task_structure.beyond_one_side(levels.merge(right, how="cross"))
-    assert found.to_dict("records") == [
-        {"direction": "synergy", "level": 1.0, "one_side": 0.5, "accuracy": pytest.approx(0.61575)}
-        | {"runs": 4, "beyond": 2}
+    rows = [
+        {"structure": structure, "architecture": name, "seed": seed, "best": 0.95}
+        | {"one_side": 0.95 if structure == "unique" else 0.48, AREA: mean + 0.01 * rng.standard_normal()}
+        for structure, of_structure in means.items()
+        for name, mean in of_structure.items()
+        for seed in range(6)
     ]
-    assert task_structure.beyond_one_side(levels[:1].merge(right, how="cross")).empty
+    found = pd.DataFrame(rows)
+    return found.assign(test_accuracy=found[AREA], cka=found[AREA] + 0.001 * rng.standard_normal(len(found)))
 
 
-def test_one_level_has_no_slope(table):
-    with pytest.raises(ValueError, match="at least two levels"):
-        task_structure.slopes(table[table.level == 0], "reached")
+def test_the_declared_interaction_is_the_one_that_was_made(table):
+    found = task_structure.interaction(table, AREA, ["early", "late"], ["synergy", "unique"])
+    assert found["low"] < 0.15 < found["high"] and found["p"] < 0.001 and found["n"] == 24
+
+
+def test_differences_on_every_structure(table):
+    found = task_structure.differences(table, AREA, ["early", "late"]).set_index("structure")
+    assert found.low["synergy"] < 0.2 < found.high["synergy"]
+    assert found.low["unique"] < 0.05 < found.high["unique"]
+    blocks = task_structure.beside_baseline(table, AREA).set_index("structure")
+    assert blocks.low["synergy"] < 0.3 < blocks.high["synergy"]
+
+
+def test_cells_at_the_floor_and_the_ceiling_are_named(table):
+    changed = table.assign(
+        test_accuracy=table.test_accuracy.where(table.architecture != "early", 0.94).where(
+            (table.architecture != "late") | (table.structure != "synergy"), 0.5
+        )
+    )
+    found = task_structure.room(changed).set_index(["structure", "placement"])["at"]
+    assert found["synergy", "late"] == "floor" and found["synergy", "early"] == "ceiling"
+    assert found["unique", "late"] == "between"  # one side tells all: there is no floor but chance
+
+
+def test_findings_tell_the_contrast_in_points(table):
+    declared = task_structure.interaction(table, AREA, ["early", "late"], ["synergy", "unique"])
+    parts = (
+        task_structure.differences(table, AREA, ["early", "late"]),
+        task_structure.beside_baseline(table, AREA),
+        task_structure.within_placements(table, "cka", AREA),
+    )
+    rows = pd.DataFrame(task_structure.of_structure(declared, *parts, PARAMETERS))
+    assert list(rows.verdict) == ["supported"] * 7
+    assert rows.estimate[0] == pytest.approx(15, abs=2) and rows.unit[0] == "points"
+
+
+def test_one_seed_and_no_baseline_give_findings_that_say_so(table):
+    few = table[table.seed == 0]
+    declared = task_structure.interaction(few, AREA, ["early", "late"], ["synergy", "unique"])
+    parts = (
+        task_structure.differences(few, AREA, ["early", "late"]),
+        task_structure.beside_baseline(table[:0], AREA),
+        task_structure.within_placements(few, "cka", AREA),
+    )
+    rows = pd.DataFrame(task_structure.of_structure(declared, *parts, PARAMETERS))
+    assert set(rows.verdict) == {"inconclusive"} and set(rows.sentence) == {"Not estimated."}

@@ -32,7 +32,7 @@ def partial(
     and of y.
 
     The test is that of Freedman and Lane (1983): what the regression leaves of y is permuted, the architectures
-    alike on all tasks, and regressed again. The interval is a bootstrap of whole architectures. In simulations with
+    alike on all tasks, and regressed again. The interval is a bootstrap of whole architectures. Simulated with
     three covariates both are mistaken in 3 to 7 % of studies with 12 or 30 architectures; with 5 the test is in 11
     to 14 %, the interval in a third. So few are refused.
 
