@@ -14,7 +14,7 @@ STAMPS := $(STUDIES:%=data/stamps/%)
 # Two studies or tests run side by side: with a thread for each core both would wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0 -p levels 0
+LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0
 
 .PHONY: help setup studies live book reproduce thesis rehearse html test test-slow lint refresh small graph \
 	simulate log lock clean

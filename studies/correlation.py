@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from studies.performance import LEARNED, MIXED, UNTRAINED
+from vilbert_lib.metrics import MEASURES
 from vilbert_lib.stats import findings
 
 RELEVANT = 0.3  # a correlation that is smaller in size is of no interest
@@ -16,20 +17,38 @@ CONDITIONS = {
 
 
 def of_correlations(
-    declared: pd.DataFrame, together: dict[str, float], beside: pd.DataFrame, measure: str, target: str
+    adjusted: pd.DataFrame,
+    declared: pd.DataFrame,
+    together: dict[str, float],
+    beside: pd.DataFrame,
+    measure: str,
+    target: str,
 ) -> Iterator[dict]:
     """Findings on alignment and performance between architectures.
 
     Parameters
     ----------
-    declared, together, beside
-        Results of :func:`studies.performance.declared`, :func:`vilbert_lib.stats.together` and the correlations
-        of confounders, by task and source.
+    adjusted, declared, together, beside
+        Results of :func:`studies.performance.adjusted`, :func:`studies.performance.declared`,
+        :func:`vilbert_lib.stats.together` and the correlations of confounders, by task and source.
     measure, target : str
-        What was declared; of a loss, as the target's name ends, lower is better.
+        What was declared. Of a loss, as the target's name ends, lower is better, of a distance more alike.
     """
-    direction = "negative" if target.endswith("loss") else "positive"
-    expected = {"direction": direction, "margin": RELEVANT, "unit": "(r)", "digits": 2}
+    expected = {"direction": _expected(measure, target), "margin": RELEVANT, "unit": "(r)", "digits": 2}
+    for row in adjusted.itertuples():
+        primary = row.Index == 0
+        yield findings.finding(
+            f"{row.task}: do {measure} and {target} go together once the blocks' places are adjusted for?"
+            + (" (declared)" if primary else ""),
+            f"Adjusted for blocks, layers after the first and alignment before training, {measure} and {target}"
+            f" correlate by {{}} on {row.task}.",
+            row.r,
+            row.low,
+            row.high,
+            p=row.p if primary else row.p_holm,
+            n=row.clusters,
+            **expected,
+        )
     if together["tasks"] > 1:
         yield findings.finding(
             f"Across placements and all {together['tasks']} tasks: do {measure} and {target} go together?",
@@ -76,6 +95,11 @@ def of_correlations(
         )
 
 
+def _expected(measure: str, target: str) -> str:
+    """The sign of a correlation between being alike and doing well."""
+    return "negative" if target.endswith("loss") == (MEASURES[measure].sign > 0) else "positive"
+
+
 def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]:
     """Findings on H2: whether the layer of highest alignment predicts performance better than the last one."""
     for row in layers.itertuples():
@@ -85,7 +109,7 @@ def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]
             row.difference,
             row.low,
             row.high,
-            direction="negative" if target.endswith("loss") else "positive",
+            direction=_expected(measure, target),
             margin=0.1,
             unit="(r)",
             p=row.p,
@@ -124,21 +148,6 @@ def of_tasks(orders: pd.DataFrame) -> Iterator[dict]:
             n=row.clusters,
             digits=2,
             decided="supported" if row.r > 0 and row.p_holm < 0.05 else "inconclusive",
-        )
-
-
-def of_structure(trends: pd.DataFrame) -> Iterator[dict]:
-    """Findings on H1 at known information structure: what changes from all redundant to all of another kind."""
-    for row in trends.itertuples():
-        what = "the share of the best possible accuracy" if row.value == "reached" else f"alignment ({row.value})"
-        yield findings.finding(
-            f"Does {what} change from redundant to {row.direction} information?",
-            f"From all redundant to all {row.direction} information {what} changes by {{}}.",
-            row.mean,
-            row.low,
-            row.high,
-            margin=0.02,
-            n=row.runs,
         )
 
 

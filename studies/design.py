@@ -92,19 +92,6 @@ def check_target(field: str, target: str, tasks: list[str], root: Path) -> None:
             raise ValueError(f"{field} {target!r} is not recorded for {name}: name one of {', '.join(recorded)}")
 
 
-def check_levels(levels: int, architectures: list[str], profile: Profile) -> None:
-    """Raise a ValueError unless ``levels`` is 0, or one synthetic task can be studied at so many levels."""
-    if not levels:
-        return
-    if levels < 2:
-        raise ValueError(f"levels {levels}: a trend needs at least 2; 0 leaves that part out")
-    if not profile.synthetic_samples:
-        raise ValueError(f"levels {levels}: profile {profile.name!r} has no synthetic data; give 0")
-    check_placements("level_architectures", architectures)
-    if len(architectures) < 2:
-        raise ValueError(f"level_architectures {architectures}: at least 2 are needed to compare them")
-
-
 def check_pair(field: str, pair: list[str], known: list[str]) -> None:
     """Raise a ValueError that names ``field`` unless it is two of ``known``."""
     if len(pair) != 2 or set(pair) - set(known):

@@ -117,6 +117,72 @@ TRAINED, UNTRAINED, LEARNED, MIXED = (
 )
 
 
+BLOCKS = "number of blocks"
+
+
+def adjusted(
+    table: pd.DataFrame, before: pd.DataFrame, mixed: dict[str, int], blocks: dict[str, int], x: str, y: str
+) -> pd.DataFrame:
+    """The declared comparison: x and y between architectures, with what blocks do before training taken out.
+
+    The partial correlation given alignment before training (``before`` has x of the same ``run``), the number of
+    layers after the first block (``mixed``, by architecture) and the number of ``blocks``
+    (:func:`vilbert_lib.stats.partial`). One row for all tasks together on which x and y vary, then one a task:
+    ``task``, ``r``, ``low``, ``high``, ``p``, ``clusters``, ``p_holm`` over the single tasks, and ``note``.
+    """
+    wide = table.assign(
+        **{UNTRAINED: table.run.map(before.set_index("run")[x])},
+        **{MIXED: table.architecture.map(mixed), BLOCKS: table.architecture.map(blocks)},
+    )
+    given = [UNTRAINED, MIXED, BLOCKS]
+    rows = [
+        {"task": task} | statistics.estimated(statistics.partial, of_task, x, y, given)
+        for task, of_task in wide.groupby("task", sort=False)
+    ]
+    columns = ["task", "r", "low", "high", "p", "clusters", "note"]
+    single = pd.DataFrame(rows).reindex(columns=columns)
+    single["p_holm"] = statistics.adjust(single.p)
+    usable = [task for task, of_task in wide.groupby("task") if _varies(of_task, x) and _varies(of_task, y)]
+    if len(single) == 1:
+        return single
+    of_all = {"note": "not estimated on any task"}
+    if usable:
+        of_all = statistics.estimated(statistics.partial, wide[wide.task.isin(usable)], x, y, given)
+    whole = pd.DataFrame([{"task": "all tasks"} | of_all]).reindex(columns=columns)
+    return pd.concat([whole, single], ignore_index=True)
+
+
+def with_validation(results: pd.DataFrame, trained: list) -> pd.DataFrame:
+    """``results``, a row a run, with the validation metrics of each run's best epoch as columns ``val_*``."""
+    rows = []
+    for run in trained:
+        best = run.metrics[run.metrics.epoch == run.summary["best_epoch"]].iloc[0]
+        rows.append({"run": run.config.id} | {k: v for k, v in best.items() if k.startswith("val_")})
+    kept = results.drop(columns=[name for name in results if name.startswith("val_")])
+    return kept.merge(pd.DataFrame(rows), on="run")
+
+
+def every_target(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """x against every recorded metric of the validation and the test split, between architectures.
+
+    One row a task, ``target`` and ``coefficient`` (Pearson's, and Spearman's, which is Pearson's of the ranks of
+    the architectures' means): ``r``, ``p`` by permuting the architectures, ``p_by`` over all rows.
+    """
+    metrics = [f"{split}_{name}" for split in ("val", "test") for name in METRICS]
+    rows = []
+    for task, of_task in table.groupby("task", sort=False):
+        for target in (name for name in metrics if name in of_task and of_task[name].notna().all()):
+            means = of_task.groupby("architecture")[[x, target]].mean()
+            for coefficient, values in (("Pearson", means), ("Spearman", means.rank())):
+                found = statistics.estimated(statistics.between, values.reset_index(), x, target)
+                rows.append({"task": task, "target": target, "coefficient": coefficient} | found)
+    found = pd.DataFrame(rows).reindex(columns=["task", "target", "coefficient", "r", "p", "note"])
+    return found.assign(p_by=statistics.adjust(found.p, "by"))
+
+
+METRICS = ("accuracy", "auroc", "micro_f1", "macro_f1", "loss")
+
+
 def beside(table: pd.DataFrame, before: pd.DataFrame, mixed: dict[str, int], x: str, y: str) -> pd.DataFrame:
     """What y goes with between architectures: x, x before training, what training adds, and where blocks are.
 

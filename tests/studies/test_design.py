@@ -1,6 +1,5 @@
 """What is known before training is refused before training, by the name of the parameter."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -67,16 +66,8 @@ def test_a_declared_measure_is_one_that_runs_record(tiny_profile):
         alignment.declare("measure", "jaccard", tiny_profile.alignment.measures)
 
 
-def test_levels_need_two_of_them_two_architectures_and_synthetic_data(tiny_profile):
-    profile = dataclasses.replace(tiny_profile, synthetic_samples=16)
-    two = ["baseline", "middle_fusion"]
-    design.check_levels(0, [], tiny_profile)
-    design.check_levels(3, two, profile)
-    for levels, names, scale, message in (
-        (1, two, profile, "levels 1: a trend needs at least 2"),
-        (3, two, tiny_profile, "profile 'tiny' has no synthetic data"),
-        (3, ["middle_fusion"], profile, "level_architectures .* at least 2"),
-        (3, ["baseline", "image_only"], profile, "level_architectures .* no two streams"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            design.check_levels(levels, names, scale)
+def test_a_comparison_needs_two_that_are_there():
+    design.check_pair("placements", ["a", "b"], ["a", "b", "c"])
+    for pair in (["a"], ["a", "d"], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match=r"placements \[.*\]: two of a, b, c are needed"):
+            design.check_pair("placements", pair, ["a", "b", "c"])

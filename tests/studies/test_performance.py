@@ -10,6 +10,7 @@ from vilbert_lib.stats import findings
 
 ARCHITECTURES, SEEDS = [f"a{i}" for i in range(8)], range(3)
 MIXED = {name: 8 - i for i, name in enumerate(ARCHITECTURES)}
+BLOCKS = {name: i % 3 for i, name in enumerate(ARCHITECTURES)}
 
 
 def untrained(table: pd.DataFrame) -> pd.DataFrame:
@@ -156,9 +157,10 @@ def findings_of(table: pd.DataFrame) -> pd.DataFrame:
     declared = performance.declared(table, "cka", "test_accuracy")
     together = performance.together(table, declared, "cka", "test_accuracy")
     beside = performance.beside(table, untrained(table), MIXED, "cka", "test_accuracy")
+    adjusted = performance.adjusted(table, untrained(table), MIXED, BLOCKS, "cka", "test_accuracy")
     wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
     rows = [
-        *correlation.of_correlations(declared, together, beside, "cka", "test_accuracy"),
+        *correlation.of_correlations(adjusted, declared, together, beside, "cka", "test_accuracy"),
         *correlation.of_layers(
             performance.last_against_most(wide, ["cka"], "test_accuracy"), "cka", "test_accuracy"
         ),
@@ -171,11 +173,37 @@ def findings_of(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_the_first_finding_is_the_declared_comparison_over_all_tasks(table):
     found = findings_of(table)
-    together = statistics.together(table, "cka", "test_accuracy")
-    assert found.estimate[0] == together["r"] and found.p[0] == together["p"] and found.n[0] == len(ARCHITECTURES)
-    assert found.verdict[0] == ("supported" if together["low"] > 0 else "inconclusive")
+    wide = table.assign(
+        before=table.run.map(untrained(table).set_index("run").cka),
+        mixed=table.architecture.map(MIXED),
+        blocks=table.architecture.map(BLOCKS),
+    )
+    expected = statistics.partial(wide, "cka", "test_accuracy", ["before", "mixed", "blocks"])
+    assert (found.estimate[0], found.p[0], found.n[0]) == (expected["r"], expected["p"], len(ARCHITECTURES))
+    assert "(declared)" in found.question[0] and not found.question[1:].str.contains("declared").any()
     negative = findings_of(table.assign(cka=-table.cka))
     assert negative.verdict[0] != "supported" and negative.estimate[0] == pytest.approx(-found.estimate[0])
+
+
+def test_of_a_distance_it_is_the_smaller_that_should_go_with_performance(table):
+    adjusted = performance.adjusted(table, untrained(table), MIXED, BLOCKS, "cka", "test_accuracy")
+    first = adjusted[adjusted.task == "first"].reset_index(drop=True)
+    arguments = first, table[:0].assign(between=[]), {"tasks": 1}, table[:0]
+    [whole, *_] = correlation.of_correlations(*arguments, "procrustes_distance", "test_loss")
+    [turned, *_] = correlation.of_correlations(*arguments, "procrustes_distance", "test_accuracy")
+    assert whole["estimate"] > 0 and whole["low"] > 0 and whole["verdict"] == "supported"
+    assert turned["verdict"] == "contradicted"
+
+
+def test_every_target_is_correlated_by_value_and_by_rank(table):
+    wide = table.assign(val_loss=-table.test_accuracy, test_auroc=np.nan)
+    found = performance.every_target(wide, "cka").set_index(["task", "target", "coefficient"])
+    assert set(found.index.get_level_values("target")) == {"test_accuracy", "val_loss"}
+    means = table[table.task == "first"].groupby("architecture")[["cka", "test_accuracy"]].mean()
+    for coefficient, method in (("Pearson", "pearson"), ("Spearman", "spearman")):
+        r = means.cka.corr(means.test_accuracy, method=method)
+        assert found.r["first", "test_accuracy", coefficient] == pytest.approx(r)
+        assert found.r["first", "val_loss", coefficient] == pytest.approx(-r)
 
 
 def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_stay(few, with_constant):

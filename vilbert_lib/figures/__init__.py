@@ -25,7 +25,6 @@ from vilbert_lib.figures.studies import (
     dose_response,
     family,
     measures_among_themselves,
-    over_levels,
 )
 from vilbert_lib.figures.style import caption, describe, use_style
 
@@ -48,7 +47,6 @@ __all__ = [
     "lines",
     "measures_among_themselves",
     "on_evidence",
-    "over_levels",
     "overlays",
     "pair_heatmaps",
     "parallel_coordinates",

@@ -59,23 +59,6 @@ def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: st
     return figure
 
 
-def over_levels(
-    table: pd.DataFrame, values: dict[str, str], floors: dict[str, str], *, hue: str = "architecture"
-) -> Figure:
-    """Each of ``values`` (column: axis label) against the level, one row for each direction; points are runs.
-
-    ``floors`` names for some of the columns another one, which is drawn as a dashed line.
-    """
-    labels = {direction: f"share of the label that is {direction}" for direction in dict.fromkeys(table.direction)}
-    figure = _rows_of_panels(table, values, "direction", "level", labels, hue)
-    panels = [(direction, column) for direction in labels for column in values]
-    for axis, (direction, column) in zip(figure.axes, panels, strict=True):
-        if column in floors:
-            floor = table[table.direction == direction].groupby("level")[floors[column]].first()
-            axis.plot(floor.index, floor, color="0.3", lw=1, ls="--")
-    return figure
-
-
 def dose_response(
     table: pd.DataFrame,
     values: dict[str, str],
