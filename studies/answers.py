@@ -23,6 +23,7 @@ QUESTIONS = {
         ("01_finetuning", "hateful_memes: does baseline change test accuracy"),
     ],
     "Does alignment predict accuracy, over placements and tasks?": [
+        ("04_correlation", "all tasks: do unbiased_cka and test_accuracy go together once"),
         ("04_correlation", "Across placements and all 4 tasks: do unbiased_cka and test_accuracy go together?"),
         ("04_correlation", "The same for alignment before training?"),
     ],
