@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from studies.sentences import highest_and_lowest
 from vilbert_lib import runs
 from vilbert_lib import stats as statistics
 from vilbert_lib.config import Profile, RunConfig
@@ -99,18 +98,6 @@ def _over_architectures(of_task: pd.DataFrame, value: str, of: str, against: str
         | {"difference": row["mean"], "low": row["low"], "high": row["high"], "p": row["p"], "note": ""}
         for row in found.to_dict("records")
     ]
-
-
-def profiles(lines: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Alignment of layers by kind of run as it is drawn (mean over runs), and a sentence on it.
-
-    ``lines`` are rows of :func:`vilbert_lib.runs.alignments` with a column ``kind_of_run``.
-    """
-    paired = lines[lines.paired]
-    by = ["measure", "kind_of_run", "text_layer", "vision_layer"]
-    drawn = paired.groupby(by, sort=False, as_index=False).value.agg(["mean", "min", "max"])
-    of_all = drawn.groupby(["measure", "kind_of_run"], sort=False)["mean"].mean()
-    return drawn, highest_and_lowest(of_all, "The mean over layers, by measure and kind of run,")
 
 
 def of_all_measures(table: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:

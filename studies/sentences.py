@@ -26,5 +26,20 @@ def highest_and_lowest(values: pd.Series, what: str, digits: int = 2) -> str:
     return f"{what} is highest for {' and lowest for '.join(ends)}."
 
 
+def of_profiles(lines: pd.DataFrame, hue: str = "architecture") -> tuple[pd.DataFrame, str]:
+    """What :func:`vilbert_lib.figures.layer_profiles` draws, a row a point, and a sentence on it.
+
+    ``lines`` are rows of :func:`vilbert_lib.runs.alignments` with the column ``hue``.
+    """
+    by = ["measure", hue, "text_layer", "vision_layer"]
+    drawn = lines[lines.paired].groupby(by, sort=False, as_index=False).value.agg(["mean", "min", "max"])
+    of_all = drawn.groupby(["measure", hue], sort=False)["mean"].mean()
+    ends = [
+        highest_and_lowest(of_all[measure], f"{measure}, as the mean over layers,")
+        for measure in dict.fromkeys(drawn.measure)
+    ]
+    return drawn, " ".join(ends[:2])
+
+
 def _name(key: object) -> str:
     return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)

@@ -311,6 +311,15 @@ def test_a_table_is_shown_with_plain_heads_and_without_empty_columns():
     shown = notebooks.table(rows.set_index("x"), x="measure")
     assert list(shown.columns) == ["p after Benjamini-Yekutieli"] and shown.index.name == "measure"
     assert shown.iloc[:, 0].tolist() == ["0.123", "-"]
+    rows = pd.DataFrame(
+        {"p": [0.0004, 0.04], "bias": [-0.0004, 0.04], "seeds": [3.0, np.nan], "passed": [True, False]}
+    )
+    assert notebooks.table(rows, 3).T.to_numpy().tolist() == [
+        ["< 0.001", "0.040"],
+        ["0.000", "0.040"],
+        ["3", "-"],
+        ["yes", "no"],
+    ]
     assert "nothing to list" in notebooks.table(rows[:0]).data
 
 

@@ -320,11 +320,20 @@ def table(rows: pd.DataFrame, digits: int = 3, **heads: str) -> pd.DataFrame | M
 
 
 def _spelled(column: pd.Series, digits: int) -> pd.Series:
-    """Decimal numbers as text with ``digits`` places, or with none where all are whole."""
+    """Decimal numbers as text with ``digits`` places, none where all are whole; yes and no for booleans.
+
+    A p that would read 0 is said to be below the smallest that does not.
+    """
+    if pd.api.types.is_bool_dtype(column):
+        return column.map({True: "yes", False: "no"})
     if not pd.api.types.is_float_dtype(column):
         return column
-    places = 0 if (column.dropna() % 1 == 0).all() else digits
-    return column.map(f"{{:.{places}f}}".format)
+    last = column.name[-1] if isinstance(column.name, tuple) else column.name
+    is_p = str(last).partition(",")[0].split(" ")[0] == "p"
+    if not is_p and (column.dropna() % 1 == 0).all():
+        return column.map("{:.0f}".format)
+    least = 0.5 * 10**-digits if is_p else 0.0
+    return column.map(lambda v: f"< {2 * least:.{digits}f}" if 0 <= v < least else f"{v:z.{digits}f}")
 
 
 def note(text: str) -> Markdown:

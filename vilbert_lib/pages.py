@@ -146,6 +146,10 @@ def data_of(notebook: NotebookNode) -> str:
 
 
 TABLE_OF_FINDINGS = "| question | answer | n | p | verdict |"  # its head
+ABOUT_FINDINGS = (
+    "In brackets stand 95 % intervals; n counts what is independent, such as seeds, architectures or samples."
+    " What a verdict means, and when p is given: [](verdicts)."
+)
 ON_TOP = 8  # findings that stand at the beginning of a page
 
 
@@ -179,6 +183,7 @@ def answer_first(notebook: NotebookNode) -> NotebookNode:
         rest = ", and the others are inconclusive" if len(decided) < len(rows) else ""
         shown = f"; {len(chosen)} stand here, all at the end of the page" if len(chosen) < len(rows) else ""
         text = f"Of {len(rows)} findings {len(decided)} are supported or contradicted{rest}{shown}.\n\n{text}"
+    text += f"\n\n{ABOUT_FINDINGS}"
     first = notebook.cells[0]
     first.source, _, behind = first.source.partition("\n\n**Method.**")
     answer = nbformat.v4.new_markdown_cell(f"## Answer\n\n{text}", id="answer")

@@ -62,10 +62,9 @@ def test_an_architecture_looks_the_same_in_every_figure_and_unlike_the_others(ta
     assert all(look(name, 0) == look(name, 5) for name in known)
     assert len({tuple(look(name, 0).values()) for name in known}) == len(known)
     of_two = table[table.architecture.isin(["a0", "a1"])].replace({"a0": "late_fusion", "a1": "baseline"})
+    axes = {"x": "weight", "y": "accuracy", "hue": "architecture", "panel": "task"}
     for order in (of_two, of_two[::-1]):
-        drawn = figures.over_levels(
-            order.rename(columns={"weight": "level"}).assign(direction="redundancy"), {"accuracy": "y"}, {}
-        )
+        drawn = figures.lines(order, labels={"architecture": "", "weight": "", "accuracy": ""}, **axes)
         colours = {line.get_label(): line.get_color() for line in drawn.axes[0].lines}
         assert {name: colours[name] for name in ("late_fusion", "baseline")} == {
             "late_fusion": look("late_fusion", 0)["color"],
