@@ -21,9 +21,18 @@ def highest_and_lowest(values: pd.Series, what: str, digits: int = 2) -> str:
         return f"{what}: there is no value."
     high, low = means.idxmax(), means.idxmin()
     if means[high] == means[low]:
-        return f"{what} is {means[high]:.{digits}f} throughout."
-    ends = (f"{_name(key)} ({means[key]:.{digits}f})" for key in (high, low))
+        return f"{what} is {means[high]:z.{digits}f} throughout."
+    ends = (f"{_name(key)} ({means[key]:z.{digits}f})" for key in (high, low))
     return f"{what} is highest for {' and lowest for '.join(ends)}."
+
+
+def of_tasks(table: pd.DataFrame, value: str) -> str:
+    """The architectures with the highest and the lowest mean of ``value`` on every task; rows are runs."""
+    named = value.replace("_", " ")
+    return " ".join(
+        highest_and_lowest(rows.set_index("architecture")[value], f"{task}: {named}")
+        for task, rows in table.groupby("task", sort=False)
+    )
 
 
 def of_profiles(lines: pd.DataFrame, hue: str = "architecture") -> tuple[pd.DataFrame, str]:

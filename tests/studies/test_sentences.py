@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from studies.sentences import highest_and_lowest, of_profiles
+from studies.sentences import highest_and_lowest, of_profiles, of_tasks
 
 
 def test_the_ends_are_means_by_name_and_missing_numbers_are_left_out():
@@ -30,3 +30,9 @@ def test_profiles_are_the_points_that_are_drawn():
         ["b", 0.6, 0.6, 0.6],
     ]
     assert said == "cka, as the mean over layers, is highest for b (0.60) and lowest for a (0.20)."
+
+
+def test_every_task_names_its_highest_and_lowest_architecture():
+    runs = pd.DataFrame({"task": ["a", "a", "b"], "architecture": ["x", "y", "x"], "test_loss": [0.2, 0.1, 0.3]})
+    first = "a: test loss is highest for x (0.20) and lowest for y (0.10)."
+    assert of_tasks(runs, "test_loss") == f"{first} b: test loss is 0.30 throughout."
