@@ -130,6 +130,22 @@ def test_frozen_layers_stay_as_they_are_and_are_without_dropout(architecture, fr
         model_of(architecture, frozen_layers=13)
 
 
+@pytest.mark.parametrize("frozen", ["text", "image"])
+@pytest.mark.parametrize("layers", [2, -1])
+def test_one_stream_alone_can_be_frozen(frozen, layers):
+    model = model_of("middle_fusion", frozen_layers=layers, frozen_stream=frozen)
+    trained = {name: p.requires_grad for name, p in model.named_parameters()}
+    text, image = "vilbert.bert.encoder.layer.{}.output.dense.weight", "vilbert.vit.blocks.{}.mlp.fc1.weight"
+    kept, free = (text, image) if frozen == "text" else (image, text)
+    assert [trained[kept.format(i)] for i in (1, 2)] == [False, layers == 2]
+    assert trained[free.format(0)] and trained[free.format(11)]
+    assert trained["vilbert.bert.embeddings.word_embeddings.weight"] == (frozen == "image")
+    assert trained["vilbert.vit.pos_embed"] == trained["vilbert.vit.patch_embed.proj.weight"] == (frozen == "text")
+    assert trained["vilbert.vit.norm.weight"] == (frozen == "text" or layers == 2)
+    with pytest.raises(ValueError, match="frozen_stream 'text': streams 'single' are one"):
+        model_of("single_stream", frozen_stream="text")
+
+
 def test_the_table_of_parameters_adds_up():
     table = parameter_table(model_of("middle_fusion", frozen_layers=-1)).set_index("part")
     model = model_of("middle_fusion", frozen_layers=-1)

@@ -1,12 +1,13 @@
 """The model: two streams, where they meet, and what their states become."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from vilbert_lib.config.fields import at_least, settle
+from vilbert_lib.config.fields import LATER, at_least, settle
 
 Fusion = Literal["hadamard", "sum", "concat"]
 Streams = Literal["both", "text", "image", "single"]
+FrozenStream = Literal["both", "text", "image"]
 Pooling = Literal["cls", "mean"]
 Pooler = Literal["linear", "none"]
 Residual = Literal["asker", "none", "normed"]
@@ -25,7 +26,7 @@ class ModelConfig:
     ``single`` stream over words and patches together. ``pooling`` takes the first token of a stream or
     the mean of its others; ``pooler`` puts a linear layer with ReLU behind it, or nothing. Of the
     encoders' own weights ``frozen_layers`` keeps the embeddings and so many layers of each as they are
-    (-1: all of them).
+    (-1: all of them), or of the ``frozen_stream`` alone.
 
     Two fields repeat mistakes on purpose, to see what they do. ``residual`` is what a co-attention
     block adds to the answers: the ``asker``'s own input; nothing (``none``); or the asker's input with
@@ -59,6 +60,7 @@ class ModelConfig:
     pixel_mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     pixel_std: tuple[float, ...] = (0.5, 0.5, 0.5)
     interpolation: Interpolation = "bicubic"
+    frozen_stream: FrozenStream = field(default="both", metadata=LATER)
 
     def __post_init__(self):
         settle(self)
@@ -88,6 +90,8 @@ class ModelConfig:
             raise ValueError(f"vision_passes {self.vision_passes}: the image passes once, or by mistake twice")
         if self.vision_passes == 2 and self.streams == "single":
             raise ValueError("vision_passes 2: streams 'single' have no vision stream that could be passed twice")
+        if self.frozen_stream != "both" and self.streams == "single":
+            raise ValueError(f"frozen_stream {self.frozen_stream!r}: streams 'single' are one, give 'both'")
         if not (self.text_weights or self.vision_weights) and self.frozen_layers > self.num_layers:
             raise ValueError(f"frozen_layers {self.frozen_layers}: the streams have {self.num_layers}")
         for name, total, part in (

@@ -103,6 +103,8 @@ def described(config: ModelConfig, keep: tuple[str, ...] = ()) -> ModelConfig:
         if config.max_tokens > positions:
             raise ValueError(f"max_tokens {config.max_tokens}: {name} has {positions} positions")
     layers = (v_layers,) if config.streams == "single" else (t_layers, v_layers)
+    if config.frozen_stream != "both":
+        layers = (t_layers,) if config.frozen_stream == "text" else (v_layers,)
     if config.frozen_layers > min(layers):
         raise ValueError(
             f"frozen_layers {config.frozen_layers}: the streams have {' and '.join(map(str, layers))}"

@@ -43,6 +43,6 @@ class SingleStream(Streams):
             every.append(states)
         return [s[:, :words] for s in every], [s[:, words:] for s in every]
 
-    def encoder_parts(self):
-        """Return the embeddings, and the layers that can be frozen."""
-        return self.embedding_parts(), [self.vit.blocks]
+    def encoder_layers(self):
+        """Return the layers of the one stream."""
+        return [self.vit.blocks]

@@ -47,7 +47,7 @@ def pool(states: Tensor, content: Tensor | None, how: str) -> Tensor:
 class Streams(nn.Module, ABC):
     """Base of the models: a text and a vision stream whose pooled states are fused.
 
-    A subclass gives :meth:`encode` and, for frozen layers, :meth:`encoder_parts`.
+    A subclass gives :meth:`encode` and, for frozen layers, :meth:`encoder_layers`.
     """
 
     def __init__(self, config: ModelConfig):
@@ -132,30 +132,35 @@ class Streams(nn.Module, ABC):
 
     def compile_layers(self) -> None:
         """Let :func:`torch.compile` translate the layers: one of each kind, the others share its code."""
-        _, streams = self.encoder_parts()
+        streams = self.encoder_layers()
         for layer in [layer for stream in streams for layer in stream] + list(getattr(self, "coattention", [])):
             layer.compile()
 
     # Frozen layers --------------------------------------------------------------------------
 
     @abstractmethod
-    def encoder_parts(self) -> tuple[list[nn.Module | nn.Parameter], list[nn.ModuleList]]:
-        """What embeds, and the layers of each stream: what frozen layers are counted in."""
+    def encoder_layers(self) -> list[nn.ModuleList]:
+        """Return the layers of each stream, text first: what frozen layers are counted in."""
 
-    def embedding_parts(self) -> list[nn.Module | nn.Parameter]:
-        """Modules and parameters of both embeddings."""
+    def embedding_parts(self) -> tuple[list[nn.Module | nn.Parameter], list[nn.Module | nn.Parameter]]:
+        """Return modules and parameters of the text embedding, and of the image embedding."""
         vit = self.vit
+        projection = [self.bert.embeddings_project] if hasattr(self.bert, "embeddings_project") else []
         tokens = [p for p in (vit.cls_token, vit.pos_embed) if p is not None]
-        parts = [self.bert.embeddings, vit.patch_embed, vit.norm_pre, *tokens]
-        return parts + ([self.bert.embeddings_project] if hasattr(self.bert, "embeddings_project") else [])
+        return [self.bert.embeddings, *projection], [vit.patch_embed, vit.norm_pre, *tokens]
 
     def _frozen(self) -> list[nn.Module | nn.Parameter]:
         count = self.config.frozen_layers
         if not count:
             return []
-        embeddings, streams = self.encoder_parts()
+        text, image = self.embedding_parts()
+        streams, embeddings, last = self.encoder_layers(), [*text, *image], [self.vit.norm]
+        if self.config.frozen_stream == "text":
+            streams, embeddings, last = streams[:1], text, []
+        elif self.config.frozen_stream == "image":
+            streams, embeddings = streams[1:], image
         if count == -1:
-            return [*embeddings, *streams, self.vit.norm]
+            return [*embeddings, *streams, *last]
         if count > min(map(len, streams)):
             raise ValueError(
                 f"frozen_layers {count}: the streams have {' and '.join(str(len(s)) for s in streams)}"

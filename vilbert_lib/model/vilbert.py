@@ -70,6 +70,6 @@ class ViLBERT(Streams):
             vision = self._vision_layer(index, vision)
         return self.vit.norm(vision)
 
-    def encoder_parts(self):
-        """Return the embeddings, and the layers that can be frozen."""
-        return self.embedding_parts(), [self.bert.encoder.layer, self.vit.blocks]
+    def encoder_layers(self):
+        """Return the layers of the text stream and of the vision stream."""
+        return [self.bert.encoder.layer, self.vit.blocks]

@@ -276,6 +276,7 @@ FREE_AFTER_START = {
     "dropout",
     "pooling",
     "frozen_layers",
+    "frozen_stream",
     "pixel_mean",
     "pixel_std",
     "interpolation",
@@ -296,7 +297,7 @@ def start_of(config: RunConfig) -> Run:
             " name a pretraining run, one with objectives"
         )
     own, found = to_dict(config.model), to_dict(start.config.model)
-    differing = [name for name in own if own[name] != found[name] and name not in FREE_AFTER_START]
+    differing = [name for name in own if name not in FREE_AFTER_START and own[name] != found[name]]
     if (own["streams"] == "single") != (found["streams"] == "single"):
         differing.append("streams")
     if config.data.split("+")[-1] != start.config.data.split("+")[-1]:
