@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from studies import headline
 from vilbert_lib import paths, runs
 from vilbert_lib.config import PROFILES, Profile, RunConfig, placement, with_settings
 from vilbert_lib.data import formats
@@ -109,20 +110,6 @@ def measure(trained: list[Run], scale: Profile, root: Path, splits: Iterable[str
         print(f"alignment of {len(trained)} runs on {split}: {', '.join(scale.alignment.measures)}", flush=True)
 
 
-def scores(trained: list[Run]) -> pd.DataFrame:
-    """Architecture by task and metric: mean and standard deviation over seeds, as text."""
-    results = runs.summaries(trained)
-    metrics = [name for name in ("test_accuracy", "test_auroc", "test_macro_f1") if name in results]
-    groups = results.groupby(["architecture", "task"], sort=False)[metrics].agg(["mean", "std"])
-    shown = {
-        metric.removeprefix("test_"): groups[metric]["mean"].map("{:.4f}".format)
-        + groups[metric]["std"].map(lambda sd: "" if pd.isna(sd) else f" ± {sd:.4f}")
-        for metric in metrics
-    }
-    table = pd.DataFrame(shown).where(groups.xs("mean", axis=1, level=1).notna().to_numpy())
-    return table.unstack("task").swaplevel(axis=1).sort_index(axis=1, level=0).dropna(axis=1, how="all")
-
-
 def pages(programme: Programme, starts: dict[str, str], root: Path, profile: str) -> None:
     """Make the pages of the studies on the programme's runs, in ``book/results/<profile>/``."""
     from vilbert_lib import notebooks  # here, as machines that only train may lack what runs notebooks
@@ -166,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         raise SystemExit(f"thesis: {error}") from error
     measure(trained, scale, root, programme.splits)
-    table, folder = scores(trained), paths.book() / "results" / given.profile
+    table, folder = headline.scores(headline.summaries(trained)), paths.book() / "results" / given.profile
     print(table.to_string(), flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "scores.csv")

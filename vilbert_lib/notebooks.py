@@ -319,6 +319,17 @@ def table(rows: pd.DataFrame, digits: int = 3, **heads: str) -> pd.DataFrame | M
     return shown.apply(_spelled, digits=digits).astype(object).where(shown.notna(), "-")
 
 
+def table_with_files(rows: pd.DataFrame, name: str) -> None:
+    """Display a table whose CSV and LaTeX stand beside a page, as ``csv/<page>-table-<name>.csv`` and ``.tex``.
+
+    The index is written; the source of a study keeps the table alone.
+    """
+    display(rows)
+    files = {f"{name}.csv": rows.to_csv(lineterminator="\n"), f"{name}.tex": rows.to_latex(escape=True)}
+    said = "The same as files stands beside the page."
+    display({"text/markdown": said, "text/plain": said}, raw=True, metadata={"files": files})
+
+
 def _spelled(column: pd.Series, digits: int) -> pd.Series:
     """Decimal numbers as text with ``digits`` places, none where all are whole; yes and no for booleans.
 

@@ -211,6 +211,7 @@ def without_pictures(notebook: NotebookNode) -> NotebookNode:
         for kind in [kind for kind in output["data"] if kind.startswith("image/") or kind == "text/csv"]:
             del output["data"][kind]
             output["metadata"].pop(kind, None)
+        output.get("metadata", {}).pop("files", None)
     return notebook
 
 
@@ -245,11 +246,12 @@ def with_data_files(notebook: NotebookNode, page: Path) -> NotebookNode:
     """Number the figures of an executed notebook and write the data of each beside the page, with a link to it.
 
     A figure of :func:`vilbert_lib.notebooks.show` is an output with a picture and its data as ``text/csv``; the
-    output after it is its caption. The files are ``csv/<page>-figure-<number>.csv``; those of an earlier page of
-    that name are removed.
+    output after it is its caption. The files are ``csv/<page>-figure-<number>.csv``, and of the tables of
+    :func:`vilbert_lib.notebooks.table_with_files` ``csv/<page>-table-<name>``; those of an earlier page of that
+    name are removed.
     """
     folder = page.parent / "csv"
-    for earlier in folder.glob(f"{page.stem}-figure-*.csv"):
+    for earlier in [*folder.glob(f"{page.stem}-figure-*.csv"), *folder.glob(f"{page.stem}-table-*")]:
         earlier.unlink()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     figures = [i for i, output in enumerate(outputs) if "text/csv" in output.get("data", {})]
@@ -263,6 +265,14 @@ def with_data_files(notebook: NotebookNode, page: Path) -> NotebookNode:
             f"**Figure {number}.** {caption['text/markdown']} [Data: CSV, {rows}](csv/{name})"
         )
         caption.pop("text/plain", None)
+    for output in (o for o in outputs if "files" in o.get("metadata", {})):
+        links = []
+        for file, text in output["metadata"].pop("files").items():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{page.stem}-table-{file}").write_text(text, encoding="utf-8")
+            kind = {".csv": "CSV", ".tex": "LaTeX"}[Path(file).suffix]
+            links.append(f"[{kind}](csv/{page.stem}-table-{file})")
+        output["data"] = {"text/markdown": f"The same table as {' and as '.join(links)}."}
     return notebook
 
 
