@@ -63,7 +63,7 @@ def test_a_measure(copy):
     assert registry.read_text().count(first) == 1
     registry.write_text(registry.read_text().replace(first, listed + first))
     append(copy / "tests" / "metrics" / "plain_definitions.py", plain)
-    code = "import numpy as np; from vilbert_lib.metrics import distance_correlation as d; X = np.eye(8)[:, :3]"
+    code = "import numpy as np; from vilbert_lib.metrics import cka_quadratic as d; X = np.eye(8)[:, :3]"
     assert run(copy, "-c", f"{code}; print(round(d(X, X), 6))").strip() == "1.0"
     run(copy, "-m", "pytest", "-q", "-x", "tests/metrics", "tests/config", "tests/test_import_rule.py")
 

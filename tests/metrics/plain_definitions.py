@@ -252,6 +252,11 @@ def wasserstein(X, Y, **_):
     return plan.fun
 
 
+def distance_correlation(X, Y, **_):
+    A, B = (doubly_centred(np.array([[np.linalg.norm(a - b) for b in Z] for a in Z])) for Z in (X, Y))
+    return (A * B).sum() / ((A * A).sum() * (B * B).sum()) ** 0.5
+
+
 PLAIN = {
     "cka": cka,
     "cka_rbf": cka_rbf,
@@ -268,6 +273,7 @@ PLAIN = {
     "procrustes": procrustes,
     "procrustes_distance": procrustes_distance,
     "rsa": rsa,
+    "distance_correlation": distance_correlation,
     "r2": r2,
     "r2_ols": r2_ols,
     "cosine": cosine,

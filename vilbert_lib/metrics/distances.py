@@ -100,3 +100,15 @@ def _row_sums(stack: SymmetricStack) -> Tensor:
     for total, values in zip(sums, stack.upper, strict=True):
         total.index_add_(0, rows, values.double()).index_add_(0, columns, values.double())
     return sums
+
+
+def distance_grams(layers: Layers) -> SymmetricStack:
+    """Doubly centred matrices of the Euclidean distances between samples: with ``cka`` distance correlation."""
+
+    def centred_distances(i: int) -> Tensor:
+        x = layers.raw(i)
+        distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+        rows = distances.mean(1)
+        return distances.sub_(rows[:, None]).sub_(rows).add_(rows.mean())
+
+    return SymmetricStack.of(layers, centred_distances)

@@ -240,6 +240,16 @@ MEASURES: dict[str, Measure] = {
             source="Kriegeskorte et al. 2008",
         ),
         Measure(
+            name="distance_correlation",
+            title="squared distance correlation",
+            prepare=distances.distance_grams,
+            compare=kernels.cka,
+            moments=kernels.cka_moments,
+            skewness=kernels.cka_skewness,
+            invariances=_RIGID,
+            source="Szekely et al. 2007",
+        ),
+        Measure(
             name="r2",
             title="ridge R2, left out",
             prepare=regression.ridge,
