@@ -1,5 +1,7 @@
 """How much of a loss' gradient is signal: what a model could begin to learn from."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 import torch
 
@@ -23,39 +25,55 @@ def signal_to_noise(
     """
     order = epoch_order(len(data), 0, 0)[: count * batch_size]
     if len(order) < 3 * batch_size:
-        columns = ["signal", "noise", "ratio", "error"]
-        return pd.DataFrame({"objective": list(data.objectives)}).reindex(columns=["objective", *columns])
-    parameters = [p for p in model.vilbert.parameters() if p.requires_grad]
-    found: dict[str, list[torch.Tensor]] = {objective: [] for objective in data.objectives}
+        return pd.DataFrame({"objective": list(data.objectives)}).reindex(columns=["objective", *_NAMES])
     model.eval()
-    for batch in batches(data, order, batch_size):
-        for objective, gradients in found.items():
-            loss, _ = losses.pretraining((objective,), TrainConfig())(model, batch)
-            parts = torch.autograd.grad(loss, parameters, allow_unused=True)
-            gradients.append(
-                torch.cat(
-                    [
-                        (torch.zeros_like(p) if g is None else g).flatten()
-                        for p, g in zip(parameters, parts, strict=True)
-                    ]
-                )
-            )
-    return pd.DataFrame(
-        [{"objective": name, **_ratio(torch.stack(rows).double())} for name, rows in found.items()]
-    )
+    found = [
+        {"objective": name, **_ratio(*_products(model, data, order, batch_size, name))} for name in data.objectives
+    ]
+    return pd.DataFrame(found)
 
 
-def _ratio(gradients: torch.Tensor) -> dict[str, float]:
-    products = gradients @ gradients.T  # all that is needed: n numbers a batch become n batches squared
-    n = len(products)
-    signal, noise = _parts(products)
-    rest = [[i for i in range(n) if i != left_out] for left_out in range(n)]
-    ratios = torch.tensor([signal / noise for signal, noise in (_parts(products[i][:, i]) for i in rest)])
+def _products(
+    model: PretrainingModel, data: PretrainingDataset, order: torch.Tensor, batch_size: int, objective: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the squared length of each batch's gradient, and its product with the sum of all of them.
+
+    In two passes over the batches, so that one gradient and the sum are held, however many batches there are.
+    """
+    loss_of = losses.pretraining((objective,), TrainConfig())
+    parameters = [p for p in model.vilbert.parameters() if p.requires_grad]
+    total = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
+
+    def gradients() -> Iterator[list[torch.Tensor | None]]:
+        for batch in batches(data, order, batch_size):
+            yield torch.autograd.grad(loss_of(model, batch)[0], parameters, allow_unused=True)
+
+    squares, products = [], []
+    for of_batch in gradients():
+        parts = [(part, whole) for part, whole in zip(of_batch, total, strict=True) if part is not None]
+        squares.append(sum(part.double().square().sum() for part, _ in parts))
+        for part, whole in parts:
+            whole += part
+    for of_batch in gradients():
+        parts = [(part, whole) for part, whole in zip(of_batch, total, strict=True) if part is not None]
+        products.append(sum((part * whole).sum() for part, whole in parts))
+    return torch.stack(squares).cpu(), torch.stack(products).cpu()
+
+
+def _ratio(squares: torch.Tensor, products: torch.Tensor) -> dict[str, float]:
+    """Estimate signal, noise and their ratio from the result of :func:`_products`, with the ratio's error."""
+    n, own, whole = len(squares), squares.sum(), products.sum()
+    signal, noise = _parts(n, own, whole)
+    without_signal, without_noise = _parts(n - 1, own - squares, whole - 2 * products + squares)
+    ratios = without_signal / without_noise
     error = ((n - 1) / n * ((ratios - ratios.mean()) ** 2).sum()).sqrt()
-    return {"signal": signal, "noise": noise, "ratio": signal / noise, "error": float(error)}
+    return {name: float(value) for name, value in zip(_NAMES, (signal, noise, signal / noise, error), strict=True)}
 
 
-def _parts(products: torch.Tensor) -> tuple[float, float]:
-    n, own = len(products), products.trace()
-    signal = (products.sum() - own) / (n * (n - 1))
-    return float(signal), float(own / n - signal)
+_NAMES = ("signal", "noise", "ratio", "error")
+
+
+def _parts(n: int, own: torch.Tensor, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Signal and noise of ``n`` gradients: ``own`` is the sum of squared lengths, ``whole`` that of their sum."""
+    signal = (whole - own) / (n * (n - 1))
+    return signal, own / n - signal
