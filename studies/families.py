@@ -43,6 +43,11 @@ def groups(matrix: pd.DataFrame, *, apart: float = 0.3) -> pd.Series:
     return ordered.map({old: new for new, old in enumerate(dict.fromkeys(ordered), start=1)})
 
 
+def listed(groups: pd.Series) -> str:
+    """The groups of :func:`groups` with their measures, as part of a sentence."""
+    return "; ".join(", ".join(map(str, names)) for names in groups.groupby(groups).groups.values())
+
+
 def told_by(matrix: pd.DataFrame, chosen: tuple[str, ...] | list[str]) -> float:
     """Mean share of the other measures' variance over runs that ``chosen`` tell by linear regression, in [0, 1].
 

@@ -54,6 +54,24 @@ def results_table(results: pd.DataFrame, metrics: list[str], levels: dict[str, d
     return table.sort_index(level=0, sort_remaining=False)
 
 
+def effects(scores: pd.DataFrame, of: str, against: str, metrics: list[str]) -> pd.DataFrame:
+    """What each kind in the column ``of`` changes in every metric, over seeds, by ``figure`` and kind.
+
+    Columns of :func:`vilbert_lib.stats.over_seeds` of the differences to the kind ``against``, and under its name
+    its own mean.
+    """
+    tables = [
+        statistics.over_seeds(
+            statistics.differences(scores, metric, of=of, against=against),
+            [of],
+            metric,
+            statistics.range_of(metric, difference=True),
+        ).assign(**{"figure": metric.removeprefix("test_"), against: scores[scores[of] == against][metric].mean()})
+        for metric in metrics
+    ]
+    return pd.concat(tables).set_index(["figure", of])
+
+
 def of_variants(differences: pd.DataFrame, task: str) -> Iterator[dict]:
     """Findings on variants of one model against Hadamard fusion from scratch, by test accuracy."""
     for name, row in differences.iterrows():

@@ -50,6 +50,32 @@ DECLARED = (
 )
 
 
+#: What the columns of :func:`declared` are called in a table.
+HEADS = {
+    "n": "runs",
+    "effective_n": "what their number is worth",
+    "icc_x": "intraclass correlation of alignment",
+    "icc_y": "intraclass correlation of performance",
+    "pooled": "pooled: r",
+    "low": "pooled: from",
+    "high": "pooled: to",
+    "between": "between: r",
+    "between_low": "between: from",
+    "between_high": "between: to",
+    "between_p": "between: p",
+    "between_holm": "between: p after Holm",
+    "left_out": "architecture on which most hangs",
+    "between_without": "between without it: r",
+    "without_p": "between without it: p",
+    "kept": "share of a perfect r that is left",
+    "within": "within: r",
+    "within_low": "within: from",
+    "within_high": "within: to",
+    "within_p": "within: p",
+    "dof": "within: degrees of freedom",
+}
+
+
 def _pooled(of_task: pd.DataFrame, x: str, y: str) -> dict:
     found = statistics.correlation(of_task, x, y)
     if np.isnan(found["r"]):

@@ -135,6 +135,18 @@ def lines(around: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def pairs_of_layers(
+    before: pd.DataFrame, after: pd.DataFrame, measure: str, architecture: str, task: str
+) -> tuple[pd.DataFrame, str]:
+    """Alignment of every pair of layers before and after training, mean over seeds, and a sentence on it."""
+    rows = pd.concat([before.assign(moment="untrained"), after.assign(moment="trained")])
+    rows = rows[(rows.measure == measure) & (rows.architecture == architecture) & (rows.task == task)]
+    drawn = rows.groupby(["moment", "kind", "x", "y"], sort=False, as_index=False).value.mean()
+    means = drawn[drawn.kind == "tv"].groupby("moment", sort=False).value.mean()
+    said = " and ".join(f"{mean:.2f} {moment}" for moment, mean in means.items())
+    return drawn, f"The mean over all pairs of a text and a vision layer is {said}."
+
+
 def rises(steps: pd.DataFrame) -> pd.DataFrame:
     """What a block adds, from :func:`jumps`: one row a measure and moment.
 
