@@ -84,3 +84,8 @@ def test_measures_that_are_constant_or_nan_are_not_compared():
     )
     assert families.comparable(table, ["x", "y", "z"]) == ["x"]
     assert families.groups(families.correlations(table, ["x"])).to_dict() == {"x": 1}
+
+
+def test_groups_are_listed_with_their_measures():
+    groups = pd.Series({"cka": 1, "svcca": 1, "mknn": 2})
+    assert families.listed(groups) == "cka, svcca; mknn"

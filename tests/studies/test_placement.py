@@ -154,3 +154,16 @@ def test_a_mean_over_runs_of_which_one_has_no_value_has_no_interval():
     around.loc[(around.seed == 0) & (around.offset == 0), "value"] = float("nan")
     drawn = placement.lines(around).set_index(["line", "offset"])
     assert drawn.low.isna()["trained", 0] and drawn["mean"].notna().all() and drawn.low.notna()["trained", 1]
+
+
+def test_pairs_of_layers_are_means_over_seeds_of_both_moments():
+    table = alignments().assign(
+        x=lambda t: "t" + t.text_layer.astype(str), y=lambda t: "v" + t.vision_layer.astype(str)
+    )
+    before, after = (table[table.epoch == epoch] for epoch in (0, 2))
+    drawn, said = placement.pairs_of_layers(before, after, "cka", "late", "memes")
+    of_pair = drawn.set_index(["moment", "x", "y"]).value
+    assert len(of_pair) == 2 * 16 and of_pair["trained", "t3", "v3"] == pytest.approx(0.05 + 0.03 + 2 * STEP)
+    means = [table[table.architecture == "late"].value.mean() for table in (before, after)]
+    said_means = f"{means[0]:.2f} untrained and {means[1]:.2f} trained"
+    assert said == f"The mean over all pairs of a text and a vision layer is {said_means}."
