@@ -66,6 +66,32 @@ def test_a_page_gives_its_findings_behind_its_question_and_hides_its_code(page):
     assert pages.answer_first(again) == notebook
 
 
+@pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
+def test_every_figure_of_a_page_is_described_and_followed_by_a_sentence_and_its_data(page):
+    found = outputs(page)
+    pictures = [i for i, output in enumerate(found) if "image/png" in output.get("data", {})]
+    for number, i in enumerate(pictures, start=1):
+        assert found[i]["metadata"]["image/png"]["alt"] == "".join(found[i]["data"]["text/plain"])
+        caption = "".join(found[i + 1]["data"]["text/markdown"])
+        said = re.fullmatch(rf"\*\*Figure {number}\.\*\* (.+)\. .*\[Data: CSV, .*\]\((csv/.+)\)", caption)
+        assert len(said[1].split()) > 4 and (page.parent / said[2]).stat().st_size < 200_000, caption
+    files = {file.name for file in (page.parent / "csv").glob(f"{page.stem}-figure-*.csv")}
+    assert files == {f"{page.stem}-figure-{number}.csv" for number in range(1, len(pictures) + 1)}
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=names(RESULTS))
+def test_a_page_lists_its_parameters_with_their_values_and_meaning(page):
+    notebook = nbformat.read(page, as_version=4)
+    [table] = [cell.source for cell in notebook.cells if cell.id == "parameter-table"]
+    declared = notebooks.declared_in(page.stem)
+    values = declared | pages.injected(notebook)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", table, re.MULTILINE))
+    assert set(rows) == set(values)
+    assert all(
+        rows[name] == (f"`{value}`" if value not in ("", [], {}) else "(empty)") for name, value in values.items()
+    )
+
+
 @pytest.mark.parametrize("page", RESULTS + LOG, ids=names(RESULTS + LOG))
 def test_a_page_holds_no_error_and_no_path_of_a_machine(page):
     assert not [output for output in outputs(page) if output["output_type"] == "error"]
