@@ -84,3 +84,16 @@ def test_many_lines_are_named_at_their_ends_and_no_name_covers_another(table):
     few = table[table.architecture.isin(["a0", "a1"])]
     figure = figures.lines(few, x="weight", y="accuracy", hue="architecture", panel="task", labels=labels)
     assert len(figure.legends) == 1 and not figure.axes[0].texts
+
+
+def test_panels_of_a_family_have_the_same_rows_whatever_they_hold():
+    rows = [("a", "accuracy", 0.9), ("a", "loss", -0.9), ("b", "auroc", 0.1), ("b", "loss", 0.5)]
+    table = pd.DataFrame(rows, columns=["task", "target", "r"]).assign(how="Pearson", p=1.0)
+    figure = figures.family(table, x="how", y="target", panel="task", value="r", p="p", label="r")
+    for axis, held in zip(
+        figure.axes, ({"accuracy": 0.9, "loss": -0.9}, {"auroc": 0.1, "loss": 0.5}), strict=False
+    ):
+        names = [text.get_text() for text in axis.get_yticklabels()] or ["accuracy", "loss", "auroc"]
+        drawn = dict(zip(names, axis.images[0].get_array()[:, 0].filled(np.nan), strict=True))
+        assert names == ["accuracy", "loss", "auroc"]
+        assert {name: value for name, value in drawn.items() if not np.isnan(value)} == held

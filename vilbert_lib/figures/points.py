@@ -74,5 +74,5 @@ def performance(table: pd.DataFrame, value: str, *, levels: dict[str, float] | N
             axis.plot(own[value], own.architecture, ls="", marker="o", color=colour, ms=4, alpha=0.6)
         if task in (levels or {}):
             axis.axvline(levels[task], color="0.3", lw=1, ls="--")
-        axis.set(title=task, xlabel=value.replace("_", " "))
+        axis.set(title=task, xlabel=MEASURES[value].title if value in MEASURES else value.replace("_", " "))
     return figure

@@ -42,14 +42,17 @@ def measures_among_themselves(matrix: pd.DataFrame, groups: pd.Series, label: st
 
 
 def family(table: pd.DataFrame, *, x: str, y: str, panel: str, value: str, p: str, label: str) -> Figure:
-    """Correlations of a family of tests as heat maps; a dot marks those with ``p`` below .05."""
+    """Correlations of a family of tests as heat maps; a dot marks those with ``p`` below .05.
+
+    All panels have the same rows and columns; what one of them lacks is left blank.
+    """
     names = list(dict.fromkeys(table[panel]))
     width = min(9.0, 2.4 + 1.6 * len(names))
     figure, axes = panel_axes(len(names), 5, width, 1.0 + 0.2 * table[y].nunique(), sharey=True)
+    order = {"index": list(dict.fromkeys(table[y])), "columns": list(dict.fromkeys(table[x]))}
     for axis, name in zip(axes, names, strict=True):
         rows = table[table[panel] == name]
-        order = list(dict.fromkeys(rows[y])), list(dict.fromkeys(rows[x]))
-        values, ps = (rows.pivot(index=y, columns=x, values=c).loc[order[0], order[1]] for c in (value, p))
+        values, ps = (rows.pivot(index=y, columns=x, values=c).reindex(**order) for c in (value, p))
         image = heatmap(axis, values, names=True, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
         row, column = np.nonzero(ps.to_numpy() < 0.05)
         axis.plot(column, row, ls="", marker="o", color="black", ms=4)
