@@ -2,11 +2,13 @@
 
     python -m studies.thesis --data-root <folder>                   # or: make thesis DATA=<folder>
     python -m studies.thesis --data-root <folder> --finetune-only   # from the published weights alone
+    snakemake thesis --config profile=base data_root=<folder>       # as a graph, a job a run
 
 Everything that exists is kept: after a kill the same command goes on. ``notebooks/base.yaml`` holds the settings.
 """
 
 import argparse
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +20,8 @@ from studies import headline
 from vilbert_lib import paths, runs
 from vilbert_lib.config import PROFILES, Profile, RunConfig, placement, with_settings
 from vilbert_lib.data import formats
-from vilbert_lib.runs import Run
+from vilbert_lib.runs import Run, RunList
+from vilbert_lib.runs.planning import write_plan
 
 CAPTIONS = "conceptual_captions"
 PAGES = ("01_finetuning", "03_sample_size_k", "04_correlation", "contrasts")
@@ -90,17 +93,32 @@ def estimate(configs: Iterable[RunConfig], root: Path) -> pd.DataFrame:
     return table.assign(gpu_hours=(table.samples / SAMPLES_A_SECOND / 3600).round(2))
 
 
-def train(scale: Profile, root: Path, programme: Programme, *, finetune_only: bool) -> tuple[list[Run], dict]:
-    """Train what is missing; returns the fine-tuned runs, and by architecture the pretraining they start from."""
+def configured(
+    scale: Profile, root: Path, programme: Programme, *, finetune_only: bool
+) -> tuple[dict[str, RunConfig], list[RunConfig]]:
+    """Return the pretrainings by architecture, and the fine-tunings; a mistake in one is an error here."""
     before = {} if finetune_only else pretrainings(scale, root, programme)
-    starts = {name: config.id for name, config in before.items()}
-    after = finetunings(scale, root, programme, starts)  # a mistake in them is found before anything is trained
+    return before, finetunings(scale, root, programme, {name: config.id for name, config in before.items()})
+
+
+def plan(configs: Iterable[RunConfig], root: Path, file: Path) -> None:
+    """Describe each run that is to be trained in a file of its own, and list these files in ``file``."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_list = RunList(Path(folder) / "runs.jsonl")
+        run_list.add(list(configs), root)
+        described = write_plan(run_list)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{path}\n" for path in described), encoding="utf-8")
+
+
+def train(before: dict[str, RunConfig], after: list[RunConfig], root: Path) -> list[Run]:
+    """Train what is missing of the result of :func:`configured`; returns the fine-tuned runs."""
     missing = [config for config in [*before.values(), *after] if not Run(config).finished]
     if missing:
         print(f"{len(missing)} of {len(before) + len(after)} runs are missing; hours are those of one H100:")
         print(estimate(missing, root).to_string(index=False), flush=True)
     runs.ensure(list(before.values()), root)
-    return runs.ensure(after, root), starts
+    return runs.ensure(after, root)
 
 
 def measure(trained: list[Run], scale: Profile, root: Path, splits: Iterable[str]) -> None:
@@ -138,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--profile", default="base", choices=sorted(PROFILES))
     parser.add_argument("--programme", type=Path, metavar="FILE", help="by default notebooks/<profile>.yaml")
     parser.add_argument("--finetune-only", action="store_true", help="no pretraining: start from the weights")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="train nothing: list descriptions of all runs")
     parser.add_argument("--no-pages", action="store_true", help="train and measure only")
     given = parser.parse_args(arguments)
     root = given.data_root.expanduser().resolve()
@@ -149,7 +168,11 @@ def main(arguments: list[str] | None = None) -> None:
             raise ValueError(
                 f"{root} has no {lacking[0]}; `python -m vilbert_lib data check {root}` lists what it has"
             )
-        trained, starts = train(scale, root, programme, finetune_only=given.finetune_only)
+        before, after = configured(scale, root, programme, finetune_only=given.finetune_only)
+        if given.plan:
+            plan([*before.values(), *after], root, given.plan)
+            return
+        trained = train(before, after, root)
     except (ValueError, OSError) as error:
         raise SystemExit(f"thesis: {error}") from error
     measure(trained, scale, root, programme.splits)
@@ -159,7 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
     table.to_csv(folder / "scores.csv")
     table.to_latex(folder / "scores.tex", na_rep="", escape=True)
     if not given.no_pages:
-        pages(programme, starts, root, given.profile)
+        pages(programme, {name: config.id for name, config in before.items()}, root, given.profile)
 
 
 if __name__ == "__main__":

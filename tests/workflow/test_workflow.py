@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import two_steps
+import yaml
 from filelock import FileLock
 
 from vilbert_lib import notebooks, paths, runs, synthetic
@@ -83,6 +85,29 @@ def test_a_dry_run_lists_exactly_the_missing_runs_and_trains_none(missing, confi
     printed = snakemake("--cores", "2", "--dry-run")
     assert trained_by(printed) == missing and re.search(r"^page +1$", printed, re.MULTILINE)
     assert [runs.Run(config).trained for config in configs] == [False, True, False]
+
+
+@needs_snakemake
+def test_the_programme_is_a_target_whose_runs_start_from_their_pretrainings(configs, root, own_folders):
+    programme = own_folders / "programme.yaml"
+    shape = {"architectures": ["baseline", "late_fusion"], "tasks": ["hateful_memes"], "seeds": [0, 1]}
+    shape |= {"objectives": ["mlm"], "splits": ["test"]}
+    settings = {"train": {"epochs": 1}}
+    programme.write_text(yaml.safe_dump({"programme": shape, "settings": settings}), encoding="utf-8")
+    given = ("--config", f"data_root={root}", f"programme={programme}")
+    snakemake("--cores", "2", "plan_thesis", *given)
+    plans = [read_plan(Path(line))[0] for line in (paths.plans() / "programme" / "quick.txt").read_text().split()]
+    assert [config.task for config in plans] == ["conceptual_captions"] * 2 + ["hateful_memes"] * 4
+    before = {config.architecture: config.id for config in plans[:2]}
+    assert [config.start_from for config in plans[2:]] == [before[config.architecture] for config in plans[2:]]
+    printed = snakemake("--cores", "2", "--dry-run", "thesis", *given)
+    assert trained_by(printed) == {config.id for config in plans}
+    assert (
+        printed.index(f"run={plans[0].id}") < printed.index(f"run={plans[2].id}") < printed.rindex("rule thesis:")
+    )
+    assert not any(runs.Run(config).finished for config in plans)
+    refused = started("--cores", "2", "--dry-run", "thesis")
+    assert "thesis needs the folder that holds the datasets" in refused.communicate()[0] and refused.returncode
 
 
 @needs_snakemake
