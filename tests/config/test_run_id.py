@@ -41,11 +41,6 @@ def test_an_unknown_field_is_named(values, named):
         from_dict(RunConfig, {"task": "t", "architecture": "a"} | values)
 
 
-def test_a_missing_field_is_a_value_error_that_names_it():
-    with pytest.raises(ValueError, match="architecture"):
-        from_dict(RunConfig, {"task": "hateful_memes"})
-
-
 def test_runs_from_before_select_were_selected_by_accuracy():
     before = to_dict(TrainConfig(select="accuracy"))
     assert "select" not in before and from_dict(TrainConfig, before).select == "accuracy"
@@ -58,23 +53,14 @@ def test_numbers_of_other_libraries_are_the_same_run():
     plain = make(train=TrainConfig(epochs=3, lr=0.5, betas=(0.5, 0.75)))
     others = make(train=TrainConfig(epochs=np.int64(3), lr=np.float32(0.5), betas=[np.float64(0.5), 0.75]))
     assert others == plain and others.id == plain.id and hash(others) == hash(plain)
+    whole, real = (make(train=TrainConfig(weight_decay=value)) for value in (0, 0.0))
+    assert whole == real and whole.id == real.id
 
 
 def test_the_id_says_task_architecture_seed_and_hash():
     config = make(seed=7)
     assert config.id == f"hateful_memes/mine-s7-{config.hash8}"
     assert len(config.hash8) == 8 and set(config.hash8) <= set("0123456789abcdef")
-
-
-def test_equal_configurations_are_the_same_run():
-    assert make() == make() and make().id == make().id
-
-
-def test_a_whole_number_and_its_float_are_the_same_run():
-    """0 == 0.0: two configurations that compare equal must have one id."""
-    whole, real = (make(train=TrainConfig(weight_decay=value)) for value in (0, 0.0))
-    assert whole == real
-    assert whole.id == real.id
 
 
 def leaves(cls, prefix: str = "") -> list[str]:

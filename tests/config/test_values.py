@@ -50,40 +50,6 @@ def test_impossible_coattention_ids_are_named(t_ids, v_ids, named):
         ModelConfig(t_biattention_ids=t_ids, v_biattention_ids=v_ids)
 
 
-def test_a_single_stream_has_no_vision_stream_to_pass_twice():
-    with pytest.raises(ValueError, match="vision_passes 2: streams 'single'"):
-        ModelConfig(vision_passes=2, streams="single")
-
-
-def test_ids_are_held_against_the_number_of_layers():
-    with pytest.raises(ValueError, match=r"t_biattention_ids \[6\]"):
-        ModelConfig(num_layers=6, t_biattention_ids=(6,), v_biattention_ids=(5,))
-
-
-@pytest.mark.parametrize(
-    ("call", "named"),
-    [
-        (lambda: ModelConfig(width=65), "width 65 is not a multiple of 4"),
-        (lambda: ModelConfig(coattention_width=30), "coattention_width 30"),
-        (lambda: ModelConfig(image_size=60), "image_size 60"),
-        (lambda: ModelConfig(dropout=1.0), r"dropout 1\.0"),
-        (lambda: ModelConfig(heads=0), "heads 0"),
-        (lambda: ModelConfig(num_layers=0), "num_layers 0"),
-        (lambda: ModelConfig(vision_passes=3), "vision_passes 3: the image passes once"),
-        (lambda: ModelConfig(vision_passes=0), "vision_passes 0"),
-        (lambda: TrainConfig(epochs=0), "epochs 0"),
-        (lambda: TrainConfig(batch_size=0), "batch_size 0"),
-        (lambda: TrainConfig(lr=0.0), r"lr 0\.0"),
-        (lambda: TrainConfig(n_train=-1), "n_train -1"),
-        (lambda: AlignmentConfig(k=256, n_samples=256), "k 256"),
-        (lambda: AlignmentConfig(k=0), "k 0"),
-    ],
-)
-def test_an_impossible_number_is_named(call, named):
-    with pytest.raises(ValueError, match=named):
-        call()
-
-
 NAN, INFINITE = float("nan"), float("inf")
 WHOLE = {
     ModelConfig: (
@@ -140,51 +106,45 @@ def text_only(**train) -> RunConfig:
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: TrainConfig(batch_size=-1), "batch_size -1"),
-        (lambda: TrainConfig(accumulation=0), "accumulation 0"),
-        (lambda: TrainConfig(threads=0), "threads 0"),
+        (lambda: ModelConfig(width=65), "width 65 is not a multiple of 4"),
+        (lambda: ModelConfig(coattention_width=30), "coattention_width 30"),
+        (lambda: ModelConfig(image_size=60), "image_size 60"),
+        (lambda: ModelConfig(dropout=1.0), r"dropout 1\.0"),
+        (lambda: ModelConfig(vision_passes=3), "vision_passes 3: the image passes once"),
+        (lambda: ModelConfig(vision_passes=2, streams="single"), "vision_passes 2: streams 'single'"),
+        (
+            lambda: ModelConfig(num_layers=6, t_biattention_ids=(6,), v_biattention_ids=(5,)),
+            r"t_biattention_ids \[6\]",
+        ),
+        (lambda: TrainConfig(epochs=0), "epochs 0"),
+        (lambda: TrainConfig(lr=0.0), r"lr 0\.0"),
+        (lambda: AlignmentConfig(k=256, n_samples=256), "k 256"),
         (lambda: TrainConfig(threads=9999), "threads 9999 must be at most 1024"),
-        (lambda: TrainConfig(n_eval=-2), "n_eval -2"),
         (lambda: TrainConfig(betas=(0.9,)), r"betas \[0\.9\] must be two"),
         (lambda: TrainConfig(betas=(0.9, 1.0)), r"betas \[0\.9, 1\.0\]"),
         (lambda: TrainConfig(betas=0.9), "betas 0.9 must be a list"),
-        (lambda: TrainConfig(betas=(0.9, NAN)), "beta nan must be a finite number"),
         (lambda: TrainConfig(warmup_fraction=2), r"warmup_fraction 2\.0"),
-        (lambda: TrainConfig(floor_fraction=2), r"floor_fraction 2\.0"),
         (lambda: TrainConfig(clip_norm=0), r"clip_norm 0\.0 must be positive"),
         (lambda: TrainConfig(weight_decay=-0.1), r"weight_decay -0\.1"),
-        (lambda: TrainConfig(mim_weight=-1), r"mim_weight -1\.0"),
         (lambda: TrainConfig(mlm_weight=-1), r"mlm_weight -1\.0"),
         (lambda: TrainConfig(temperature=0), r"temperature 0\.0 must be positive"),
         (lambda: TrainConfig(contrastive_weight=1, batch_size=1), r"contrastive_weight 1\.0: a batch of one"),
-        (lambda: TrainConfig(select="f1"), "unknown select 'f1'; known: accuracy, auroc, loss, macro_f1"),
-        (lambda: TrainConfig(balance="weight"), "unknown balance 'weight'; known: none, sampling, weights"),
         (lambda: TrainConfig(augment=1), "augment 1 must be of type bool"),
-        (lambda: TrainConfig(gradient_checkpointing="no"), "gradient_checkpointing 'no'"),
         (lambda: ModelConfig(frozen_layers=13), "frozen_layers 13: the streams have 12"),
-        (lambda: ModelConfig(frozen_layers=-2), "frozen_layers -2"),
         (lambda: ModelConfig(max_tokens=2), "max_tokens 2 must be at least 3"),
-        (lambda: ModelConfig(image_size=0), "image_size 0"),
-        (lambda: ModelConfig(coattention_width=0), "coattention_width 0"),
-        (lambda: ModelConfig(vocab_size=0), "vocab_size 0"),
         (lambda: ModelConfig(pixel_mean=(0.5,)), r"pixel_mean \[0\.5\] must be three"),
         (lambda: ModelConfig(pixel_std=(0.5, 0.0, 0.5)), r"pixel_std .* must be positive"),
         (lambda: ModelConfig(t_biattention_ids=(3.0,), v_biattention_ids=(3,)), r"t_biattention_id 3\.0"),
         (lambda: ModelConfig(text_weights=None), "text_weights None must be of type str"),
         (lambda: AlignmentConfig(measures=()), "measures is empty"),
-        (lambda: AlignmentConfig(measures="cka"), "measures 'cka' must be a list"),
         (lambda: AlignmentConfig(measures=("cka", "cka")), "measure 'cka' is named twice"),
         (lambda: AlignmentConfig(n_samples=3, k=1), "n_samples 3 must be at least 4"),
-        (lambda: make(seed=-1), r"seed -1 must lie in 0\.\."),
         (lambda: make(seed=2**31), r"seed 2147483648 must lie in"),
-        (lambda: make(seed=0.5), "seed 0.5 must be a whole number"),
         (lambda: make(objectives=("mlm", "mlm")), "objective 'mlm' is named twice"),
-        (lambda: make(objectives="mlm"), "objectives 'mlm' must be a list"),
         (lambda: make(on_error="ignore"), "unknown on_error 'ignore'"),
         (lambda: make(model={"width": 64}), "model .* must be of type ModelConfig"),
         (lambda: make(objectives=("mlm",), start_from="x"), "start_from 'x' is for fine-tuning"),
         (lambda: text_only(objectives=("mlm", "ap")), r"objectives \['ap'\] cannot be learned from"),
-        (lambda: text_only(objectives=("mlm",), streams="image"), r"objectives \['mlm'\] cannot be learned"),
         (lambda: text_only(contrastive_weight=0.5), r"contrastive_weight 0\.5: streams 'text' leave no pairs"),
         (lambda: text_only(objectives=("mlm",), mlm_weight=0), r"objectives \['mlm'\]: the weight of each is 0"),
     ],
@@ -208,10 +168,6 @@ def test_what_would_fail_or_mean_nothing_in_training_is_refused(call, named):
 )
 def test_what_can_be_meant_is_allowed(call):
     call()
-
-
-def test_the_number_of_patches_follows_from_the_sizes():
-    assert ModelConfig(image_size=64, patch_size=16).num_patches == 16
 
 
 def test_the_profile_small_asks_for_every_measure():

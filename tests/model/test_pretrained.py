@@ -28,7 +28,6 @@ from vilbert_lib.config import ModelConfig
 from vilbert_lib.data import tokenizer
 from vilbert_lib.data.images import decode
 from vilbert_lib.model import pretrained
-from vilbert_lib.model.single_stream import SingleStream
 from vilbert_lib.model.vilbert import ViLBERT
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "fox", "cat", "##s", "look", "walk"]
@@ -127,16 +126,6 @@ def test_models_that_are_built_like_bert_are_read_as_well(tmp_path, config, kind
     assert torch.equal(states[last][ids != 0], expected.hidden_states[last][ids != 0])
 
 
-def test_one_safetensors_file_is_enough_with_its_configuration_beside(bert, tmp_path):
-    (tmp_path / "config.json").write_text((bert / "config.json").read_text())
-    (tmp_path / "mine.safetensors").write_bytes((bert / "model.safetensors").read_bytes())
-    config = config_of(text_weights=tmp_path / "mine.safetensors")
-    assert config.text_weights.startswith("local/mine-")
-    reference = BertForMaskedLM.from_pretrained(bert).bert.state_dict()
-    found = pretrained.text_stream(config).state_dict()
-    assert all(torch.equal(found[name], reference[name]) for name in found)
-
-
 @pytest.mark.parametrize("stream", ["text_weights", "vision_weights"])
 def test_weights_that_cannot_be_read_are_named(bert, vit, tmp_path, stream):
     folder = shutil.copytree(bert if stream == "text_weights" else vit, tmp_path / "cut")
@@ -215,29 +204,6 @@ def test_blocks_and_texts_beyond_the_weights_are_refused_before_anything_is_load
         config_of(text_weights=bert, max_tokens=600)
 
 
-def test_dropout_of_the_configuration_holds_for_published_weights(bert, vit):
-    model = ViLBERT(config_of(text_weights=bert, vision_weights=vit, dropout=0.3))
-    assert model.bert.encoder.layer[0].output.dropout.p == 0.3
-    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.3
-    assert model.vit.blocks[0].attn.attn_drop.p == 0.3 and model.vit.blocks[0].mlp.drop1.p == 0.3
-
-
-def test_the_single_stream_makes_words_as_wide_as_patches(bert, vit):
-    config = dataclasses.replace(config_of(text_weights=bert, vision_weights=vit), streams="single")
-    model = SingleStream(config).eval()
-    ids = torch.tensor([[2, 6, 7, 9, 3]])
-    output = model(ids, ids != 0, torch.randn(1, 3, 32, 32))
-    assert output.text_states[0].shape == (1, 5, 32) and output.vision_states[0].shape == (1, 17, 32)
-    assert model.word_embedding.weight.shape == (12, 24)
-
-
-def test_raw_states_of_two_widths_can_only_be_concatenated(bert, vit):
-    config = dataclasses.replace(config_of(text_weights=bert, vision_weights=vit), pooler="none")
-    with pytest.raises(ValueError, match="fusion 'hadamard' needs equal widths: text 24, vision 32"):
-        ViLBERT(config)
-    assert ViLBERT(dataclasses.replace(config, fusion="concat")).fused_width == 56
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -295,8 +261,3 @@ def test_the_published_tokenizer_is_used_as_it_is(bert):
     ids, lengths = words.encode(["The foxs look", "a"], 16)
     assert words.tokens(ids[0]) == ["[CLS]", "the", "fox", "##s", "look", "[SEP]"]
     assert lengths.tolist() == [6, 3] and words.tokens(ids[1])[3:] == ["[PAD]"] * 3
-
-
-def test_weights_without_a_tokenizer_are_an_error(vit):
-    with pytest.raises(OSError, match=r"no tokenizer"):
-        tokenizer.of_weights(weights.identify(str(vit)))

@@ -8,8 +8,7 @@ from transformers import BertModel
 
 from vilbert_lib.config import ARCHITECTURES, ModelConfig, arrange, profile
 from vilbert_lib.model.coattention import CoAttentionBlock, schedule
-from vilbert_lib.model.heads import Classifier, PretrainingModel
-from vilbert_lib.model.pretrained import vision_stream
+from vilbert_lib.model.heads import Classifier
 from vilbert_lib.model.vilbert import ViLBERT
 
 SMALL = ModelConfig(
@@ -63,30 +62,6 @@ def test_every_vision_block_runs_once():
     model.vit.patch_embed.register_forward_hook(lambda *_: runs.append("patches"))
     model(*inputs())
     assert runs == ["patches", *range(12)]
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_stands_in_the_padding_changes_nothing(architecture):
-    model = model_of(architecture)
-    ids, mask, pixels = inputs(lengths=[7, 3, 1])
-    other = torch.where(mask, ids, 17)
-    before, after = model(ids, mask, pixels), model(other, mask, pixels)
-    assert torch.equal(before.fused, after.fused)
-    assert all(torch.equal(a, b) for a, b in zip(before.vision_states, after.vision_states, strict=True))
-    assert all(torch.equal(a[mask], b[mask]) for a, b in zip(before.text_states, after.text_states, strict=True))
-
-
-def test_more_padding_changes_nothing_but_rounding():
-    model = model_of()
-    ids, mask, pixels = inputs()
-    longer_ids, longer_mask = (nn.functional.pad(x, (0, 5)) for x in (ids, mask))
-    torch.testing.assert_close(model(ids, mask, pixels).fused, model(longer_ids, longer_mask, pixels).fused)
-
-
-def test_schedule_of_the_asymmetric_architecture():
-    steps = schedule(*ARCHITECTURES["asymmetric_fusion"], 12, 12)
-    written = " ".join(f"{kind}{index}" if kind != "C" else "C" for kind, index in steps)
-    assert written == ("T0 T1 T2 T3 T4 T5 V0 V1 V2 C T6 V3 V4 C T7 V5 V6 C T8 V7 V8 C T9 T10 T11 V9 V10 V11")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -189,58 +164,12 @@ def test_two_passes_take_what_the_vision_transformer_gives_for_embeddings():
     assert all(torch.equal(x, y) for x, y in zip(a.text_states, b.text_states, strict=True))
 
 
-def test_in_two_passes_every_vision_block_runs_twice_and_learns():
-    model, runs = model_of("middle_fusion", vision_passes=2), []
-    for i, block in enumerate(model.vit.blocks):
-        block.register_forward_hook(lambda *_, i=i: runs.append(i))
-    model(*inputs()).fused.sum().backward()
-    assert runs == [*range(12), *range(12)]
-    assert all(p.grad is not None for p in model.vit.parameters())
-
-
-def test_one_sample_gives_what_it_gives_in_a_batch():
-    model = model_of()
-    ids, mask, pixels = inputs()
-    whole = model(ids, mask, pixels).fused
-    torch.testing.assert_close(model(ids[:1], mask[:1], pixels[:1]).fused, whole[:1])
-
-
-@pytest.mark.parametrize(("fusion", "width"), [("hadamard", 24), ("sum", 24), ("concat", 48)])
-def test_fusion(fusion, width):
-    model = model_of(fusion=fusion)
-    output = model(*inputs())
-    assert output.fused.shape == (3, width) and model.fused_width == width
-    t = torch.relu(model.text_pooler(output.text_states[-1][:, 0]))
-    v = torch.relu(model.vision_pooler(model.vit.norm(output.vision_states[-1])[:, 0]))
-    expected = {"hadamard": t * v, "sum": t + v, "concat": torch.cat([t, v], 1)}[fusion]
-    torch.testing.assert_close(output.fused, expected)
-
-
-def test_streams_of_different_widths_meet():
-    torch.manual_seed(0)
-    config = arrange(SMALL, "middle_fusion")
-    model = ViLBERT(config)
-    narrow = ModelConfig(**{**config.__dict__, "width": 16, "t_biattention_ids": (), "v_biattention_ids": ()})
-    block = CoAttentionBlock(32, 16, 48, 4, 0.0)
-    text, vision = block(
-        torch.randn(2, 3, 32), vision_stream(narrow).forward_features(torch.randn(2, 3, 64, 64)), None
-    )
-    assert text.shape == (2, 3, 32) and vision.shape == (2, 5, 16)
-    assert model.bert.config.hidden_size == 32
-
-
 def test_gradients_reach_every_parameter():
     model = Classifier(arrange(SMALL, "late_fusion"), 5)
     logits, _ = model(*inputs())
     logits.sum().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]
     assert not without
-
-
-def test_the_vocabulary_decoder_is_the_word_embedding():
-    model = PretrainingModel(SMALL)
-    assert model.predict_words(torch.randn(4, 32)).shape == (4, 50)
-    assert not any(p.shape == (50, 32) for n, p in model.named_parameters() if "word_embeddings" not in n)
 
 
 def test_base_size_follows_from_the_published_configurations():

@@ -34,14 +34,6 @@ def test_what_is_kept_comes_back(folder):
     assert archive.table("d/run", "training_alignment") is None
 
 
-def test_what_is_read_can_be_changed_without_harm():
-    archive.write("small", {"a/run": {}}, {"training_alignment": {"a/run": measured(0.5)}})
-    frame = archive.table("a/run", "training_alignment")
-    frame["value"] = 7.0
-    archive.find("a/run")  # the same files are not read twice
-    assert archive.table("a/run", "training_alignment").value[0] == 0.5
-
-
 def test_what_is_written_anew_is_read_anew():
     archive.write("small", {"a/run": {"summary": 1}}, {"training_alignment": {"a/run": measured(0.5)}})
     assert archive.find("a/run") == {"summary": 1}
@@ -56,11 +48,6 @@ def test_the_same_runs_in_another_order_are_the_same_bytes(folder):
     first = [path.read_bytes() for path in archive.write("small", entries, {"training_alignment": frames})]
     turned = dict(reversed(entries.items())), {"training_alignment": dict(reversed(frames.items()))}
     assert [path.read_bytes() for path in archive.write("small", *turned)] == first
-
-
-def test_a_run_without_alignments_is_refused():
-    with pytest.raises(ValueError, match=r"'b/run'.*not both"):
-        archive.write("small", {"a/run": {}, "b/run": {}}, {"training_alignment": {"a/run": measured(0.5)}})
 
 
 @pytest.mark.parametrize("name", ["small.runs.jsonl", "small.training_alignment.parquet", "small.digests.json"])
@@ -106,12 +93,6 @@ def test_a_write_that_fails_leaves_what_was_kept(folder, monkeypatch):
     with pytest.raises(OSError, match="no room"):
         archive.write("small", {"a/run": {"n": 2}}, {"training_alignment": {"a/run": measured(0.75)}})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-def test_a_table_that_the_archive_does_not_list_is_not_used(folder):
-    archive.write("small", {"a/run": {}}, {"training_alignment": {"a/run": measured(0.5)}})
-    measured(0.25).assign(run="a/run").to_parquet(folder / "small.norms-01234567.parquet")
-    assert archive.tables("a/run") == {} and archive.table("a/run", "norms-01234567") is None
 
 
 def test_other_tables_are_kept_as_they_are_by_their_key():

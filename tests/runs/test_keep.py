@@ -80,16 +80,6 @@ def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, ti
     assert (runs.Run(start).folder / "model.safetensors").read_bytes() == weights
 
 
-def test_a_kept_run_is_trained_where_its_weights_are_needed(places, elsewhere, tiny_root, tiny_profile):
-    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
-    [first] = runs.ensure([config], tiny_root)
-    weights = (first.folder / "model.safetensors").read_bytes()
-    runs.keep(tiny_profile)
-    elsewhere()
-    [again] = runs.ensure([config], tiny_root, weights=True)
-    assert again.trained and (again.folder / "model.safetensors").read_bytes() == weights
-
-
 def test_a_damaged_table_advises_to_remove_that_table(places, tiny_root, tiny_profile):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
     [run] = runs.ensure([config], tiny_root)
@@ -142,11 +132,6 @@ def test_samples_of_another_root_that_change_while_they_are_read_are_noticed(
     with pytest.raises(ValueError, match="changed while they were read"):
         of_models.profiles_over_k(run, tiny_root, unseen, 12, ["mknn"], [2, 3])
     assert not list(run.folder.glob("profiles_over_k-*"))
-
-
-def test_there_must_be_something_to_keep(places, tiny_profile):
-    with pytest.raises(ValueError, match="no run of profile tiny is finished"):
-        runs.keep(tiny_profile)
 
 
 def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_root, tiny_profile):

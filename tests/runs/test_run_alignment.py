@@ -7,7 +7,6 @@ import pytest
 
 from vilbert_lib import runs
 from vilbert_lib.__main__ import main
-from vilbert_lib.config import AlignmentConfig
 from vilbert_lib.metrics import MEASURES
 from vilbert_lib.representations import layer_features, sample_rows
 from vilbert_lib.runs import store, training
@@ -115,9 +114,3 @@ def test_the_command_measures_a_run(run, tiny_root, tmp_path, monkeypatch, capsy
     shown = capsys.readouterr().out
     assert run.config.id in shown and "8 samples of val, best epoch" in shown
     assert set(pd.read_csv(out).measure) == {"mknn", "cknna"}
-
-
-def test_tables_of_several_runs(run, tiny_root):
-    table = runs.alignments([run], AlignmentConfig(measures=("cka",), **SMALL), tiny_root)
-    assert set(table.epoch) == {0, 1} and table[table.paired].groupby("epoch").size().tolist() == [12, 12]
-    assert set(table.run) == {run.config.id} and {"task", "architecture", "seed", "best_epoch"} <= set(table)

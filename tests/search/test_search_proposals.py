@@ -45,15 +45,6 @@ def test_the_same_search_proposes_the_same_and_another_seed_others():
     assert all(a != b for a, b in zip(first, other, strict=True))
 
 
-def test_random_search_and_tpe_begin_with_the_same_trials_and_then_part():
-    tpe, random = (
-        [trial.params for trial in played(dataclasses.replace(SEARCH, sampler=s, startup=6), 12)]
-        for s in ("tpe", "random")
-    )
-    assert tpe[:6] == random[:6]
-    assert all(a != b for a, b in zip(tpe[6:], random[6:], strict=True))
-
-
 def test_tpe_learns_from_what_it_is_told_and_random_search_does_not():
     tpe, random = (played(dataclasses.replace(SEARCH, sampler=s), 60) for s in ("tpe", "random"))
     late = [sum(cost(trial.params) for trial in trials[30:]) / 30 for trials in (tpe, random)]

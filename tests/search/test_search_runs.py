@@ -10,7 +10,7 @@ from interrupted import started
 from optuna.trial import TrialState
 from search_workers import killed_in, small_profile, work_on
 
-from vilbert_lib import paths, runs, search, synthetic
+from vilbert_lib import paths, runs, search
 from vilbert_lib.config import AlignmentConfig
 from vilbert_lib.runs import training
 from vilbert_lib.search.plan import Search
@@ -181,16 +181,6 @@ def test_a_search_goes_on_only_with_the_settings_it_was_begun_with(places, scale
     search.start(ONE, scale, tiny_root)
     with pytest.raises(ValueError, match=message):
         search.start(dataclasses.replace(ONE, **changes), scale, tiny_root)
-
-
-def test_another_scale_or_other_data_are_told(places, scale, tiny_root, tmp_path):
-    search.start(ONE, scale, tiny_root)
-    other = dataclasses.replace(scale, finetune=dataclasses.replace(scale.finetune, epochs=9))
-    with pytest.raises(ValueError, match="profile finetune differ"):
-        search.start(ONE, other, tiny_root)
-    root = synthetic.make_root(tmp_path / "other", n_train=16, seed=3, tasks=("hateful_memes",))
-    with pytest.raises(ValueError, match="data hateful_memes differ"):
-        search.start(ONE, scale, root)
 
 
 def test_what_cannot_be_trained_is_told_before_a_study_is_made(places, scale, tiny_root):

@@ -65,12 +65,6 @@ def test_there_is_a_row_a_trial_with_its_parameters_layers_and_values(one, scale
         assert len(row["t_ids"]) == len(row["v_ids"]) == row["num_coattn_layers"]
 
 
-def test_the_best_so_far_never_gets_worse_and_ends_at_the_best(one):
-    table = search.best_so_far(one)
-    assert (np.diff(table.best) <= 0).all() and table.best.iloc[-1] == table.value.min()
-    assert list(table.trial) == list(range(1, 25)) and (table.best <= table.value).all()
-
-
 def test_no_trial_beats_one_of_the_front_and_every_other_is_beaten(one, two):
     table = search.pareto(two)
     cost = np.column_stack([table["hateful_memes.val_loss"], -table["easy_vqa.val_accuracy"]])
@@ -84,11 +78,6 @@ def test_what_decides_is_found_to_be_important(one):
     table = search.importances(one).set_index("parameter").share
     assert table.sum() == pytest.approx(1) and table.idxmax() == "t_center"
     assert search.importances(one).equals(search.importances(one))
-
-
-def test_of_few_trials_no_importance_is_told(scale, tiny_root):
-    few = played("few", scale, tiny_root, ("hateful_memes.val_loss",), loss, 8)
-    assert search.importances(few).empty
 
 
 def test_every_pair_of_layers_that_met_has_the_mean_of_its_placements(one):
@@ -161,11 +150,6 @@ def command(monkeypatch, *arguments):
     main()
 
 
-def test_the_command_says_what_is_wrong_in_a_sentence(monkeypatch):
-    with pytest.raises(SystemExit, match="search: unknown figure 'test_loss'"):
-        command(monkeypatch, "x", "--objectives", "a.test_loss", "--trials", 1)
-
-
 def test_the_command_works_on_a_search_and_says_what_was_best(monkeypatch, tiny_root, capsys):
     asked = ["command", "--objectives", "easy_vqa.val_loss", "--data-root", tiny_root]
     asked += ["--startup", 1, "--batch", 1]
@@ -186,15 +170,6 @@ def test_a_folder_with_special_characters_holds_the_database(scale, tiny_root, t
     assert (folder / "odd.db").stat().st_size > 0 and search.read("odd").search == record.search
     with pytest.raises(ValueError, match="n_trials -1 must be at least 1"):
         search.work(record, -1)
-
-
-def test_a_database_that_cannot_be_used_is_named(scale, tiny_root):
-    (paths.studies() / "folder.db").mkdir(parents=True)
-    plan = search.Search(name="folder", objectives=("hateful_memes.val_loss",))
-    with pytest.raises(
-        OSError, match=r"search 'folder': its database .*folder\.db cannot be used: unable to open"
-    ):
-        search.start(plan, scale, tiny_root)
 
 
 def test_findings_compare_samplers_by_the_ends_of_their_searches(one, two, scale, tiny_root):

@@ -57,11 +57,3 @@ def test_four_workers_lose_no_trial_and_train_none_twice_when_one_is_killed(data
     alone = search.start(PLAN, scale, tiny_root)
     search.work(alone, TRIALS)
     pd.testing.assert_frame_equal(search.trials(alone), table)
-
-
-def test_a_search_in_a_database_is_read_by_its_name_and_address(database, tiny_root, tiny_profile):
-    plan = search.Search(name="other", objectives=("hateful_memes.val_loss",))
-    search.start(plan, small_profile(tiny_profile), tiny_root, storage=database)
-    assert search.read("other", storage=database).search == plan
-    with pytest.raises(FileNotFoundError, match="search 'unknown' does not exist"):
-        search.read("unknown", storage=database)

@@ -6,18 +6,6 @@ import pytest
 from made_runs import uneven
 
 from vilbert_lib import stats as statistics
-from vilbert_lib.stats.clusters import read
-
-
-def test_means_and_centring_are_those_of_pandas():
-    table = uneven().reset_index(drop=True)
-    clusters, values = read(table, ["x", "z"], "architecture")
-    groups = table.groupby("architecture")
-    assert clusters.sizes.tolist() == [4, 1, 3, 3]
-    assert np.allclose(clusters.means(values).T, groups[["x", "z"]].mean())
-    centred = (table.x - groups.x.transform("mean")).groupby(table.architecture).apply(list).sum()
-    assert np.allclose(clusters.centred(values[0]), centred)
-
 
 TWO_COLUMNS = {
     "correlation": lambda t: statistics.correlation(t, "x", "y"),

@@ -60,16 +60,3 @@ def test_impossible_numbers_are_refused():
             effective_number(*arguments)
     with pytest.raises(ValueError, match="an ICC is at most 1"):
         effective_number(15, 3, 1.2, 0.5)
-
-
-def test_the_effective_number_is_what_the_spread_of_r_says():
-    """Var(r) is 1 / (n - 1) for independent pairs without a correlation; clusters of 1 to 9 rows."""
-    rng, sizes = np.random.default_rng(0), np.arange(1, 10).repeat(8)
-    x, y = (
-        np.repeat(rng.standard_normal((4000, len(sizes))), sizes, axis=1) * 0.7**0.5
-        + rng.standard_normal((4000, sizes.sum())) * 0.3**0.5
-        for _ in range(2)
-    )
-    spread = np.var((x * y).mean(1) / np.sqrt((x**2).mean(1) * (y**2).mean(1)))
-    size = (sizes**2).sum() / sizes.sum()
-    assert effective_number(sizes.sum(), size, 0.7, 0.7) == pytest.approx(1 / spread, rel=0.1)

@@ -66,27 +66,6 @@ def test_beyond_sixteen_clusters_signs_are_drawn():
     assert other.p[0] == pytest.approx(first.p[0], abs=0.05)
 
 
-def test_the_order_of_the_rows_and_the_sign_change_nothing_but_the_sign():
-    table = trained(7, 2, 0.05)
-    found = paired(table, "value", of="kind", against="none")
-    turned = paired(
-        table.assign(value=-table.value).sample(frac=1, random_state=0).sort_values("kind"),
-        "value",
-        of="kind",
-        against="none",
-    )
-    assert turned["mean"][0] == pytest.approx(-found["mean"][0]) and turned.p[0] == pytest.approx(found.p[0])
-    assert (turned.low[0], turned.high[0]) == pytest.approx((-found.high[0], -found.low[0]), abs=0.005)
-
-
-def test_alike_pairs_of_an_architecture_widen_the_interval():
-    table = trained(8, 1, 0.1)
-    copies = pd.concat([table.assign(seed=s) for s in range(4)])
-    one, four = (paired(t, "value", of="kind", against="none").iloc[0] for t in (table, copies))
-    assert four.high - four.low == pytest.approx(one.high - one.low, rel=0.05)
-    assert four.p == pytest.approx(one.p)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

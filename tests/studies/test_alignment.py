@@ -91,10 +91,6 @@ def test_what_chance_gives_is_taken_off(frame, aggregate, cka):
     assert table.rsa[0] == pytest.approx(alignment.per_run(frame, aggregate).rsa[0])
 
 
-def test_one_row_a_run_before_training(frame):
-    assert alignment.per_run(frame, epoch="untrained").cka.tolist() == pytest.approx([0.15, 0.4])
-
-
 def test_unknown_names_are_refused(frame):
     with pytest.raises(ValueError, match=r"unknown aggregate 'median'.*last, max, mean"):
         alignment.per_run(frame, "median")

@@ -53,19 +53,6 @@ def test_what_few_tell_of_the_others_is_the_regressions_share(table):
     assert families.told_by(matrix, ["a", "c"]) == pytest.approx(np.mean(shares))
 
 
-def test_repeated_measures_add_nothing(table):
-    doubled = table.assign(f=2 * table.a)
-    matrix = families.correlations(doubled, ["a", "b", "c", "f"])
-    without = matrix.drop(index="f", columns="f")
-    assert families.told_by(matrix, ["a", "f"]) == pytest.approx(families.told_by(without, ["a"]), abs=1e-6)
-
-
-def test_the_best_choice_comes_first(table):
-    found = families.choices(families.correlations(table, ["a", "b", "c", "d", "e"]), 2)
-    assert len(found) == 10 and found.told.is_monotonic_decreasing
-    assert {"a", "b"} & set(found.chosen[0].split(", ")) and {"c", "d"} & set(found.chosen[0].split(", "))
-
-
 @pytest.mark.parametrize("broken, named", [({"a": np.nan}, "missing"), ({"a": 1.0}, "the same")])
 def test_measures_that_cannot_be_ranked_are_named(table, broken, named):
     with pytest.raises(ValueError, match=rf"'a'.*{named}"):

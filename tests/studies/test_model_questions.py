@@ -56,13 +56,6 @@ def test_norm_and_cosine_of_tokens_are_those_by_hand_and_padding_is_left_out():
     assert found.cosine[0] == pytest.approx(((1 + 0.8 + 0.8) / 3 + 0) / 2) and found.cosine[1] == pytest.approx(1)
 
 
-def test_a_sample_of_one_token_has_no_cosine():
-    text = torch.zeros(3, 2, 2)
-    text[:, 0] = 1
-    text[0, 1] = torch.tensor([1.0, -1.0])
-    assert tokens_of({"t0": text.flatten(1)}, (2, 2)).cosine[0] == pytest.approx(0, abs=1e-12)
-
-
 def test_origins_are_the_measure_with_both_embeddings(pooled):
     full = pooled["full_seq"] | {"t1": pooled["full_seq"]["v-1"]}  # the text became the image
     found = origins(full, "unbiased_cka").set_index(["stream", "layer", "embedding"]).value
@@ -77,14 +70,6 @@ def test_a_first_token_that_is_the_same_in_all_samples_has_no_spread():
     assert found.spread[:2].tolist() == pytest.approx([0, 0], abs=1e-7)
     assert found.spread[2] == pytest.approx(1, abs=0.1)  # no mean: all of it is spread
     assert np.isnan(found.moved[0]) and found.moved[1] == pytest.approx(2)
-
-
-def test_within_a_stream_the_poolings_of_one_state_are_compared(pooled):
-    found = within_streams(pooled, "cka").set_index(["stream", "layer", "pair"]).value
-    assert len(found) == 18
-    wanted = MEASURES["cka"](pooled["cls"]["v1"], pooled["full_seq"]["v1"])
-    assert found["vision", 1, "cls and full_seq"] == pytest.approx(wanted, abs=1e-5)
-    assert np.isnan(found["text", -1, "cls and mean"]) and found["text", -1, "mean and full_seq"] > 0
 
 
 def test_across_streams_every_pooling_meets_every_pooling(pooled):
@@ -111,11 +96,6 @@ def test_a_label_is_readable_where_it_stands_and_nowhere_else(many):
     values = found.set_index(["stream", "layer"]).value
     assert values["vision", 0] > 0.9 and values["text", 0] < 0.15 and values["text", -1] == 0
     assert values["vision", 0] == pytest.approx(MEASURES["r2"](features["v0"], one_hot), abs=1e-5)
-
-
-def test_a_sample_without_label_is_refused():
-    with pytest.raises(ValueError, match="2 of the labels are -1"):
-        readable({"cls": {"t0": drawn(4, 2)}}, np.array([0, -1, 1, -1]))
 
 
 @pytest.mark.parametrize(("passes", "share"), [(1, 1 / 5), (2, 1.0)])

@@ -87,13 +87,6 @@ def test_what_was_there_before_training_is_told_from_what_was_learned(table):
     assert set(alone.task) == {"first"}
 
 
-def test_columns_of_all_aggregates_stand_side_by_side(table):
-    last = table.assign(cka=table.cka + 1, noise=0.0)
-    wide = performance.side_by_side({"mean": table, "last": last.sample(frac=1, random_state=0)}, ["cka", "noise"])
-    assert list(wide["last cka"]) == pytest.approx(list(table.cka + 1))
-    assert list(wide["mean noise"]) == list(table.noise) and "cka" not in wide
-
-
 def test_the_family_is_corrected_and_constant_columns_are_no_part_of_it(table):
     found = performance.explored(table.assign(same=1.0), ["cka", "noise", "same"], "test_accuracy")
     assert set(found.task) == {"first", "second", "all tasks"}
@@ -118,13 +111,6 @@ def test_a_difference_between_tasks_is_no_correlation(table):
     assert found.r["all tasks"] == pytest.approx(plain.r["all tasks"])
 
 
-def test_the_layer_that_tells_more_is_found(table):
-    wide = table.assign(**{"max cka": table.cka, "last cka": table.noise})
-    found = performance.last_against_most(wide, ["cka"], "test_accuracy").set_index("task")
-    assert found["max"]["first"] > 0.9 and found.p["first"] < 0.05 < found.p["second"]
-    assert found.difference["first"] == pytest.approx(found["max"]["first"] - found["last"]["first"])
-
-
 def test_tasks_that_order_architectures_alike_are_told_from_others(table):
     third = table[table.task == "first"].assign(task="third")
     third["test_accuracy"] = np.exp(third.test_accuracy)
@@ -132,11 +118,6 @@ def test_tasks_that_order_architectures_alike_are_told_from_others(table):
     assert len(found) == 3
     assert found.r["first", "third"] == pytest.approx(1) and found.p_holm["first", "third"] < 0.01
     assert found.p_holm["first", "second"] > 0.05
-
-
-def test_one_task_has_nothing_to_agree_with(table):
-    found = performance.agreement_of_tasks(table[table.task == "first"], "test_accuracy")
-    assert found.empty and not list(correlation.of_tasks(found))
 
 
 @pytest.fixture(scope="module")
@@ -228,14 +209,6 @@ def test_a_task_on_which_all_models_predict_one_class_is_a_row_and_the_others_st
     beside = performance.beside(with_constant, untrained(with_constant), MIXED, "cka", "test_accuracy")
     assert beside[beside.task == "third"].note.str.contains("test_accuracy is constant").all()
     assert (beside[beside.task != "third"].note == "").all()
-
-
-def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
-    third = with_constant[with_constant.task == "third"]
-    two = pd.concat([third, third.assign(task="fourth", run="fourth" + third.run)])
-    found = findings_of(two)
-    assert found.estimate.isna().all() and set(found.verdict) == {"inconclusive"}
-    assert found.sentence.str.contains("ot estimated").all()
 
 
 def test_one_seed_gives_what_lies_between_architectures_and_no_more(few):

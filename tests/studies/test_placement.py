@@ -56,14 +56,6 @@ def test_a_jump_is_told_from_what_happens_without_blocks():
     assert found[found.moment == "untrained"].excess.abs().max() < 1e-12
 
 
-def test_of_a_distance_it_is_the_fall_that_is_a_rise():
-    plain = alignments()
-    distance = plain.assign(measure="wasserstein", value=1 - plain.value)
-    columns = ["jump", "control_jump", "excess"]
-    found, turned = (placement.jumps(table, PLACEMENTS)[columns] for table in (plain, distance))
-    assert turned.to_numpy() == pytest.approx(found.to_numpy()) and (found.jump > 0).any()
-
-
 @pytest.fixture(scope="module")
 def rises() -> pd.DataFrame:
     """Seven architectures with blocks at different layers; before training they add nothing."""
@@ -130,30 +122,11 @@ def test_a_block_before_the_first_layer_has_no_before():
     assert around.offset.min() == 0
 
 
-def test_a_run_without_its_control_is_named():
-    table = alignments()
-    table = table[(table.architecture != "baseline") | (table.seed != 1)]
-    with pytest.raises(ValueError, match=r"baseline has no run.*'seed': 1"):
-        placement.jumps(table, PLACEMENTS)
-
-
-def test_an_unknown_architecture_is_named():
-    with pytest.raises(ValueError, match=r"placements lack.*late"):
-        placement.jumps(alignments(), {"baseline": ((), ())})
-
-
 def test_of_two_architectures_rises_are_rows_that_say_so():
     found = placement.rises(placement.jumps(alignments(), PLACEMENTS))
     assert found[["mean", "p"]].isna().all(axis=None) and len(found) == 3
     assert found.note.str.contains("1 values of architecture: at least 3 are needed").all()
     assert next(correlation.of_blocks(found, "cka"))["sentence"] == "Not estimated."
-
-
-def test_a_mean_over_runs_of_which_one_has_no_value_has_no_interval():
-    around = placement.around_first_block(alignments(), PLACEMENTS, reach=2)
-    around.loc[(around.seed == 0) & (around.offset == 0), "value"] = float("nan")
-    drawn = placement.lines(around).set_index(["line", "offset"])
-    assert drawn.low.isna()["trained", 0] and drawn["mean"].notna().all() and drawn.low.notna()["trained", 1]
 
 
 def test_pairs_of_layers_are_means_over_seeds_of_both_moments():

@@ -25,10 +25,6 @@ def test_shares_of_classes_and_of_sets_of_labels():
     assert list(table.index) == list(NAMES)
 
 
-def test_sizes_count_samples_images_and_texts():
-    assert tasks.sizes({"train": records(0, 0, 1)}).loc["train"].tolist() == [3, 2, 1, 3]
-
-
 @pytest.mark.parametrize(
     ("label", "said"),
     [(1, "a b c\n\u2192 dog"), ((0, 2), "a b c\n\u2192 cat, fox"), ((), "a b c"), (None, "a b c")],
@@ -42,11 +38,6 @@ def test_the_label_that_differs_most_is_named_in_standard_errors():
     found = tasks.furthest(tasks.label_shares(splits, NAMES), splits)
     assert (found.label, found.train, found.test) == ("cat", 0.6, 0.4)
     assert found.errors == pytest.approx(0.2 / (0.25 * 2 / 100) ** 0.5)
-
-
-def test_no_label_differs_where_the_test_part_has_none():
-    splits = {"train": records(0, 1), "test": records(None, None)}
-    assert tasks.furthest(tasks.label_shares(splits, NAMES), splits) is None
 
 
 def test_what_is_knowable_is_what_the_manifest_says(tiny_root):

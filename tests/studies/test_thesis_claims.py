@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 from studies import thesis_claims, thesis_correlations, thesis_frames, thesis_log, thesis_trainings
-from vilbert_lib import stats as statistics
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +39,6 @@ def test_verdicts_on_the_correlations(told):
     assert told.verdict["sign_of_loss"] == "contradicted"
 
 
-def test_verdicts_on_what_the_log_shows_only_as_pictures_or_not_at_all(told):
-    keys = ["h1_alignment", "h2", "few_blocks", "final_rate", "more_alignment", "augmentation", "redundant"]
-    assert (told.verdict[keys] == "inconclusive").all()
-
-
 @pytest.mark.parametrize("alpha", [0, 1, 5])
 def test_a_level_that_is_none_is_refused(alpha):
     with pytest.raises(ValueError, match=f"alpha={alpha}: a level lies between 0 and 1"):
@@ -67,43 +61,12 @@ def test_a_wrong_p_is_found(log):
     assert verdict["p_of_r"] == "contradicted"
 
 
-def test_strong_correlations_of_architectures_would_carry_the_prediction(log):
-    log("correlations", thesis_log.read("correlations").assign(r=0.9999))
-    table = thesis_claims.claims().set_index(thesis_log.read("conclusions").key)
-    assert table.verdict["six_predict"] == "supported"
-    assert table.verdict["sign_of_loss"] == "contradicted"
-
-
-def test_a_loss_of_the_other_sign_would_be_possible(log):
-    table = thesis_log.read("correlations")
-    table.loc[table.target == "loss", "r"] *= -1
-    log("correlations", table)
-    signs = thesis_correlations.signs_of_loss()
-    assert (signs.as_logged == signs.measures).all() and signs.negated.sum() < 5
-
-
-def test_equal_gains_and_spread_trainings_decide_on_pretraining(log):
-    table = thesis_log.read("learning_curves")
-    table.loc[table.series == "late 03.10 plain", "val_accuracy"] += 0.2
-    log("learning_curves", table)
-    verdict = thesis_claims.claims().set_index(thesis_log.read("conclusions").key).verdict
-    assert verdict["gain_varies"] == "supported"
-
-
 def test_the_number_of_pairs_is_read_from_r_and_p():
     rng = np.random.default_rng(0)
     for n in (8, 15, 24):
         pairs = [stats.pearsonr(*rng.standard_normal((2, n))) for _ in range(30)]
         r, p = (np.round([getattr(pair, name) for pair in pairs], 3) for name in ("statistic", "pvalue"))
         assert thesis_correlations.fitting_n(r, p) == [n]
-
-
-def test_correlations_of_real_variables_are_possible_together():
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        r = np.corrcoef(rng.standard_normal((3, 6)))
-        assert thesis_correlations._possible(r[0, 1], r[0, 2], r[1, 2])
-    assert not thesis_correlations._possible(0.7, 0.7, -0.9)
 
 
 def test_fewer_p_survive_the_more_the_models_are_alike():
@@ -126,20 +89,6 @@ def test_false_alarms_are_at_the_level_without_clusters_and_above_it_with_them()
     pd.testing.assert_frame_equal(table, again)
 
 
-def test_inferred_groups_have_the_means_and_deviations_of_the_log_s_table():
-    models = thesis_log.read("pooled_models").query("split == 'validation' and task == 'upmc_food'")
-    groups = models.groupby("architecture").accuracy.agg(["mean", "std"]).round(4).drop("optuna1")
-    logged = thesis_log.read("architectures_epoch5").query("task == 'upmc_food'").set_index("architecture")
-    assert groups.to_numpy() == pytest.approx(logged.loc[groups.index, ["mean", "sd"]].to_numpy(), abs=1.01e-4)
-
-
-def test_best_accuracies_and_their_spread():
-    best = thesis_trainings.best_accuracies()
-    assert best.loc["late"].tolist()[:4] == [0.7171, 0.7388, 0.7547, 0.7524]
-    pairs = np.array([[0.7359, 0.7276], [0.7324, 0.7388], [0.7171, 0.7388], [0.7276, 0.7253]])
-    assert thesis_trainings.run_spread(best) == pytest.approx(np.sqrt(pairs.var(axis=1, ddof=1).mean()))
-
-
 def test_gains_over_one_baseline_run_have_student_s_p():
     gains = thesis_trainings.over_baseline().set_index(["task", "architecture"])
     sd = np.sqrt(np.mean(np.square([0.0012, 0.0011, 0.0008, 0.0006, 0.0006])))
@@ -152,14 +101,6 @@ def test_the_first_block_is_where_the_marks_of_the_log_begin():
     meets = thesis_trainings.first_meeting(["mknn"]).set_index("series")
     assert meets.loc["early 05.10 none", ["before", "at"]].tolist() == [0.026, 0.246]
     assert meets.loc["late 05.10 contrastive", ["before", "at"]].tolist() == [0.036, 0.343]
-
-
-def test_intervals_drawn_are_wider_for_architectures_than_for_models():
-    table = thesis_frames.correlation_intervals()
-    wide = (table.high - table.low).groupby([table.measure, table.n > 5]).mean().unstack()
-    assert (wide[False] > wide[True]).all()
-    row = table.query("task == 'mm_imdb' and measure == 'cknna' and n == 15").iloc[0]
-    assert (row.low, row.high) == pytest.approx(statistics.pearson_interval(0.771, 15))
 
 
 @pytest.mark.parametrize(

@@ -54,16 +54,6 @@ def test_soft_neighbours_ignore_a_common_mean_and_a_common_scale(mean, scale):
     torch.testing.assert_close(gradient, wanted_gradient, rtol=1e-2, atol=1e-4)
 
 
-@pytest.mark.parametrize("factor", [10, 100, 1e4])
-def test_soft_neighbours_change_little_when_one_sample_dominates(factor):
-    """Hard mutual kNN of centred features goes from .18 to .15 here."""
-    x, y = pair(128, 16, 16)
-    value = float(soft_mknn(x, y, 5))
-    for features in (x, y):
-        features[0] *= factor
-    assert float(soft_mknn(x, y, 5)) == pytest.approx(value, rel=0.25)
-
-
 def test_samples_at_the_centre_and_equal_similarities_have_finite_gradients():
     simplex = torch.eye(6, dtype=torch.float64)  # all cosines are equal after centring
     centre = torch.cat([simplex, simplex.mean(0, keepdim=True)])
@@ -87,18 +77,6 @@ def test_gradients_are_those_of_small_differences():
     x, y = (features.requires_grad_() for features in pair(8))
     assert gradcheck(unbiased_cka, (x, y))
     assert gradcheck(lambda x, y: soft_mknn(x, y, 3), (x, y))
-
-
-def test_each_can_be_climbed_and_descended():
-    x, y = pair(16)
-    for measure in (unbiased_cka, lambda x, y: soft_mknn(x, y, 3)):
-        for sign in (1, -1):
-            moved = y.clone().requires_grad_()
-            before = measure(x, moved).item()
-            for _ in range(20):
-                [slope] = torch.autograd.grad(measure(x, moved), moved)
-                moved = (moved + sign * 0.3 * slope / slope.norm()).detach().requires_grad_()
-            assert sign * (measure(x, moved).item() - before) > 0.05
 
 
 @pytest.mark.parametrize("measure", [unbiased_cka, lambda x, y: soft_mknn(x, y, 1)])

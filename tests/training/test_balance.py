@@ -14,29 +14,18 @@ LABELS = np.array([0] * 7 + [1] * 2 + [3])
 SETS = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32)
 
 
-def test_weighted_samples_of_each_class_add_up_to_the_same():
-    weights = class_weights(LABELS, 4).numpy()
-    sums = [weights[LABELS[c == LABELS]].sum() for c in (0, 1, 3)]
-    assert sums == pytest.approx([2.5, 2.5, 2.5]) and np.isfinite(weights).all()
+def test_every_class_weighs_and_is_drawn_alike():
+    weights, shares = class_weights(LABELS, 4).numpy(), sampling_shares(LABELS, 4)
+    assert [weights[LABELS[c == LABELS]].sum() for c in (0, 1, 3)] == pytest.approx([2.5] * 3)
+    assert np.isfinite(weights).all()
+    assert [shares[c == LABELS].sum() for c in (0, 1, 3)] == pytest.approx([1 / 3] * 3)
+    assert label_counts(LABELS, 4).tolist() == [7, 2, 0, 1] and label_counts(SETS, 3).tolist() == [3, 1, 0]
 
 
-def test_of_several_labels_those_that_apply_weigh_as_much_as_those_that_do_not():
+def test_of_several_labels_each_is_balanced_and_a_sample_is_drawn_as_its_rarest():
     weights = class_weights(SETS, 3).numpy()
     assert weights[:2] == pytest.approx([1 / 3, 3]) and weights[2] == 3  # the third never occurs
-
-
-def test_each_class_is_drawn_alike_often():
-    shares = sampling_shares(LABELS, 4)
-    assert [shares[c == LABELS].sum() for c in (0, 1, 3)] == pytest.approx([1 / 3] * 3)
-
-
-def test_a_sample_is_drawn_as_its_rarest_label():
-    shares = sampling_shares(SETS, 3)
-    assert shares == pytest.approx(np.array([1, 3, 1, 1]) / 6)
-
-
-def test_labels_are_counted_by_class():
-    assert label_counts(LABELS, 4).tolist() == [7, 2, 0, 1] and label_counts(SETS, 3).tolist() == [3, 1, 0]
+    assert sampling_shares(SETS, 3) == pytest.approx(np.array([1, 3, 1, 1]) / 6)
 
 
 def test_the_loss_with_weights_is_that_of_torch(tiny_root, tiny_profile):

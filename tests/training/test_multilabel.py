@@ -66,10 +66,3 @@ def test_one_label_for_some_samples_is_not_one_prediction_for_all(monkeypatch, s
     assert predicted(logits) == 1  # none of the labels, or all of them
     logits[2, 1] *= -1
     assert predicted(logits) == 2
-
-
-def test_logits_between_zero_and_one_are_not_taken_for_probabilities(monkeypatch):
-    """0.2, 0.1 and 0.3 say yes, all three."""
-    monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter([batch(slice(3, 4))]))
-    figures = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
-    assert figures["test_accuracy"] == pytest.approx(2 / 3)

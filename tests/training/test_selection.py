@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vilbert_lib import runs
-from vilbert_lib.config import AlignmentConfig, TrainConfig, profile, to_dict
+from vilbert_lib.config import AlignmentConfig, TrainConfig, profile
 from vilbert_lib.training import finetune
 
 
@@ -154,11 +154,3 @@ def test_only_synthetic_data_is_selected_by_accuracy_unless_that_is_asked_for(re
         "accuracy", "macro_f1", "accuracy",
     )  # fmt: skip
     assert profile("base").finetune.select == TrainConfig().select == "macro_f1"
-
-
-def test_the_id_of_a_pretraining_run_does_not_depend_on_the_criterion_of_fine_tuning(tiny_root, brief):
-    one, other = (
-        runs.configure(brief, tiny_root, "conceptual_captions", "baseline", objectives=("mlm",), train=train)
-        for train in ({}, {"select": "loss"})
-    )
-    assert one.id == other.id and "select" not in to_dict(one)["train"]
