@@ -17,6 +17,20 @@ def own_folders(tmp_path_factory):
         yield base
 
 
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A run store of the test's own; the archive is its own, too."""
+    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def elsewhere(store, monkeypatch):
+    """A function after which nothing has been trained, as on another machine."""
+    return lambda name="other": monkeypatch.setenv("VILBERT_RUNS", str(store.with_name(name)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Small sums gain nothing from threads, and lose much where other work goes on beside."""

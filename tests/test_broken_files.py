@@ -6,11 +6,9 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from interrupted import small_run, what_is_left
+from interrupted import small_run
 
 from vilbert_lib import runs
-from vilbert_lib.config import arrange
-from vilbert_lib.model.heads import Classifier
 from vilbert_lib.runs import training
 from vilbert_lib.training import checkpoint
 from vilbert_lib.training.loop import Loop, Position
@@ -183,17 +181,6 @@ def test_a_file_of_another_seed_is_not_taken_for_the_runs_own(finished, made, ti
         READERS[name](runs.Run(finished.config), tiny_root)
 
 
-def test_what_the_error_advises_helps(begun, made, tiny_root, monkeypatch):
-    """Without the damaged checkpoint the run starts from its beginning, and ends in the same bits."""
-    (begun.folder / "checkpoint.pt").write_bytes(b"no state at all")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged: .*remove it"):
-        runs.train(begun.config, tiny_root)
-    (begun.folder / "checkpoint.pt").unlink()
-    left = what_is_left(runs.train(begun.config, tiny_root))
-    monkeypatch.setenv("VILBERT_RUNS", str(made[1] / "finished"))
-    assert left == what_is_left(runs.Run(begun.config))
-
-
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(begun, tiny_root, tiny_profile):
     """Of another learning rate: all tensors have the same names and shapes."""
     other = runs.Run(small_run(tiny_profile, tiny_root, lr=2e-3))
@@ -201,26 +188,6 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(begun, tiny_root, tiny_
     shutil.copy(begun.folder / "checkpoint.pt", other.folder)
     with pytest.raises(ValueError, match=rf"checkpoint\.pt belongs to run {begun.folder.name}; remove it"):
         runs.train(other.config, tiny_root)
-
-
-def test_a_checkpoint_of_other_shapes_is_named(begun, tiny_root):
-    path = begun.folder / "checkpoint.pt"
-    state = checkpoint.read_state(path)
-    state["model"]["head.weight"] = state["model"]["head.weight"][:1]
-    checkpoint.write_state(path, state)
-    with pytest.raises(ValueError, match=r"(?s)checkpoint\.pt does not fit the model; remove it.*head\.weight"):
-        runs.train(begun.config, tiny_root)
-
-
-@pytest.mark.parametrize("other", ["late_fusion", "optuna1"], ids=["placed elsewhere", "fewer blocks"])
-def test_weights_of_another_architecture_are_named(tiny_profile, tmp_path, other):
-    """Early and late fusion have tensors of the same names and shapes, and yet are not each other's."""
-    early, others = (Classifier(arrange(tiny_profile.model, name), 2) for name in ("early_fusion", other))
-    checkpoint.write_weights(tmp_path / "model.safetensors", early)
-    with pytest.raises(
-        ValueError, match=r"model\.safetensors holds another architecture.*v_biattention_ids differ"
-    ):
-        checkpoint.read_weights(tmp_path / "model.safetensors", others)
 
 
 @pytest.mark.parametrize("line", ['{"epoch": 1, "val_', "[1]", "nonsense"])
@@ -233,22 +200,6 @@ def test_a_broken_line_of_the_metrics_is_named(begun, tiny_root, line):
         _ = begun.metrics
     with pytest.raises(ValueError, match="is not finished"):
         _ = begun.training_alignment
-
-
-@pytest.mark.parametrize("name", ["metrics.jsonl", "alignment.parquet"])
-def test_a_run_does_not_go_on_without_the_epochs_that_it_had_recorded(begun, tiny_root, name):
-    (begun.folder / name).unlink()
-    with pytest.raises((ValueError, FileNotFoundError), match=name):
-        runs.train(begun.config, tiny_root)
-    assert not begun.finished
-
-
-def test_epochs_that_are_missing_in_the_alignments_are_told(begun, tiny_root):
-    path = begun.folder / "alignment.parquet"
-    frame = checkpoint.read_frame(path)
-    checkpoint.write_frame(path, frame[frame.epoch > 0])
-    with pytest.raises(ValueError, match=r"alignment\.parquet is damaged: its content is not what"):
-        runs.train(begun.config, tiny_root)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9999])

@@ -100,17 +100,6 @@ def test_values_get_the_type_of_their_field():
     assert settings(ModelConfig, ["t_biattention_ids=3,5"]) == {"t_biattention_ids": (3, 5)}
 
 
-@pytest.mark.parametrize(("pair", "message"), [
-    ("lr", "'lr' is not of the form name=value"),
-    ("rate=1", "unknown field of TrainConfig 'rate'; known: .*lr"),
-    ("epochs=2.5", "'epochs=2.5': epochs is of another type"),
-    ("augment=yes", "'augment=yes': augment is of another type"),
-])  # fmt: skip
-def test_what_cannot_be_meant_is_named(pair, message):
-    with pytest.raises(ValueError, match=message):
-        settings(TrainConfig, [pair])
-
-
 def test_a_setting_given_twice_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="'lr=2': lr is given twice"):
         settings(TrainConfig, ["lr=1", "epochs=2", "lr=2"])
@@ -144,23 +133,6 @@ def test_a_setting_that_would_not_hold_is_refused(tiny_profile, tiny_root, model
 def test_what_would_be_ignored_beside_a_whole_run_is_refused(monkeypatch, arguments, message):
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, "train", *arguments.split())
-
-
-def test_a_measure_given_twice_is_refused(monkeypatch, tmp_path):
-    np.savez(tmp_path / "a.npz", a=np.eye(8), b=np.ones((8, 1)) * np.arange(8)[:, None])
-    with pytest.raises(SystemExit, match="'cka' 2 times"):
-        command(monkeypatch, "align", tmp_path / "a.npz", "--measures", "cka", "cka")
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-def test_a_damaged_file_of_arrays_is_named(monkeypatch, tmp_path, share):
-    path = tmp_path / "a.npz"
-    np.savez_compressed(path, a=np.random.default_rng(0).standard_normal((64, 8)), b=np.eye(64))
-    content = bytearray(path.read_bytes())
-    content[int(share * len(content))] ^= 255
-    path.write_bytes(content)
-    with pytest.raises(SystemExit, match=r"align: .*a\.npz"):
-        command(monkeypatch, "align", path, "--measures", "cka")
 
 
 def damaged(archive, how):
@@ -203,18 +175,3 @@ def test_a_file_beside_the_arrays_and_an_array_larger_than_memory_are_named(monk
         archive.writestr("a.npy", header.getvalue())
     with pytest.raises(SystemExit, match=r"b\.npz: array 'a' cannot be read: Unable to allocate 728\. TiB"):
         command(monkeypatch, "align", tmp_path / "b.npz")
-
-
-def test_a_figure_stays_as_it_was_when_the_disk_is_full(monkeypatch, tmp_path):
-    path, picture = tmp_path / "a.npz", tmp_path / "a.png"
-    np.savez(path, a=np.random.default_rng(0).standard_normal((32, 4)), b=np.eye(32))
-    picture.write_bytes(b"before")
-
-    def full(_, target, **__):
-        target.write_bytes(b"half")
-        raise NO_SPACE
-
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
-    with pytest.raises(SystemExit, match="No space left"):
-        command(monkeypatch, "align", path, "--measures", "cka", "--figure", picture)
-    assert picture.read_bytes() == b"before" and sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "a.png"]

@@ -22,18 +22,6 @@ def test_the_book_shows_what_is_counted(cost):
         pd.testing.assert_frame_equal(shown, table, check_dtype=False, rtol=1e-3)
 
 
-def test_the_streams_cost_what_their_layers_do(cost):
-    """BERT-base and ViT-B/16: 12 layers of 12 d^2 weights and two products of attention each, times three."""
-    width, text, vision = 768, 40, 197
-    layers = sum(12 * (2 * n * 12 * width**2 + 4 * n**2 * width) for n in (text, vision))
-    patches = 2 * 196 * 768 * width
-    step, evaluation, size = cost.counted(0, cost.LABELS)
-    assert evaluation == pytest.approx(layers + patches, rel=0.01)
-    # Nothing is asked of the gradient with respect to the pixels.
-    assert step == pytest.approx(3 * evaluation - patches, rel=0.01)
-    assert size == pytest.approx(4 * (24 * 12 * width**2 + 30522 * width), rel=0.02)
-
-
 def test_jobs_wait_for_what_they_start_from_and_then_the_longest_begins(cost):
     def job(flop, start="", task="easy_vqa", architecture="a"):
         return cost.Job(task=task, architecture=architecture, flop=flop, size=0, start=start)

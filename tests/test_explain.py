@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from PIL import Image
-from timm.models import save_for_hf
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from vilbert_lib import __main__, explain, runs, synthetic
 from vilbert_lib.attribution import METHODS
@@ -80,14 +77,6 @@ def test_the_class_to_explain_can_be_named(tuned, tiny_root, image):
     assert sum(answers[0].shares.values()) == pytest.approx(1, abs=1e-5)
     a, b = (answer.relevance.patches for answer in answers)
     assert np.allclose(a, -b, rtol=1e-3, atol=1e-6)  # of two classes what speaks for one speaks against the other
-
-
-def test_a_pretraining_run_is_explained_too(tiny_root, tiny_profile, image):
-    config = runs.configure(
-        tiny_profile, tiny_root, "conceptual_captions", "middle_fusion", objectives=("ap",), train={"epochs": 1}
-    )
-    [run] = runs.ensure([config], tiny_root)
-    assert set(explain.explain(run, tiny_root, image, "a circle").shares) == {"swapped", "aligned"}
 
 
 @pytest.mark.parametrize(
@@ -164,40 +153,3 @@ def test_an_explanation_that_cannot_be_written_leaves_the_old_picture(
     with pytest.raises(OSError, match=r"out\.png could not be written: .*No space left"):
         asked(tuned, tiny_root, image, tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == b"the old picture"
-
-
-def test_another_data_root_is_not_taken_for_the_run_s(tuned, tmp_path):
-    other = synthetic.make_root(tmp_path / "other", n_train=8, seed=5)
-    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
-        explain.root_of(tuned.config, str(other))
-
-
-def test_a_run_from_published_weights_uses_their_words_and_their_transform(
-    tmp_path, tiny_root, tiny_profile, image
-):
-    bert, vit = tmp_path / "bert", tmp_path / "vit"
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), do_lower_case=True).save_pretrained(bert)
-    torch.manual_seed(0)
-    BertForMaskedLM(
-        BertConfig(
-            vocab_size=len(WORDS),
-            hidden_size=24,
-            num_hidden_layers=12,
-            num_attention_heads=2,
-            intermediate_size=48,
-        )
-    ).save_pretrained(bert)
-    sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 12, "num_heads": 2}
-    save_for_hf(timm.create_model("vit_tiny_patch16_224", **sizes), vit, model_args=sizes, safe_serialization=True)
-    weights = dataclasses.replace(tiny_profile.model, text_weights=str(bert), vision_weights=str(vit))
-    profile = dataclasses.replace(tiny_profile, model=weights)
-    config = runs.configure(
-        profile, tiny_root, "hateful_memes", "middle_fusion", train={"epochs": 1, "n_train": 8}
-    )
-    [run] = runs.ensure([config], tiny_root)
-    answer = explain.explain(run, tiny_root, image, "when the zebra shows up")
-    assert answer.tokens == ["[CLS]", "when", "the", "[UNK]", "shows", "up", "[SEP]"]
-    assert answer.relevance.patches.shape == (1, 16) and answer.image.shape == (32, 32, 3)
-    asked(run, tiny_root, image, tmp_path / "out.svg")
-    assert (tmp_path / "out.svg").stat().st_size > 1000

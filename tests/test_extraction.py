@@ -115,16 +115,6 @@ def test_model_outputs_tuples_and_maps_of_pixels():
     assert torch.allclose(found.layers["0"], lstm(sequence)[0].mean(0), atol=1e-6)
 
 
-def test_a_sequence_first_model_is_seen_from_its_batches():
-    torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
-    model = nn.Sequential(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False))
-    batch = {"input": torch.randn(5, 3, 8), "id": ["a", "b", "c"]}
-    found = extract(model, [batch], "0.layers.*", forward=lambda m, b: m(b["input"]), batch_dim=1)
-    assert found.ids == ["a", "b", "c"]
-    assert found.layers["0.layers.1"].shape == (3, 8)
-
-
 def test_half_precision_and_what_it_cannot_hold(bert):
     found = extract(bert, [words()], ["encoder.layer.0"], dtype=torch.float16)
     assert found.layers["encoder.layer.0"].dtype == torch.float16

@@ -46,13 +46,6 @@ def test_the_book_s_example_prints_what_the_book_says(files):
     assert (files / "alignment.png").stat().st_size > 10_000
 
 
-def test_the_table_is_that_of_the_grid(files):
-    table = features.align(files / "text.npz", files / "vision.npz", ["rsa", "mknn"], k=7)
-    layers = features.read(files / "text.npz") | features.read(files / "vision.npz")
-    wanted = alignment_grid(layers, ["rsa", "mknn"], k=7, pairs=list(zip(table.x[:6], table.y[:6], strict=True)))
-    pd.testing.assert_frame_equal(table, wanted)
-
-
 def test_one_file_is_measured_with_itself(files, monkeypatch, capsys):
     run(
         monkeypatch,
@@ -67,13 +60,6 @@ def test_one_file_is_measured_with_itself(files, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "Procrustes distance (procrustes_distance)" in shown
     assert "most alike: text 0 and text 1" in shown and "p of a maximum over these 3 pairs" in shown
-
-
-def test_measures_without_closed_form_come_without_chance(files, monkeypatch, capsys):
-    run(monkeypatch, "text.npz", "vision.npz", "--measures", "svcca", "--out", "new/table.parquet")
-    assert "by chance" not in capsys.readouterr().out
-    columns = ["x", "y", "measure", "value", "largest_sample", "largest_feature"]
-    assert list(pd.read_parquet("new/table.parquet")) == columns
 
 
 def test_files_with_ids_are_matched_by_id_or_refused(files, monkeypatch, capsys):
@@ -213,14 +199,6 @@ def test_what_cannot_be_done_is_named_in_one_line(files, monkeypatch, arguments,
     assert named in str(stopped.value) and str(stopped.value).startswith("align: ")
     assert "\n" not in str(stopped.value)
     assert set(files.iterdir()) == before
-
-
-def test_a_damaged_array_is_named(files):
-    text = bytearray((files / "text.npz").read_bytes())
-    text[5000] ^= 0xFF
-    (files / "damaged.npz").write_bytes(text)
-    with pytest.raises(ValueError, match=r"damaged.npz: array 'text 0' cannot be read"):
-        features.read(files / "damaged.npz")
 
 
 def test_the_book_s_example_of_a_model_runs():

@@ -26,12 +26,6 @@ def test_a_process_that_waits_for_decoded_images_says_so_once(tmp_path, capsys):
     assert capsys.readouterr().err == "decoding 1 images: waiting for another process\n"
 
 
-def test_a_lock_that_is_free_is_taken_without_a_word(tmp_path, capsys):
-    with files.locked(tmp_path / "a.lock", "work"):
-        pass
-    assert capsys.readouterr().err == ""
-
-
 def test_a_file_of_the_same_size_and_time_is_another_version(tmp_path):
     path = tmp_path / "a"
     path.write_text("x")

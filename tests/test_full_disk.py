@@ -60,12 +60,6 @@ def test_every_writer_leaves_the_old_file_and_names_it(tmp_path, classifier, nam
     assert path.stat().st_size == size
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """A run store of the test's own."""
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-
-
 @pytest.fixture(scope="module")
 def unbroken(tiny_root, tiny_profile, tmp_path_factory):
     """Configuration of a small run, and what it leaves when there is room."""

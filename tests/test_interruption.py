@@ -21,13 +21,6 @@ EVERYTHING = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """A run store of the test's own."""
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-    return tmp_path / "runs"
-
-
 @dataclass
 class Unbroken:
     """A run that nothing interrupted: what it left, how many seconds it took, how many stages its writes had."""

@@ -90,11 +90,6 @@ def check(notebook, **namespace):
     return notebooks.parameters(notebook.stem, values | namespace)
 
 
-def test_parameters_are_those_of_the_kernel(notebook):
-    p = check(notebook, seeds=[2])
-    assert (p.profile, p.seeds, p.threshold, p.strict) == ("quick", [2], 0.5, False)
-
-
 def test_what_the_command_line_cannot_type_is_understood(notebook):
     p = check(notebook, seeds="3, 4", strict="true", threshold=1, data_root=7)
     assert (p.seeds, p.strict, p.threshold, p.data_root) == ([3, 4], True, 1.0, "7")
@@ -138,16 +133,6 @@ def test_a_bare_papermill_run_writes_a_dated_page_and_leaves_its_source(notebook
 
 
 @pytest.mark.slow
-def test_a_second_run_of_a_day_gets_a_page_of_its_own(notebook):
-    for _ in range(2):
-        assert papermill(notebook, "-p", "profile", "small", stdin=subprocess.DEVNULL).returncode == 0
-    first, again = sorted((paths.book() / "log").glob("*.ipynb"), key=lambda page: len(page.stem))
-    assert again.stem == first.stem + "-2"
-    title = nbformat.read(again, as_version=4).cells[0].source.partition("\n")[0]
-    assert title.endswith("Example, profile small")
-
-
-@pytest.mark.slow
 def test_a_page_holds_neither_paths_of_the_machine_nor_progress_nor_timings(notebook, tmp_path):
     done = papermill(notebook, "-p", "data_root", tmp_path, "-p", "seeds", "5", stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
@@ -181,40 +166,11 @@ def test_a_failing_study_leaves_no_page_and_says_where_it_stands(notebook):
     assert not (paths.book() / "log").exists() and "_partial" in done.stderr
 
 
-@pytest.mark.slow
-def test_a_study_whose_kernel_ends_says_so_at_last(notebook):
-    broken = nbformat.read(notebook, as_version=4)
-    broken.cells.append(nbformat.v4.new_code_cell("import os; os._exit(9)"))
-    nbformat.write(broken, notebook)
-    done = papermill(notebook)
-    assert done.returncode == 1 and not list((paths.book() / "log").glob("*"))
-    assert "09_example.ipynb failed: its kernel ended, perhaps as memory ran out\n" in done.stderr
-
-
-@pytest.mark.slow
-def test_a_named_output_is_papermills_own_business(notebook, tmp_path):
-    output = tmp_path / "out.ipynb"
-    assert papermill(notebook, output, stdin=subprocess.DEVNULL).returncode == 0
-    assert output.is_file() and not (paths.book() / "log").exists()
-
-
 def test_a_notebook_is_not_run_over_itself(notebook):
     before = notebook.read_bytes()
     done = papermill(notebook, notebook, stdin=subprocess.DEVNULL)
     assert done.returncode == 1 and "name another output" in done.stderr
     assert notebook.read_bytes() == before
-
-
-@pytest.mark.slow
-def test_a_notebook_that_does_not_exist_is_named(tmp_path):
-    done = papermill(tmp_path / "08_nothing.ipynb", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "08_nothing.ipynb does not exist" in done.stderr
-
-
-@pytest.mark.slow
-def test_help_and_version_are_papermills_own():
-    assert "--help-notebook" in papermill("--help").stdout
-    assert papermill("--version").returncode == 0
 
 
 @pytest.mark.parametrize("source", notebooks.sources(), ids=lambda path: path.stem)
@@ -518,17 +474,6 @@ def test_given_values_are_no_html_and_no_formula_in_a_page(notebook, tmp_path):
     assert f">{html.escape(HOSTILE)}</code></td>" in rendered(table) and "<img" not in rendered(table)
 
 
-def test_an_empty_value_is_seen_in_a_page(notebook, tmp_path):
-    cells = nbformat.read(notebook, as_version=4).cells
-    injected = new_code_cell('profile = ""\ntasks = ""', metadata={"tags": ["injected-parameters"]})
-    executed = new_notebook(cells=[*cells[:2], injected], metadata=EXECUTED)
-    nbformat.write(executed, tmp_path / "executed.ipynb")
-    page = pages.publish(tmp_path / "executed.ipynb", tmp_path / "page.ipynb", entry="2026-01-01")
-    title, _, rest = nbformat.read(page, as_version=4).cells[0].source.partition("\n")
-    assert title == "# 2026-01-01: Example, profile none, tasks none"
-    assert '`profile` = `""`, `tasks` = `""`' in rest
-
-
 # Two runs that end at once each have a page of the log
 
 
@@ -564,14 +509,3 @@ def test_pages_that_are_written_at_the_same_time_have_names_of_their_own(execute
     for thread in threads:
         thread.join()
     assert len(set(found)) == 2 and {page.read_text() for page in found} == {"first", "second"}
-
-
-def test_a_page_that_cannot_be_published_leaves_no_empty_one(executed, monkeypatch):
-    def publish(*_, **__):
-        raise OSError("no room")
-
-    monkeypatch.setattr(pages, "publish", publish)
-    with pytest.raises(OSError, match="no room"):
-        notebooks.add_to_log(["first"], Path("09_example.ipynb"))
-    assert list((executed / "book" / "log").iterdir()) == []
-    assert (executed / "partial-first.ipynb").is_file()

@@ -69,14 +69,6 @@ def test_what_differs_between_groups_has_a_row():
     assert "model.fusion" not in table.index
 
 
-def test_samples_that_were_skipped_are_counted():
-    counts = {"n_train": 1500, "n_val": 572, "n_test": 600}
-    table = notebooks.training_settings(
-        [run(summary=counts | {"skipped": 2}), run(1, summary=counts | {"skipped": 0})]
-    )
-    assert table.loc["broken samples, skipped"].tolist() == [2, ""]
-
-
 def test_all_validation_samples_and_a_pretraining_run():
     captions = {"n_train": 3200, "n_val": 800}
     start = run(task="captions", n_train=0, n_eval=0, summary=captions)
@@ -90,9 +82,3 @@ def test_all_validation_samples_and_a_pretraining_run():
     assert table.loc["test samples"].tolist() == ["none", 600]
     assert table.loc["epoch selected by"].tolist() == ["validation loss", "validation accuracy"]
     assert table.loc["starting weights"].tolist() == ["random", "those of a pretraining run"]
-
-
-def test_no_run_id_is_cut_in_a_page():
-    many = [run(seed) for seed in range(12)]
-    page = notebooks.training_settings(many)._repr_html_()
-    assert all(one.config.hash8 in page for one in many)

@@ -68,15 +68,6 @@ def questions(tiny_root, words):
     return PairDataset(formats.task("easy_vqa").splits(tiny_root)["train"], words, 64, 32)
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_features_have_a_name_and_a_row_a_sample(model, memes, pooling):
-    features = layer_features(model, memes, np.arange(10), pooling, batch_size=4)
-    assert sorted(features) == ["t0", "t1", "v0", "v1"]
-    assert {x.shape for x in features.values()} == {(10, WIDTH)}
-    assert {x.dtype for x in features.values()} == {torch.float32}
-    assert not any(x.requires_grad for x in features.values())
-
-
 @torch.no_grad()
 def by_hand(model, data, index: int, pooling: str) -> dict[str, torch.Tensor]:
     """Features of one sample by itself, where there is no padding to leave out."""
@@ -112,20 +103,6 @@ def test_pooling_is_that_of_each_sample_alone_padding_left_out(model, memes, poo
             torch.testing.assert_close(features[name][row], wanted, atol=1e-5, rtol=1e-4)
 
 
-def test_the_two_poolings_differ(model, memes):
-    cls, mean = (layer_features(model, memes, np.arange(4), pooling) for pooling in ("cls", "mean"))
-    assert all((cls[name] - mean[name]).abs().max() > 0.01 for name in cls)
-
-
-def test_the_full_sequence_has_one_width_whatever_the_length_of_the_texts(model, memes):
-    short, every = (np.argsort(memes.lengths, kind="stable")[:n] for n in (4, len(memes)))
-    few, all_of_them = (layer_features(model, memes, rows, "full_seq", batch_size=4) for rows in (short, every))
-    patches = model.config.num_patches
-    assert few["t0"].shape == (4, 32 * WIDTH) and few["v0"].shape == (4, (1 + patches) * WIDTH)
-    for name in few:
-        torch.testing.assert_close(few[name], all_of_them[name][:4], atol=1e-5, rtol=1e-4)
-
-
 def test_the_embeddings_stand_before_the_layers_and_their_first_tokens_are_the_same_in_all_samples(model, memes):
     with_them = layer_features(model, memes, np.arange(6), embeddings=True)
     layers = layer_features(model, memes, np.arange(6))
@@ -143,22 +120,12 @@ def test_features_are_taken_without_dropout_and_the_mode_is_given_back(model, me
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_unknown_pooling_is_refused(model, memes):
-    with pytest.raises(ValueError, match=r"unknown pooling 'max'.*cls, full_seq, mean"):
-        layer_features(model, memes, np.arange(4), "max")
-
-
 def test_one_sample_an_image_the_same_at_every_call(questions):
     rows = sample_rows(questions, 1000)
     images = questions.image_of[rows]
     assert len(set(images)) == len(images) == len(questions.pixels) < len(questions)
     assert (sample_rows(questions, 1000) == rows).all()
     assert (sample_rows(questions, 5) == rows[:5]).all()
-
-
-def test_samples_are_drawn_from_all_over(memes):
-    rows = sample_rows(memes, 16)
-    assert len(set(rows)) == 16 and rows.max() >= 16 and (np.diff(rows) < 0).any()
 
 
 CONFIG = AlignmentConfig(measures=("cka", "mknn"), n_samples=12, k=3)
@@ -227,13 +194,6 @@ def test_during_training_layers_at_the_same_depth_are_logged(model, memes):
     assert frame.value[1] == pytest.approx(MEASURES["unbiased_cka"](features["t1"], features["v1"]), abs=1e-6)
 
 
-def test_pooling_of_the_configuration_is_used(model, memes):
-    config = AlignmentConfig(measures=("cka",), n_samples=12, k=3, pooling="mean")
-    frame = measure_alignment(model, memes, config, epoch=0, split="val").set_index(["x", "y"])
-    features = layer_features(model, memes, sample_rows(memes, 12), "mean")
-    assert frame.value["t1", "v1"] == pytest.approx(MEASURES["cka"](features["t1"], features["v1"]), abs=1e-6)
-
-
 def test_fewer_images_than_asked_are_said(model, questions):
     """Sixteen or so images under 35 questions: n and k are what there is."""
     few = PairDataset(questions.records[:12], questions.tokenizer, 64, 32)
@@ -287,13 +247,6 @@ def test_a_dominant_feature_and_ties_of_a_trained_model_are_warned_of(model, mem
             log_alignment(one_feature, memes, epoch=1, split="val")
             measure_alignment(one_feature, memes, config, epoch=epoch, split="val")
         assert [warning.category for warning in caught] == wanted
-
-
-def test_a_model_of_constant_layers_has_no_alignment(model, memes):
-    collapsed = with_last_norms(model, 0, vision=0)
-    with pytest.warns(UserWarning, match="the features of t0, t1, v0, v1"):
-        frame = measure_alignment(collapsed, memes, CONFIG, epoch=0, split="val")
-    assert frame.value.isna().all() and list(frame.columns) == COLUMNS
 
 
 def test_rounding_is_no_difference_between_samples(model, memes):

@@ -1,17 +1,14 @@
 """Runs are described, trained once, found again and read back."""
 
 import dataclasses
-import fcntl
 import json
 import multiprocessing
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import pytest
-import torch
 from interrupted import PROCESSES, started, train_and_count
 from PIL import Image
 
@@ -20,13 +17,6 @@ from vilbert_lib.config import to_dict
 from vilbert_lib.representations import LOG_COLUMNS, LOGGED
 from vilbert_lib.runs import inputs, training
 from vilbert_lib.training import checkpoint
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """A run store of the test's own."""
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-    return tmp_path / "runs"
 
 
 def test_a_run_directory_holds_what_the_contract_names(store, tiny_root, tiny_profile):
@@ -106,30 +96,11 @@ def test_the_first_failure_is_reported_at_once_and_names_its_run(store, tiny_roo
     assert not multiprocessing.active_children()
 
 
-def test_a_process_that_waits_for_a_run_says_so_once(store, tiny_root, tiny_profile, capsys):
-    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
-    run = runs.Run(config)
-    run.folder.mkdir(parents=True)
-    held = os.open(run.lock, os.O_RDWR | os.O_CREAT)  # as another process holds it
-    fcntl.flock(held, fcntl.LOCK_EX)
-    threading.Timer(1.5, os.close, [held]).start()
-    runs.train(config, tiny_root)
-    assert capsys.readouterr().err.count(f"training run {config.id}: waiting for another process\n") == 1
-
-
 def test_runs_whose_names_have_dots_have_locks_of_their_own(store, tiny_root, tiny_profile):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
     searched = [runs.Run(dataclasses.replace(config, architecture=name)) for name in ("t3.6-v6.9", "t3.6-v6.10")]
     assert [run.lock.name for run in searched] == [f"{run.folder.name}.lock" for run in searched]
     assert searched[0].lock != searched[1].lock
-
-
-def test_settings_of_torch_are_after_a_training_what_they_were(store, tiny_root, tiny_profile):
-    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    assert not before[0]
-    runs.train(config, tiny_root)
-    assert (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()) == before
 
 
 # The data are those that the configuration names
@@ -174,15 +145,6 @@ def test_a_run_is_not_trained_on_the_data_of_another_root(store, tiny_root, tiny
         run.model(other)
     with pytest.raises(ValueError, match="does not hold the hateful_memes"):
         runs.dataset(config, other, "test")
-
-
-def test_images_that_are_replaced_after_the_run_was_described_are_noticed(store, real_root, tiny_profile):
-    config = runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1})
-    replace(image_of(real_root))
-    with pytest.raises(ValueError, match="does not hold the hateful_memes"):
-        runs.train(config, real_root)
-    assert not runs.Run(config).finished
-    assert runs.configure(tiny_profile, real_root, "hateful_memes", "baseline", train={"epochs": 1}) != config
 
 
 def test_labels_that_are_replaced_in_a_list_of_the_same_size_and_time_are_noticed(store, real_root, tiny_profile):
@@ -234,22 +196,6 @@ def test_finetuning_starts_from_a_pretrained_run(store, tiny_root, tiny_profile)
     )
 
 
-def test_a_run_that_was_fine_tuned_is_no_start(store, tiny_root, tiny_profile):
-    def configure(**settings):
-        return runs.configure(
-            tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1}, **settings
-        )
-
-    tuned = configure()
-    later = configure(start_from=tuned.id)  # when the start is not there yet, it cannot be asked what it is
-    runs.train(tuned, tiny_root)
-    message = rf"start_from {tuned.id}: this run was fine-tuned on hateful_memes; name a pretraining run"
-    with pytest.raises(ValueError, match=message):
-        runs.ensure([later], tiny_root)
-    with pytest.raises(ValueError, match=message):
-        configure(start_from=tuned.id)
-
-
 def test_an_unfinished_run_cannot_be_started_from(store, tiny_root, tiny_profile):
     config = runs.configure(
         tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("ap",), train={"epochs": 50}
@@ -297,14 +243,6 @@ def test_a_wrong_configuration_is_found_before_anything_is_trained(tiny_root, ti
         )
 
 
-def test_a_measure_that_is_not_known_is_found_before_anything_is_trained(tiny_root, tiny_profile):
-    alignment = dataclasses.replace(tiny_profile.alignment, measures=("cka", "ckaa"))
-    with pytest.raises(ValueError, match="unknown measure 'ckaa'; known: cka, "):
-        runs.configure(
-            dataclasses.replace(tiny_profile, alignment=alignment), tiny_root, "hateful_memes", "baseline"
-        )
-
-
 def test_a_start_that_does_not_fit_is_told_before_anything_is_trained(
     store, tiny_root, tiny_profile, tmp_path, monkeypatch
 ):
@@ -344,18 +282,3 @@ def test_samples_without_labels_cannot_be_learned_from(store, tiny_root, tiny_pr
     config = runs.configure(tiny_profile, root, "hateful_memes", "baseline")
     with pytest.raises(ValueError, match=r"hateful_memes test: 16 samples have no label"):
         runs.train(config, root)
-
-
-def test_a_truncated_image_is_named(store, tiny_root, tiny_profile, tmp_path):
-    root = shutil.copytree(tiny_root, tmp_path / "root")
-    image = root / "hateful_memes" / "img" / "00005.png"
-    image.write_bytes(image.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"00005\.png: broken image"):
-        runs.train(runs.configure(tiny_profile, root, "hateful_memes", "baseline", seed=1), root)
-
-
-def test_progress_is_told_in_shares_that_add_up(store, tiny_root, tiny_profile):
-    shares = []
-    config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "centre_fusion", train={"epochs": 2})
-    runs.train(config, tiny_root, lambda share, loss: shares.append(share))
-    assert sum(shares) == pytest.approx(2.0) and time.monotonic() > 0

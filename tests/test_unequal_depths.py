@@ -37,15 +37,6 @@ def test_pairs_are_at_the_same_relative_depth(depths, pairs):
     assert paired_layers(*depths) == pairs
 
 
-@pytest.mark.parametrize("depths", [(6, 12), (12, 8), (7, 12), (24, 10)])
-def test_every_layer_is_paired_and_the_ends_meet(depths):
-    pairs = paired_layers(*depths)
-    assert [{pair[side] for pair in pairs} for side in (0, 1)] == [set(range(depth)) for depth in depths]
-    assert pairs[0] == (0, 0) and pairs[-1] == (depths[0] - 1, depths[1] - 1) and pairs == sorted(pairs)
-    distance = max(abs((t + 1) / depths[0] - (v + 1) / depths[1]) for t, v in pairs[1:])
-    assert distance <= 0.5 / min(depths) + 1e-9
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
@@ -129,13 +120,6 @@ def test_the_alignment_term_pushes_the_pairs():
     assert term(2) == pytest.approx(alignment_term.unbiased_cka(text[1], vision[2]).item(), abs=1e-6)
     with pytest.raises(ValueError, match=r"alignment_layers \[6\]: the last layer is 5"):
         term(6)
-
-
-def test_a_layer_of_neither_stream_is_refused_before_training(weights, tiny_root, tiny_profile):
-    with pytest.raises(ValueError, match=r"alignment_layers \[6\]: the streams have 6 layers"):
-        runs.configure(
-            tiny_profile, tiny_root, "hateful_memes", "t1-v2", model=weights, train={"alignment_layers": (6,)}
-        )
 
 
 def test_a_run_of_equal_depths_in_the_same_table_keeps_its_own_pairs(run, tiny_root):

@@ -20,12 +20,6 @@ def place(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_hub_name_stays_what_it_is():
-    assert weights.identify("bert-base-uncased") == "bert-base-uncased"
-    assert weights.identify("") == ""
-    assert weights.identify("local/mine-01234567") == "local/mine-01234567"
-
-
 def test_a_folder_is_named_by_its_content(place, tmp_path):
     first = weights.identify(str(place))
     assert first.startswith("local/mine-")
@@ -61,17 +55,6 @@ def test_names_that_cannot_be_are_refused(place, name):
     for use in (weights.identify, weights.folder):
         with pytest.raises(ValueError, match=rf"weights '{name}' are neither a folder, nor a hub name"):
             use(name)
-
-
-def test_the_folder_one_works_in_has_a_name_too(place, monkeypatch):
-    monkeypatch.chdir(place)
-    assert weights.identify(".") == weights.identify(str(place))
-
-
-def test_the_named_folder_is_found_again(place):
-    found = weights.folder(weights.identify(str(place)))
-    assert (found / "model.safetensors").read_bytes() == b"numbers"
-    assert (found / "config.json").read_text() == "{}"
 
 
 def test_a_file_is_found_under_the_name_that_libraries_look_for(place):

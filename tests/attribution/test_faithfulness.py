@@ -64,11 +64,6 @@ def test_only_the_right_order_beats_a_random_one(table):
     assert (means.blind.abs() < means.right).all()  # ties are broken at random
 
 
-def test_curves_are_the_same_at_every_call(table):
-    found = {"right": relevance_of(1.0), "wrong": relevance_of(-1.0), "blind": relevance_of(0.0)}
-    pd.testing.assert_frame_equal(curves(Knows(), BATCH, found, 1, levels=4, draws=3), table)
-
-
 def test_the_share_of_a_patch_in_a_box_is_by_area():
     found = inside([(0.0, 0.25, 0.5, 0.625)], 16).reshape(4, 4)
     assert found.tolist() == [[0, 1, 0.5, 0], [0, 1, 0.5, 0], [0, 0, 0, 0], [0, 0, 0, 0]]

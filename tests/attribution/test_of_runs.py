@@ -1,18 +1,10 @@
 """Tables of attributions are made once, and read from the archive where there are no weights."""
 
 import pandas as pd
-import pytest
 
 from studies import attribution as study
 from vilbert_lib import runs
 from vilbert_lib.attribution import METHODS, of_runs, trust
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
-    return lambda: monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "other"))
 
 
 def test_tables_are_the_same_with_and_without_weights(elsewhere, tiny_root, tiny_profile):

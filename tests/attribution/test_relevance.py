@@ -43,10 +43,6 @@ def model_of(**changes) -> Classifier:
     return model
 
 
-def test_words_are_content_without_its_ends():
-    assert passes.words_of(BATCH["attention_mask"]).tolist() == [[0, 1, 1, 1, 1, 0], [0, 1, 0, 0, 0, 0]]
-
-
 def test_log_odds_are_those_of_the_softmax_or_of_each_label():
     logits = torch.randn(4, 3)
     target = torch.tensor([0, 1, 2, 0])
@@ -117,11 +113,6 @@ def test_chefer_s_rules_as_the_paper_writes_them():
         assert np.allclose(of_words, (ti * words[:, None])[:, 1:], rtol=1e-3, atol=1e-6)
         assert np.allclose(of_patches, (it * words)[1:], rtol=1e-3, atol=1e-6)
     assert found.patches.max() > 0 and found.text.max() > 0
-
-
-def test_a_single_stream_owes_nothing_to_another():
-    with pytest.raises(ValueError, match="single stream"):
-        methods.chefer_between(passes.run_pass(model_of(**SINGLE), BATCH))
 
 
 def test_grad_cam_is_the_weighted_sum_of_channels_and_zero_after_the_last_layer():

@@ -11,24 +11,7 @@ from vilbert_lib.runs import archive, inputs, training
 from vilbert_lib.synthetic import make_root
 
 
-@pytest.fixture
-def places(tmp_path, monkeypatch):
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
-    return tmp_path
-
-
-@pytest.fixture
-def elsewhere(places, monkeypatch):
-    """As on a machine on which nothing was trained."""
-
-    def go(name: str = "other"):
-        monkeypatch.setenv("VILBERT_RUNS", str(places / name))
-
-    return go
-
-
-def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_root, tiny_profile, monkeypatch):
+def test_a_kept_run_reads_as_the_one_that_was_trained(elsewhere, tiny_root, tiny_profile, monkeypatch):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion")
     [trained] = runs.ensure([config], tiny_root)
     history, logged, summary = trained.metrics, trained.training_alignment, trained.summary
@@ -50,7 +33,7 @@ def test_a_kept_run_reads_as_the_one_that_was_trained(places, elsewhere, tiny_ro
         kept.model(tiny_root)
 
 
-def test_only_runs_of_the_profile_are_kept_and_earlier_ones_stay(places, elsewhere, tiny_root, tiny_profile):
+def test_only_runs_of_the_profile_are_kept_and_earlier_ones_stay(elsewhere, tiny_root, tiny_profile):
     other = dataclasses.replace(
         tiny_profile, name="other", finetune=dataclasses.replace(tiny_profile.finetune, n_eval=11)
     )
@@ -68,7 +51,7 @@ def test_only_runs_of_the_profile_are_kept_and_earlier_ones_stay(places, elsewhe
     assert [path.read_bytes() for path in runs.keep(tiny_profile)] == before
 
 
-def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, tiny_root, tiny_profile):
+def test_what_starts_from_a_kept_run_has_that_trained_anew(elsewhere, tiny_root, tiny_profile):
     start = runs.configure(tiny_profile, tiny_root, "conceptual_captions", "baseline", objectives=("mlm",))
     [first] = runs.ensure([start], tiny_root)
     weights = (first.folder / "model.safetensors").read_bytes()
@@ -80,7 +63,7 @@ def test_what_starts_from_a_kept_run_has_that_trained_anew(places, elsewhere, ti
     assert (runs.Run(start).folder / "model.safetensors").read_bytes() == weights
 
 
-def test_a_damaged_table_advises_to_remove_that_table(places, tiny_root, tiny_profile):
+def test_a_damaged_table_advises_to_remove_that_table(store, tiny_root, tiny_profile):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
     [run] = runs.ensure([config], tiny_root)
     made = pd.DataFrame({"layer": [0, 1], "value": [0.125, 0.25]})
@@ -95,7 +78,7 @@ def test_a_damaged_table_advises_to_remove_that_table(places, tiny_root, tiny_pr
     pd.testing.assert_frame_equal(run.table("norms", lambda: made), made)
 
 
-def test_a_table_of_other_samples_is_another_table(places, tiny_root, tiny_profile, tmp_path):
+def test_a_table_of_other_samples_is_another_table(store, tiny_root, tiny_profile, tmp_path):
     """Samples of another root, and of the same root after its images were replaced."""
     unseen = make_root(tmp_path / "unseen", n_train=32, seed=5)
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", train={"epochs": 1})
@@ -113,7 +96,7 @@ def test_a_table_of_other_samples_is_another_table(places, tiny_root, tiny_profi
 
 @pytest.mark.parametrize("changed", ["images", "list"])
 def test_samples_of_another_root_that_change_while_they_are_read_are_noticed(
-    places, tiny_root, tiny_profile, tmp_path, monkeypatch, changed
+    store, tiny_root, tiny_profile, tmp_path, monkeypatch, changed
 ):
     unseen = make_root(tmp_path / "unseen", n_train=32, seed=5)
     (unseen / "MANIFEST.json").unlink()
@@ -134,7 +117,7 @@ def test_samples_of_another_root_that_change_while_they_are_read_are_noticed(
     assert not list(run.folder.glob("profiles_over_k-*"))
 
 
-def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_root, tiny_profile):
+def test_a_table_of_a_run_is_made_once_and_kept_with_it(elsewhere, tiny_root, tiny_profile):
     config = runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline")
     [run] = runs.ensure([config], tiny_root)
     made = pd.DataFrame({"layer": [0, 1], "value": [0.125, 1e-7]})
@@ -152,8 +135,8 @@ def test_a_table_of_a_run_is_made_once_and_kept_with_it(places, elsewhere, tiny_
     assert len(files) == 5, "runs, alignments, a table for each of two settings, and the digests of these"
 
 
-def test_the_runs_that_a_study_asked_for_are_listed_with_their_time(places, elsewhere, tiny_root, tiny_profile):
-    run_list = runs.RunList(places / "runs.jsonl")
+def test_the_runs_that_a_study_asked_for_are_listed_with_their_time(elsewhere, tiny_root, tiny_profile, tmp_path):
+    run_list = runs.RunList(tmp_path / "runs.jsonl")
     assert run_list.time_spent() == ""
     configs = [runs.configure(tiny_profile, tiny_root, "hateful_memes", "baseline", seed=s) for s in (0, 1)]
     runs.ensure(configs, tiny_root)

@@ -1,17 +1,9 @@
 """What studies measure on models is read from the archive where there are no weights."""
 
 import pandas as pd
-import pytest
 
 from studies import of_models
 from vilbert_lib import runs
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
-    return lambda: monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "other"))
 
 
 def test_tables_of_models_are_the_same_with_and_without_their_weights(elsewhere, tiny_root, tiny_profile):
