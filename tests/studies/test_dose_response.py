@@ -97,3 +97,10 @@ def test_the_run_with_weight_zero_is_the_ordinary_one(tiny_root, tiny_profile, t
     table = dose_response.measured(configs, ["unbiased_cka"], [11], tiny_profile.alignment)
     assert table.weight.tolist() == [0.0, 1.0, 0.0, 1.0] and table.unbiased_cka.notna().all()
     assert (table.reached == table.test_accuracy / table.best).all()
+
+
+def test_a_task_on_which_nothing_moved_alignment_is_a_row_that_says_so():
+    both = pd.concat([made(0.0, 0.5), made(0.2, 0.5).assign(task="other")])
+    still, moved = dose_response.per_unit(both, "cka", "test_accuracy").to_dict("records")
+    assert still["note"] == "not estimated: the weight moves cka in no model" and still["models"] == 0
+    assert moved["mean"] == pytest.approx(0.5) and moved["note"] == ""

@@ -76,3 +76,9 @@ def test_measures_that_are_constant_or_nan_are_not_compared():
 def test_groups_are_listed_with_their_measures():
     groups = pd.Series({"cka": 1, "svcca": 1, "mknn": 2})
     assert families.listed(groups) == "cka, svcca; mknn"
+
+
+def test_the_best_choice_comes_first(table):
+    found = families.choices(families.correlations(table, ["a", "b", "c", "d", "e"]), 2)
+    assert len(found) == 10 and found.told.is_monotonic_decreasing
+    assert {"a", "b"} & set(found.chosen[0].split(", ")) and {"c", "d"} & set(found.chosen[0].split(", "))

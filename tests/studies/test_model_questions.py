@@ -154,3 +154,8 @@ def test_models_are_held_beside_another_seed_by_seed():
     assert found.loc[("clear", "a"), ["low", "high"]].tolist() == pytest.approx([2 - 2.4841, 2 + 2.4841], abs=1e-4)
     assert found.loc[("several rows", "b"), ["mean", "difference"]].tolist() == pytest.approx([4, 1])
     assert found.loc[("clear", "a"), ["difference", "from", "to"]].isna().all()
+
+
+def test_a_sample_without_label_is_refused():
+    with pytest.raises(ValueError, match="2 of the labels are -1"):
+        readable({"cls": {"t0": drawn(4, 2)}}, np.array([0, -1, 1, -1]))

@@ -67,3 +67,20 @@ def test_chance_levels_are_values_of_independent_pairs(measure):
     row = table.iloc[-1]
     X, Y = sanity.known_pair("independent", 20, 3, seed=1)
     assert row.value == pytest.approx(MEASURES[measure](X, Y, k=15))
+
+
+def test_the_raw_procrustes_distance_has_the_unit_of_the_features():
+    table = oddities.scaled_procrustes(64, 8, [1, 10])
+    assert table.raw[1] == pytest.approx(10 * table.raw[0])
+    assert table.ours[1] == pytest.approx(table.ours[0])
+
+
+def test_a_bandwidth_of_one_sees_nothing():
+    table = oddities.bandwidths(128, 256).set_index("bandwidth")["RBF CKA"]
+    assert table["sigma = 1"] == pytest.approx(1, abs=1e-6)
+    assert table["1 x median distance"] < 0.9
+
+
+def test_an_unknown_subject_of_the_log_is_named():
+    with pytest.raises(ValueError, match=r"unknown subject 'nothing'; known: .*measure_sanity"):
+        thesis_log.read("nothing")

@@ -238,3 +238,18 @@ def test_alignment_that_is_constant_or_nan_on_one_task_is_said_of_that_task(few,
     rows = findings_of(lost).set_index("question").estimate
     assert np.isnan(rows["second, across placements: do cka and test_accuracy go together?"])
     assert rows["first, across placements: do cka and test_accuracy go together?"] == found.between["first"]
+
+
+def test_columns_of_all_aggregates_stand_side_by_side(table):
+    last = table.assign(cka=table.cka + 1, noise=0.0)
+    wide = performance.side_by_side({"mean": table, "last": last.sample(frac=1, random_state=0)}, ["cka", "noise"])
+    assert list(wide["last cka"]) == pytest.approx(list(table.cka + 1))
+    assert list(wide["mean noise"]) == list(table.noise) and "cka" not in wide
+
+
+def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
+    third = with_constant[with_constant.task == "third"]
+    two = pd.concat([third, third.assign(task="fourth", run="fourth" + third.run)])
+    found = findings_of(two)
+    assert found.estimate.isna().all() and set(found.verdict) == {"inconclusive"}
+    assert found.sentence.str.contains("ot estimated").all()

@@ -140,3 +140,8 @@ def test_pairs_of_layers_are_means_over_seeds_of_both_moments():
     means = [table[table.architecture == "late"].value.mean() for table in (before, after)]
     said_means = f"{means[0]:.2f} untrained and {means[1]:.2f} trained"
     assert said == f"The mean over all pairs of a text and a vision layer is {said_means}."
+
+
+def test_an_unknown_architecture_is_named():
+    with pytest.raises(ValueError, match=r"placements lack.*late"):
+        placement.jumps(alignments(), {"baseline": ((), ())})

@@ -12,6 +12,7 @@ from studies.sample_size import (
     halves,
     layer_profile,
     profiles_over_n,
+    running_times,
     steadiest,
     tabulated,
     within_models,
@@ -166,3 +167,14 @@ def test_models_without_a_value_leave_tables_without_rows():
     for table in (within, *tables):
         assert table.empty and {"measure", "a", "pearson"} <= set(table.columns)
     assert sample_size.enough(tables[0]) == {} and sample_size.steadiest(tables[0]).empty
+
+
+def test_more_samples_than_half_of_them_are_refused(features):
+    with pytest.raises(ValueError, match="n=16 is more than half of the 30 samples"):
+        profiles_over_n(features, ["cka"], [8, 16], k=3, draws=1)
+
+
+def test_the_thesis_times_stand_beside_the_benchmark_s():
+    table = running_times().set_index("n")
+    assert table["thesis, s"].to_dict() == {512: 14.12, 1536: 42.64}
+    assert (table["here without Procrustes, s"] < table["here, s"]).all()

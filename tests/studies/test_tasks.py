@@ -56,3 +56,12 @@ def test_a_grid_of_samples_shows_every_image_with_its_whole_text(tiny_root):
     assert len(shown) == 5 and not any(axis.axison for axis in shown)
     assert [axis.get_title().replace("\n", " ") for axis in shown] == [f"{r.text} label" for r in some]
     plt.close(figure)
+
+
+def test_sizes_count_samples_images_and_texts():
+    assert tasks.sizes({"train": records(0, 0, 1)}).loc["train"].tolist() == [3, 2, 1, 3]
+
+
+def test_no_label_differs_where_the_test_part_has_none():
+    splits = {"train": records(0, 1), "test": records(None, None)}
+    assert tasks.furthest(tasks.label_shares(splits, NAMES), splits) is None

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from studies import thesis_claims, thesis_correlations, thesis_frames, thesis_log, thesis_trainings
+from vilbert_lib import stats as statistics
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +136,11 @@ def test_what_rests_on_four_trainings_cannot_be_told_at_the_usual_level():
     assert "by signs 0.125" in told.figures["pretraining_helps"]
     assert "8 trainings 0.008" in told.figures["h3_neighbours"] and told.verdict["h3_neighbours"] == "supported"
     assert told.verdict["h1_accuracy"] == "inconclusive"
+
+
+def test_intervals_drawn_are_wider_for_architectures_than_for_models():
+    table = thesis_frames.correlation_intervals()
+    wide = (table.high - table.low).groupby([table.measure, table.n > 5]).mean().unstack()
+    assert (wide[False] > wide[True]).all()
+    row = table.query("task == 'mm_imdb' and measure == 'cknna' and n == 15").iloc[0]
+    assert (row.low, row.high) == pytest.approx(statistics.pearson_interval(0.771, 15))
