@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vilbert_lib.data.formats import img2dataset
 from vilbert_lib.data.formats.files import existing, image_names
-from vilbert_lib.data.formats.records import LeftOut, Record, Row, Task, broken_line, text_problem
+from vilbert_lib.data.formats.records import LeftOut, Record, Row, Task, parsed, with_text
 
 LISTS = {"train": "Train_GCC-training.tsv", "validation": "Validation_GCC-1.1.0-Validation.tsv"}
 ENDINGS = (".jpeg", ".jpg", ".png")
@@ -46,23 +46,16 @@ def _captions(folder: Path, part: str) -> Iterator[Row]:
                 # Of two images for one line the first by the alphabet is taken.
                 names = sorted(image_names(images), reverse=True)
                 known = {name.partition(".")[0]: name for name in names if name.endswith(ENDINGS)}
-            columns = line.rstrip(b"\r\n").split(b"\t")
             image = known.get(f"{number:08d}")
-            if image and len(columns) == 2:
-                yield _caption(f"{path}:{number + 1}", f"{part}-{number}", columns[0], images / image)
-            elif len(columns) == 2:
-                yield _NO_IMAGE
-            else:
-                error = ValueError(f"{len(columns)} columns instead of caption and address")
-                yield broken_line(f"{path}:{number + 1}", error)
+            given = f"{part}-{number}", images / image if image else None
+            yield parsed(f"{path}:{number + 1}", line, _caption, *given)
 
 
-def _caption(where: str, name: str, words: bytes, image: Path) -> Row:
-    try:
-        caption = words.decode("utf-8")
-    except ValueError as error:
-        return broken_line(where, error)
-    return text_problem(where, caption) or Record(name, image, caption, None)
+def _caption(line: bytes, name: str, image: Path | None) -> Row:
+    columns = line.rstrip(b"\r\n").split(b"\t")
+    if len(columns) != 2:
+        raise ValueError(f"{len(columns)} columns instead of caption and address")
+    return with_text(Record(name, image, columns[0].decode("utf-8"), None)) if image else _NO_IMAGE
 
 
 def annotations(folder: Path) -> list[Path]:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from vilbert_lib.data.formats.files import existing, image_names, read_json
 from vilbert_lib.data.formats.records import (
+    Broken,
     Record,
     Row,
     Task,
-    broken_line,
     holding_out,
     missing_image,
-    text_problem,
-    unknown_label,
+    parsed,
+    with_text,
 )
 
 PARTS = ("train", "test")
@@ -37,21 +37,21 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
         known = image_names(images)
         for number, entry in enumerate(read_json(path, list)):
             where, name = f"{path}: entry {number}", f"{part}-{number}"
-            yield holding_out(part, _question(images, known, where, name, entry, classes))
+            yield holding_out(part, parsed(where, entry, _question, images, known, name, classes))
 
 
-def _question(images: Path, known: set[str], where: str, name: str, entry, classes: dict[str, int]) -> Row:
+def _question(entry, images: Path, known: set[str], name: str, classes: dict[str, int]) -> Record:
     match entry:
         case [str(question), str(answer), int(image)] if not isinstance(image, bool):
             pass
         case _:
-            return broken_line(where, ValueError(f"{entry!r} is not [question, answer, image id]"))
+            raise ValueError(f"{entry!r} is not [question, answer, image id]")
     if answer not in classes:
-        return unknown_label(where, f"answer {answer!r} is not in answers.txt")
+        raise Broken("unknown label", f"answer {answer!r} is not in answers.txt")
     file = f"{image}.png"
     if file not in known:
-        return missing_image(where, images / file)
-    return text_problem(where, question) or Record(name, images / file, question, classes[answer])
+        raise missing_image(images / file)
+    return with_text(Record(name, images / file, question, classes[answer]))
 
 
 TASK = Task(

@@ -134,21 +134,21 @@ def value(row: dict, name: str, kind: type = object):
 
 
 def remember(read: Callable) -> Callable:
-    """Decorate ``read(*paths)``: its result is kept until the :func:`version` of a path differs.
+    """Decorate ``read(*given)``: its result is kept until the :func:`version` of a path among them differs.
 
     Paths that changed within the last two seconds are read again: the clocks of file systems are
     coarse.
     """
-    kept: dict[tuple[Path, ...], tuple[list, object]] = {}
+    kept: dict[tuple, tuple[list, object]] = {}
 
     @functools.wraps(read)
-    def remembering(*paths: Path):
-        versions = [version(path) for path in paths]
+    def remembering(*given):
+        versions = [version(path) for path in given if isinstance(path, Path)]
         settled = all(time.time_ns() - max(mtime_ns, ctime_ns) > 2e9 for _, mtime_ns, ctime_ns, _ in versions)
-        if settled and kept.get(paths, (None,))[0] == versions:
-            return kept[paths][1]
-        result = read(*paths)
-        kept[paths] = versions, result
+        if settled and kept.get(given, (None,))[0] == versions:
+            return kept[given][1]
+        result = read(*given)
+        kept[given] = versions, result
         return result
 
     return remembering

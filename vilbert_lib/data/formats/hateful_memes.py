@@ -8,17 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vilbert_lib.data.formats.files import json_lines, value
-from vilbert_lib.data.formats.records import (
-    Problem,
-    Record,
-    Row,
-    Task,
-    broken_line,
-    checked,
-    distinct,
-    image_path,
-    unknown_label,
-)
+from vilbert_lib.data.formats.records import Broken, Record, Row, Task, checked, image_path, parsed
 
 UNSEEN = ("dev_unseen", "test_unseen")
 
@@ -36,21 +26,16 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
     for split, path in parts(folder).items():
         seen = {}
         for where, row in json_lines(path):
-            yield split, distinct(where, _meme(folder, where, row), seen)
+            yield split, parsed(where, row, _meme, folder, seen=seen)
 
 
-def _meme(folder: Path, where: str, row: dict | ValueError) -> Record | Problem:
-    try:
-        if isinstance(row, ValueError):
-            raise row
-        name, label = str(value(row, "id")), row.get("label")
-        image = image_path(folder, value(row, "img", str), folder.parent)
-        record = Record(name, image, value(row, "text", str), label)
-    except ValueError as error:
-        return broken_line(where, error)
+def _meme(row: dict, folder: Path) -> Record:
+    name, label = str(value(row, "id")), row.get("label")
+    image = image_path(folder, value(row, "img", str), folder.parent)
+    record = Record(name, image, value(row, "text", str), label)
     if label not in (0, 1, None) or isinstance(label, (bool, float)):
-        return unknown_label(where, f"label {label!r} is neither 0 nor 1")
-    return checked(where, record)
+        raise Broken("unknown label", f"label {label!r} is neither 0 nor 1")
+    return checked(record)
 
 
 TASK = Task(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from vilbert_lib import paths
 from vilbert_lib.data.formats.files import existing, image_names, read_json
-from vilbert_lib.data.formats.records import LeftOut, Record, Row, checked, missing_image
+from vilbert_lib.data.formats.records import LeftOut, Record, Row, checked, missing_image, parsed
 from vilbert_lib.files import locked, version
 
 COLUMNS = ["key", "caption", "status", "error_message"]
@@ -42,13 +42,15 @@ def records(folder: Path, part: str) -> Iterator[Row]:
         if images is not None:
             names = {Path(name).stem: name for name in sorted(image_names(images), reverse=True)}
         for line, row in enumerate(rows.itertuples(index=False), start=1):
-            where = f"{table}: row {line}"
-            if row.status != "success":
-                yield LeftOut(f"{row.status.replace('_', ' ')}: {row.error_message}".removesuffix(": "))
-            elif images is None or row.key not in names:
-                yield missing_image(where, table.with_suffix("") / f"{row.key}.jpg")
-            else:
-                yield checked(where, Record(f"{part}-{row.key}", images / names[row.key], row.caption, None))
+            yield parsed(f"{table}: row {line}", row, _sample, part, table, images, names)
+
+
+def _sample(row, part: str, table: Path, images: Path | None, names: dict[str, str]) -> Row:
+    if row.status != "success":
+        return LeftOut(f"{row.status.replace('_', ' ')}: {row.error_message}".removesuffix(": "))
+    if images is None or row.key not in names:
+        raise missing_image(table.with_suffix("") / f"{row.key}.jpg")
+    return checked(Record(f"{part}-{row.key}", images / names[row.key], row.caption, None))
 
 
 def _read(table: Path) -> pd.DataFrame:

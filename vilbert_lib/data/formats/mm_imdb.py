@@ -8,17 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vilbert_lib.data.formats.files import read_json, value
-from vilbert_lib.data.formats.records import (
-    LeftOut,
-    Problem,
-    Record,
-    Row,
-    Task,
-    broken_line,
-    checked,
-    image_path,
-    unknown_label,
-)
+from vilbert_lib.data.formats.records import Broken, LeftOut, Record, Row, Task, checked, image_path, parsed
 
 # fmt: off
 GENRES = (
@@ -40,33 +30,33 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
         if not isinstance(movies.get(part), list):
             raise ValueError(f"{path}: no list of movies under {part!r}")
         for number, movie in enumerate(movies[part]):
-            yield split, _movie(folder, f"{path}: {part} entry {number}", str(movie))
+            yield split, parsed(f"{path}: {part} entry {number}", str(movie), _movie, folder)
 
 
-def _movie(folder: Path, where: str, movie: str) -> Row:
+def _movie(movie: str, folder: Path) -> Row:
     try:
         path = image_path(folder / "dataset", f"{movie}.json", folder.parent)
         row = read_json(path, dict)
-    except FileNotFoundError:
-        return Problem(where, "missing file", f"{path} is missing")
+    except FileNotFoundError as error:
+        raise Broken("missing file", str(error)) from error
     except ValueError as error:
-        return Problem(where, "broken line", str(error))
-    where = str(path)
-    try:
-        genres, plots = value(row, "genres", list), row.get("plot") or []
-        plots = [plots] if isinstance(plots, str) else plots
-        if not isinstance(plots, list) or not all(isinstance(plot, str) for plot in plots):
-            raise ValueError(f"plot {plots!r} is not a list of strings")
-    except ValueError as error:
-        return broken_line(where, error)
+        raise Broken("broken line", str(error)) from error
+    return parsed(str(path), row, _told, movie, path)
+
+
+def _told(row: dict, movie: str, path: Path) -> Row:
+    genres, plots = value(row, "genres", list), row.get("plot") or []
+    plots = [plots] if isinstance(plots, str) else plots
+    if not isinstance(plots, list) or not all(isinstance(plot, str) for plot in plots):
+        raise ValueError(f"plot {plots!r} is not a list of strings")
     for genre in genres:
         if genre not in GENRES + DROPPED:
-            return unknown_label(where, f"genre {genre!r} is none of the 27")
+            raise Broken("unknown label", f"genre {genre!r} is none of the 27")
     text = max(plots, key=len, default="")
     if not text.strip():
         return LeftOut("no text")
     label = tuple(sorted({_NUMBER[genre] for genre in genres if genre in _NUMBER}))
-    return checked(where, Record(movie, path.with_suffix(".jpeg"), text, label))
+    return checked(Record(movie, path.with_suffix(".jpeg"), text, label))
 
 
 TASK = Task(

@@ -14,24 +14,23 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from vilbert_lib.config import TaskKind, choose, from_dict, to_dict
 from vilbert_lib.data.formats.files import csv_rows, existing, json_lines, read_json, remember, value
 from vilbert_lib.data.formats.known import TASKS
 from vilbert_lib.data.formats.records import (
+    Broken,
     Problem,
     Record,
     Row,
     Task,
-    broken_line,
     checked,
-    distinct,
     doubtful_names,
     image_path,
     is_utf_8,
+    parsed,
     settled,
-    unknown_label,
 )
 
 FILE = "task.json"
@@ -137,19 +136,22 @@ def _task(name: str, description: Description) -> Task:
         return [folder / file for file in description.files.values()]
 
     def labels(folder: Path) -> tuple[str, ...]:
-        kind = description.kind
-        names = description.labels or _names_in(folder / description.files["train"], kind)
+        kind, train = description.kind, folder / description.files["train"]
+        names = description.labels or _told(train, kind).names
         least, most = {"binary": (2, 2), "multiclass": (2, math.inf), "multilabel": (1, math.inf)}.get(
             kind, (0, 0)
         )
         if not least <= len(names) <= most:
-            found = ", ".join(names[:5]) or f"no row of {description.files['train']} has a value in 'label'"
+            found = ", ".join(names[:5]) or f"no row of {train.name} has a value in 'label'"
             what = f"{folder}: {len(names)} labels are not those of a {kind} task: {found}"
-            broken = None if description.labels else _first_broken(folder / description.files["train"], kind)
+            broken = None if description.labels else _told(train, kind).broken
             raise ValueError(f"{what}; the first broken row is {broken}" if broken else what)
         for doubt in [] if description.labels else doubtful_names(names):
             warnings.warn(f"{folder}: {doubt}", stacklevel=2)
         return names
+
+    def groups(folder: Path) -> dict[str, set[str]]:
+        return {s: _told(folder / file, description.kind).groups for s, file in description.files.items()}
 
     return Task(
         name=name,
@@ -158,65 +160,41 @@ def _task(name: str, description: Description) -> Task:
         rows=lambda folder: _rows(folder, description, labels(folder)),
         labels=labels,
         images=lambda folder: settled(folder / description.images),
-        groups=lambda folder: {split: _groups_in(folder / file) for split, file in description.files.items()},
-        draws_groups=lambda folder: bool(
-            description.split_off and _groups_in(folder / description.files["train"])
-        ),
+        groups=groups,
+        draws_groups=lambda folder: bool(description.split_off and groups(folder)["train"]),
         labels_are_given=bool(description.labels),
     )
 
 
-def _names_in(path: Path, kind: TaskKind) -> tuple[str, ...]:
-    return () if kind == "captions" else (_sets_in if kind == "multilabel" else _classes_in)(path)
+class _Told(NamedTuple):
+    """What a list tells as a whole: the labels in order, the groups, and the first row whose label is broken."""
+
+    names: tuple[str, ...]
+    groups: set[str]
+    broken: Problem | None
 
 
 @remember
-def _classes_in(path: Path) -> tuple[str, ...]:
-    return _distinct(path, "multiclass")
+def _told(path: Path, kind: TaskKind) -> _Told:
+    """Read a list; broken rows, which reading will name, are passed over."""
 
+    def label_of(row: dict) -> tuple[str, ...]:
+        return _names(row.get("label"), kind) or ()
 
-@remember
-def _sets_in(path: Path) -> tuple[str, ...]:
-    return _distinct(path, "multilabel")
-
-
-def _distinct(path: Path, kind: TaskKind) -> tuple[str, ...]:
-    """The labels of a list in order; broken rows, which reading will name, are passed over."""
-    names = set()
-    for _, row in _objects(path):
-        if isinstance(row, dict):
-            try:
-                names |= set(_names(row.get("label"), kind) or ())
-            except ValueError:
-                continue
+    names, groups, broken = set(), {""}, None
+    for where, row in _objects(path):
+        label, group = parsed(where, row, label_of), parsed(where, row, _group)
+        if isinstance(label, Problem):
+            broken = broken or label
+        else:
+            names |= set(label)
+        groups |= set() if isinstance(group, Problem) else {group}
     # pandas writes whole numbers as 1.0 where one of them is missing.
     if all(re.fullmatch(r"-?[0-9]+(\.0+)?", name) for name in names):
         names = {_whole(name) for name in names}
     numbers = all(re.fullmatch("-?[0-9]+", name) for name in names)
-    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
-
-
-def _first_broken(path: Path, kind: TaskKind) -> Problem | None:
-    """The first row of a list that gives no label because it is broken."""
-    for where, row in _objects(path):
-        try:
-            if isinstance(row, ValueError):
-                raise row
-            _names(row.get("label"), kind)
-        except ValueError as error:
-            return broken_line(where, error)
-    return None
-
-
-@remember
-def _groups_in(path: Path) -> set[str]:
-    found = set()
-    for _, row in _objects(path):
-        try:
-            found |= {_group(row)} if isinstance(row, dict) else set()
-        except ValueError:
-            continue
-    return found - {""}
+    ordered = sorted(names, key=lambda name: (int(name) if numbers else 0, name))
+    return _Told(tuple(ordered), groups - {""}, broken)
 
 
 def _group(row: dict) -> str:
@@ -301,8 +279,8 @@ def _rows(folder: Path, description: Description, names: tuple[str, ...]) -> Ite
             if file.endswith(".csv") and isinstance(row, dict) and (others := _swallowed(images, row)):
                 what = f"a field runs on to the row of {others[0]!r}, further rows in it: {len(others)}"
                 row = ValueError(f"{what}; a quote is opened and not closed")
-            sample = _sample(images, folder.parent, where, row, description.kind, numbers)
-            found.append(distinct(where, sample, seen))
+            given = images, folder.parent, os.path.basename(where), description.kind, numbers
+            found.append(parsed(where, row, _sample, *given, seen=seen))
             if isinstance(found[-1], Record):
                 groups.setdefault(found[-1].img, set()).add(_group(row))
         try:
@@ -314,25 +292,18 @@ def _rows(folder: Path, description: Description, names: tuple[str, ...]) -> Ite
             yield (taken.get(row.img, split) if isinstance(row, Record) else split), row
 
 
-def _sample(
-    images: Path, root: Path, where: str, row: dict | ValueError, kind: TaskKind, numbers: dict[str, int]
-) -> Record | Problem:
-    try:
-        if isinstance(row, ValueError):
-            raise row
-        img, text, label = value(row, "img", str), value(row, "text", str), _names(row.get("label"), kind)
-        image = image_path(images, img, root)
-        _group(row)
-    except ValueError as error:
-        return broken_line(where, error)
+def _sample(row: dict, images: Path, root: Path, line: str, kind: TaskKind, numbers: dict[str, int]) -> Record:
+    img, text, label = value(row, "img", str), value(row, "text", str), _names(row.get("label"), kind)
+    image = image_path(images, img, root)
+    _group(row)
     if label is not None:
         label = {name if name in numbers else _whole(name) for name in label}
     if unknown := [name for name in label or () if name not in numbers]:
-        return unknown_label(where, f"label {unknown[0]!r} is none of {', '.join(list(numbers)[:10])}")
+        raise Broken("unknown label", f"label {unknown[0]!r} is none of {', '.join(list(numbers)[:10])}")
     found = None if label is None else tuple(sorted(numbers[name] for name in label))
     single = found if kind == "multilabel" or found is None else found[0]
-    name = os.path.basename(where) if row.get("id") in (None, "") else str(row["id"])
-    return checked(where, Record(name, image, text, single))
+    name = line if row.get("id") in (None, "") else str(row["id"])
+    return checked(Record(name, image, text, single))
 
 
 def _swallowed(images: Path, row: dict[str, str]) -> list[str]:

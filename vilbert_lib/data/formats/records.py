@@ -43,6 +43,14 @@ class Problem(NamedTuple):
         return (FileNotFoundError if self.cause.startswith("missing") else ValueError)(str(self))
 
 
+class Broken(ValueError):
+    """Why a row cannot be used: the cause in two words, and what is wrong."""
+
+    def __init__(self, cause: str, what: str):
+        super().__init__(what)
+        self.cause = cause
+
+
 class LeftOut(NamedTuple):
     """A row that the dataset is known to hold and that no reader gives, such as one without text."""
 
@@ -145,14 +153,60 @@ def _digest(*paths: Path) -> bytes:
     return digest.digest()
 
 
-def text_problem(where: str, text: str) -> Problem | None:
-    """What is wrong with a text, if anything."""
-    if not text.strip():
-        return Problem(where, "no text", "the text is empty")
-    if not is_utf_8(text):
-        fix = ": save the list as UTF-8" if re.search("[\udc80-\udcff]", text) else ""
-        return Problem(where, "broken line", f"text {text!r} is not UTF-8{fix}")
-    return None
+def parsed(
+    where: str, row, read: Callable[..., Row], *given, seen: dict[str, tuple[str, Record]] | None = None
+) -> Row:
+    """What ``read(row, *given)`` makes of the row at ``where``.
+
+    Parameters
+    ----------
+    where : str
+        File and line of the row.
+    row : object
+        The row, or the ValueError that reading it gave.
+    read : callable
+        Raises :class:`Broken`, or another ValueError for a line that cannot be parsed.
+    *given
+        Further arguments of ``read``.
+    seen : dict of str to (str, Record), optional
+        For each id the first row of the list that has it; the row is added. An id that is known with another
+        image, text or label is refused; copies of an image are the same image.
+
+    Returns
+    -------
+    Record, Problem or LeftOut
+        What ``read`` returns, or in place of an error the problem.
+    """
+    try:
+        if isinstance(row, ValueError):
+            raise row
+        found = read(row, *given)
+        if seen is not None and isinstance(found, Record):
+            _refuse_other_sample(found, *seen.setdefault(found.id, (where, found)))
+        return found
+    except Broken as error:
+        return Problem(where, error.cause, str(error))
+    except ValueError as error:
+        fix = "; save the list as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        return Problem(where, "broken line", f"broken line ({error}{fix})")
+
+
+def _refuse_other_sample(record: Record, first: str, other: Record) -> None:
+    """Refuse ``record`` where it is another sample than the ``other`` in line ``first``, that has its id."""
+    same = (record.text, record.label) == (other.text, other.label)
+    if not same or not (record.img == other.img or filecmp.cmp(record.img, other.img, shallow=False)):
+        what = f"id {record.id!r} is that of another sample in {first}: give each sample an id of its own"
+        raise Broken("repeated id", what)
+
+
+def with_text(record: Record) -> Record:
+    """``record``, unless its text is empty or not UTF-8."""
+    if not record.text.strip():
+        raise Broken("no text", "the text is empty")
+    if not is_utf_8(record.text):
+        fix = ": save the list as UTF-8" if re.search("[\udc80-\udcff]", record.text) else ""
+        raise Broken("broken line", f"text {record.text!r} is not UTF-8{fix}")
+    return record
 
 
 def is_utf_8(text: str) -> bool:
@@ -164,15 +218,14 @@ def is_utf_8(text: str) -> bool:
     return True
 
 
-def checked(where: str, record: Record) -> Record | Problem:
-    """``record``, or what is wrong with its text or with its image's file."""
-    if problem := text_problem(where, record.text):
-        return problem
+def checked(record: Record) -> Record:
+    """``record``, unless something is wrong with its text or with its image's file."""
+    with_text(record)
     if not os.path.isfile(record.img):  # unlike Path.is_file it is no error for a name that cannot be
-        return missing_image(where, record.img)
+        raise missing_image(record.img)
     if not is_utf_8(f"{record.id}{record.img}"):
         what = f"id {record.id!r}, image {str(record.img)!r}: a name is not UTF-8: save the list as UTF-8"
-        return Problem(where, "broken line", f"{what} and rename the file")
+        raise Broken("broken line", f"{what} and rename the file")
     return record
 
 
@@ -215,35 +268,6 @@ def settled(path: Path) -> Path:
     return Path(plain if os.path.realpath(plain) == real else real)
 
 
-def distinct(where: str, row: Row, seen: dict[str, tuple[str, Record]]) -> Row:
-    """Refuse an id that an earlier row of the list gave to another sample.
-
-    Parameters
-    ----------
-    where : str
-        File and line of ``row``.
-    row : Record, Problem or LeftOut
-        A row of a list.
-    seen : dict of str to (str, Record)
-        For each id the first row that has it; ``row`` is added.
-
-    Returns
-    -------
-    Record, Problem or LeftOut
-        ``row``, or a problem where its id is known with another image, text or label. Copies of an
-        image are the same image.
-    """
-    if not isinstance(row, Record):
-        return row
-    first, record = seen.setdefault(row.id, (where, row))
-    if (record.text, record.label) == (row.text, row.label) and (
-        record.img == row.img or filecmp.cmp(record.img, row.img, shallow=False)
-    ):
-        return row
-    what = f"id {row.id!r} is that of another sample in {first}: give each sample an id of its own"
-    return Problem(where, "repeated id", what)
-
-
 def doubtful_names(names: Iterable[str], what: str = "label") -> list[str]:
     """Find what may be a mistake in the names of classes, or of ``what`` else they are.
 
@@ -265,9 +289,9 @@ def doubtful_names(names: Iterable[str], what: str = "label") -> list[str]:
     return found
 
 
-def missing_image(where: str, image: Path) -> Problem:
+def missing_image(image: Path) -> Broken:
     """Describe an image that is not there."""
-    return Problem(where, "missing image", f"image {image} is missing{_other_spelling(image)}")
+    return Broken("missing image", f"image {image} is missing{_other_spelling(image)}")
 
 
 def _other_spelling(image: Path) -> str:
@@ -281,17 +305,6 @@ def _other_spelling(image: Path) -> str:
 
     names = sorted(name for name in os.listdir(image.parent) if plain(name) == plain(image.name))
     return f"; there is {names[0]!a}, the same name in other bytes: rename that file" if names else ""
-
-
-def broken_line(where: str, error: ValueError) -> Problem:
-    """Describe a line that cannot be parsed."""
-    fix = "; save the list as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-    return Problem(where, "broken line", f"broken line ({error}{fix})")
-
-
-def unknown_label(where: str, what: str) -> Problem:
-    """Describe a label that is not among the classes."""
-    return Problem(where, "unknown label", what)
 
 
 def holding_out(part: str, row: Row) -> tuple[str, Row]:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from vilbert_lib.data.formats.files import read_text, remember
 from vilbert_lib.data.formats.records import (
+    Broken,
     LeftOut,
     Record,
     Row,
     Task,
-    broken_line,
     checked,
     holding_out,
     image_path,
-    unknown_label,
+    parsed,
 )
 
 PARTS = ("train", "test")
@@ -64,24 +64,21 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
     classes = {dish: number for number, dish in enumerate(dishes(folder))}
     for part in PARTS:
         for where, row in _fields(titles(folder, part)):
-            yield holding_out(part, _sample(folder, part, where, row, classes))
+            yield holding_out(part, parsed(where, row, _sample, folder, part, classes))
 
 
-def _sample(folder: Path, part: str, where: str, row: list[str], classes: dict[str, int]) -> Row:
+def _sample(row: list[str], folder: Path, part: str, classes: dict[str, int]) -> Row:
     if len(row) != 3:
-        return broken_line(where, ValueError(f"{len(row)} columns instead of image, title and class"))
+        raise ValueError(f"{len(row)} columns instead of image, title and class")
     image, title, dish = row
     if not title.strip():
         return LeftOut("no text")
     if dish not in classes:
-        return unknown_label(where, f"class {dish!r} is not in the training list")
+        raise Broken("unknown label", f"class {dish!r} is not in the training list")
     # Both parts count their images from 0.
     name = f"{part}-{Path(image).stem}"
-    try:
-        file = image_path(folder / "images" / part / dish, image, folder.parent)
-    except ValueError as error:
-        return broken_line(where, error)
-    return checked(where, Record(name, file, title, classes[dish]))
+    file = image_path(folder / "images" / part / dish, image, folder.parent)
+    return checked(Record(name, file, title, classes[dish]))
 
 
 TASK = Task(

@@ -12,16 +12,15 @@ from pathlib import Path
 
 from vilbert_lib.data.formats.files import image_names, read_json, remember, value
 from vilbert_lib.data.formats.records import (
+    Broken,
     LeftOut,
     Record,
     Row,
     Task,
-    broken_line,
-    distinct,
     holding_out,
     missing_image,
-    text_problem,
-    unknown_label,
+    parsed,
+    with_text,
 )
 
 PARTS = {"train": "train2014", "test": "val2014"}
@@ -89,26 +88,22 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
             raise ValueError(f"{path}: no list under 'questions'")
         seen = {}
         for number, entry in enumerate(questions):
-            where = f"{path}: entry {number}"
-            row = _question(images, known, part, where, entry, answers, numbers)
-            yield holding_out(split, distinct(where, row, seen))
+            where, given = f"{path}: entry {number}", (images, known, part, answers, numbers)
+            yield holding_out(split, parsed(where, entry, _question, *given, seen=seen))
 
 
-def _question(images: Path, known: set[str], part: str, where: str, entry, answers: dict, numbers: dict) -> Row:
-    try:
-        if not isinstance(entry, dict):
-            raise ValueError(f"{entry!r} is not an object")
-        name, text = value(entry, "question_id", int), value(entry, "question", str)
-        file = f"COCO_{part}_{value(entry, 'image_id', int):012d}.jpg"
-    except ValueError as error:
-        return broken_line(where, error)
+def _question(entry, images: Path, known: set[str], part: str, answers: dict, numbers: dict) -> Row:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{entry!r} is not an object")
+    name, text = value(entry, "question_id", int), value(entry, "question", str)
+    file = f"COCO_{part}_{value(entry, 'image_id', int):012d}.jpg"
     if name not in answers:
-        return unknown_label(where, f"question {name} has no answers in v2_mscoco_{part}_annotations.json")
+        raise Broken("unknown label", f"question {name} has no answers in v2_mscoco_{part}_annotations.json")
     if answers[name] not in numbers:
         return LeftOut(f"answer not among the {CLASSES} most frequent")
     if file not in known:
-        return missing_image(where, images / file)
-    return text_problem(where, text) or Record(str(name), images / file, text, numbers[answers[name]])
+        raise missing_image(images / file)
+    return with_text(Record(str(name), images / file, text, numbers[answers[name]]))
 
 
 TASK = Task(
