@@ -27,7 +27,7 @@ def each_chunk(work: Callable[[int, Sequence[Any]], Result], items: Sequence[Any
     starts = range(0, len(items), CHUNK)
     with (
         ThreadPoolExecutor(cores()) as pool,
-        tqdm(total=len(items), desc=title, unit="image", disable=len(items) < LONG) as bar,
+        tqdm(total=len(items), desc=title, unit="image", disable=len(items) < LONG or None) as bar,
     ):
         for result in pool.map(lambda first: work(first, items[first : first + CHUNK]), starts):
             yield result

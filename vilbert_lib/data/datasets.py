@@ -224,18 +224,14 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-class _Fetched(Dataset):
-    """What workers make of a dataset: batches that are small to send."""
+class _Fetch:
+    """Numbers of samples to a batch as workers send it."""
 
     def __init__(self, dataset: PairDataset):
         self.dataset = dataset
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __call__(self, indices: list[int]) -> Batch:
         return self.dataset.fetch(np.asarray(indices))
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
 
 
 def batches(dataset: PairDataset, order: np.ndarray, batch_size: int, workers: int = 0) -> Iterator[Batch]:
@@ -243,9 +239,9 @@ def batches(dataset: PairDataset, order: np.ndarray, batch_size: int, workers: i
     chunks = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     # Without a generator of its own the loader draws from torch's, and a resumed run would differ.
     loader = DataLoader(
-        _Fetched(dataset),
+        range(len(dataset)),  # workers collect the whole batch, with its images as bytes: small to send
         batch_sampler=chunks,
-        collate_fn=_as_it_is,
+        collate_fn=_Fetch(dataset),
         num_workers=workers,
         generator=torch.Generator().manual_seed(0),
     )

@@ -4,14 +4,15 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
-from tqdm import tqdm
+
+from vilbert_lib.data.chunks import each_chunk
 
 #: What an image may be, whatever its name says. Others would call further programs, as EPS does.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -27,8 +28,6 @@ _UPRIGHT = {
 }
 _PROBE = 32  # pixels a side: enough to know whether a file decodes
 _DEPTHS = (8, 10, 12, 14, 16)  # bits that sensors have
-
-Result = TypeVar("Result")
 
 
 def decode(path: Path, size: int, interpolation: str = "bicubic") -> np.ndarray:
@@ -145,9 +144,6 @@ def _cause(error: Exception) -> str:
             return f"broken image ({error})"
 
 
-# Many files ------------------------------------------------------------------------------------
-
-
 class Inspection(NamedTuple):
     """A file's hash, and why it does not decode; empty where it does."""
 
@@ -157,7 +153,14 @@ class Inspection(NamedTuple):
 
 def inspect(files: Iterable[Path]) -> dict[Path, Inspection]:
     """Hash and decode every file, each read once, with a progress bar for many."""
-    return _for_all(_inspect, files)
+    files = sorted(files)
+    found = each_chunk(lambda _, some: list(map(_inspect, some)), files, "reading images")
+    return dict(zip(files, chain.from_iterable(found), strict=True))
+
+
+def broken(files: Iterable[Path]) -> dict[Path, str]:
+    """The files that do not decode, each with its cause."""
+    return {path: found.cause for path, found in inspect(files).items() if found.cause}
 
 
 def _inspect(path: Path) -> Inspection:
@@ -166,36 +169,11 @@ def _inspect(path: Path) -> Inspection:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         return Inspection(b"", _cause(error))
-    return Inspection(hashlib.blake2b(content, digest_size=16).digest(), _why_broken(io.BytesIO(content)))
-
-
-def broken(files: Iterable[Path]) -> dict[Path, str]:
-    """The files that do not decode, each with its cause."""
-    return {path: cause for path, cause in _for_all(_why_broken, files).items() if cause}
-
-
-def _why_broken(source: Path | BinaryIO) -> str:
+    digest = hashlib.blake2b(content, digest_size=16).digest()
     try:
-        if isinstance(source, Path):
-            _refuse_other_than_files(source)
-        _pixels(source, _PROBE)
+        _pixels(io.BytesIO(content), _PROBE)
     except MemoryError:
         raise
-    except Exception as error:
-        return _cause(error)
-    return ""
-
-
-def _for_all(work: Callable[[Path], Result], files: Iterable[Path], a_share: int = 64) -> dict[Path, Result]:
-    """``work`` done for every file, on threads: Pillow lets others run while it decodes."""
-    files = sorted(files)
-    shares = [files[start : start + a_share] for start in range(0, len(files), a_share)]
-    found: dict[Path, Result] = {}
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(files), desc="reading images", unit="image", disable=len(files) < 5000 or None) as bar,
-    ):
-        for share, results in zip(shares, pool.map(lambda share: list(map(work, share)), shares), strict=True):
-            found.update(zip(share, results, strict=True))
-            bar.update(len(share))
-    return found
+    except Exception as error:  # as in decode
+        return Inspection(digest, _cause(error))
+    return Inspection(digest, "")

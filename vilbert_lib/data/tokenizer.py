@@ -55,27 +55,22 @@ class Tokenizer:
 
     def encode(self, texts: list[str], max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n, T) int64, padded with the padding id, and lengths (n,); T is at most ``max_tokens``."""
-        encoded = self._tokenizer(
-            texts, truncation=True, max_length=max_tokens, padding="longest", return_tensors="np"
-        )
+        encoded = self._encoded(texts, max_tokens)
         return encoded["input_ids"].astype(np.int64), encoded["attention_mask"].sum(1).astype(np.int64)
 
     def covering(self, texts: list[str], spans: list[list[tuple[int, int]]], max_tokens: int) -> np.ndarray:
         """Which wordpieces hold letters of the ``spans`` (first, one past the last): (n, T) bool as ``encode``."""
-        encoded = self._tokenizer(
-            texts,
-            truncation=True,
-            max_length=max_tokens,
-            padding="longest",
-            return_offsets_mapping=True,
-            return_tensors="np",
-        )
+        encoded = self._encoded(texts, max_tokens, return_offsets_mapping=True)
         first, end = np.moveaxis(encoded["offset_mapping"], -1, 0)
         found = np.zeros(first.shape, bool)
         for row, places in enumerate(spans):
             for start, stop in places:
                 found[row] |= (first[row] < stop) & (end[row] > start)
         return found
+
+    def _encoded(self, texts: list[str], max_tokens: int, **also):
+        settings = {"truncation": True, "max_length": max_tokens, "padding": "longest", "return_tensors": "np"}
+        return self._tokenizer(texts, **settings, **also)
 
     def tokens(self, ids) -> list[str]:
         """The wordpieces of a row of ids."""
