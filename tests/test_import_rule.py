@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "figures": {"config", "metrics"},
     "features": {"files", "metrics", "figures"},
     "explain": LEARNING | {"runs", "attribution", "figures"},
-    "pages": {"paths", "runs", "synthetic"},
+    "pages": {"files", "paths", "runs", "synthetic"},
     "notebooks": LEARNING | {"synthetic", "runs", "figures", "pages"},
     "papermill": {"paths", "notebooks"},
     "commands": LEARNING | {"synthetic", "runs", "stats", "search", "features", "explain", "notebooks"},

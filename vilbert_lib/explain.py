@@ -10,10 +10,8 @@ from vilbert_lib import figures, runs
 from vilbert_lib.attribution import METHODS, Relevance, attribute
 from vilbert_lib.config import RunConfig, choose
 from vilbert_lib.data import formats
-from vilbert_lib.files import check_writable
 from vilbert_lib.runs.inputs import check_data, data_root_of, pair, tokenizer_of
 
-PICTURES = (".png", ".pdf", ".svg")
 OF_PRETRAINING = ("swapped", "aligned")  # what a pretraining run tells apart
 
 
@@ -94,12 +92,3 @@ def picture(answer: Answer, run: runs.Run, method: str):
     return figures.explanation(
         answer.image, relevance.patches[0], answer.tokens, relevance.text[0, : len(answer.tokens)], title
     )
-
-
-def writable(path: Path) -> None:
-    """A ValueError for a file that cannot be written: found before the work, not after it."""
-    if path.suffix not in PICTURES:
-        raise ValueError(f"{path}: the name must end in {' or '.join(PICTURES)}")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: the folder {path.parent} does not exist")
-    check_writable(path.parent)

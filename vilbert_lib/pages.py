@@ -4,7 +4,6 @@ import ast
 import base64
 import html
 import io
-import os
 import re
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from papermill import inspect_notebook
 from PIL import Image
 
 from vilbert_lib import paths
+from vilbert_lib.files import write_whole
 from vilbert_lib.runs import device_name
 
 
@@ -334,10 +334,5 @@ def write(path: Path, notebook: NotebookNode) -> bool:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
     return True

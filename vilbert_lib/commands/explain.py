@@ -30,10 +30,10 @@ def add_to(commands) -> None:
 
 def explain_pair(arguments: argparse.Namespace) -> None:
     """Print the probabilities of the classes, and write the picture."""
-    from vilbert_lib import explain, runs
+    from vilbert_lib import explain, features, runs
     from vilbert_lib.training import checkpoint
 
-    explain.writable(arguments.out)
+    features.writable(arguments.out, features.PICTURES)
     run = runs.open_run(arguments.run_id)
     if not run.trained and not arguments.train_first:
         raise FileNotFoundError(

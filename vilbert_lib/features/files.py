@@ -2,7 +2,7 @@
 
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vilbert_lib.files import check_writable
+from vilbert_lib.files import check_writable, write_whole
 from vilbert_lib.metrics import MEASURES, alignment_grid
 
 TABLES, PICTURES = (".csv", ".parquet"), (".png", ".pdf", ".svg")  # endings that can be written
@@ -155,17 +155,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
     """Write ``table`` as CSV or Parquet, as the name of ``path`` says."""
     writable(path, TABLES)
     save = table.to_csv if path.suffix == ".csv" else table.to_parquet
-    _write_whole(path, lambda unfinished: save(unfinished, index=False))
-
-
-def _write_whole(path: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file beside ``path`` that takes its place when it is complete."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        save(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, lambda unfinished: save(unfinished, index=False))
 
 
 def heat_map(table: pd.DataFrame, path: Path, caption: str) -> None:
@@ -174,7 +164,7 @@ def heat_map(table: pd.DataFrame, path: Path, caption: str) -> None:
 
     writable(path, PICTURES)
     figure = figures.caption(figures.pair_heatmaps(table), caption)
-    _write_whole(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format=path.suffix[1:]))
+    write_whole(path, lambda unfinished: figure.savefig(unfinished, dpi=150, format=path.suffix[1:]))
 
 
 def in_words(table: pd.DataFrame) -> str:
