@@ -258,3 +258,9 @@ def test_the_documented_data_check_runs(tiny_root, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", words[2:])
     main()
     assert "nothing is wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/intro.md", "book/method/measures.md"])
+def test_the_number_of_measures_is_that_of_the_registry(page):
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    assert re.findall(r"\d+(?= measures of alignment| here\.)", text) == [str(len(MEASURES))]

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from scipy.linalg import subspace_angles
 from scipy.optimize import linprog
 
@@ -77,16 +77,35 @@ def svcca(X, Y, q=10, **_):
     return mean_canonical_correlation(*(left_singular_vectors(Z)[0][:, :q] for Z in (X, Y)))
 
 
+def holding_variance(X, variance):
+    vectors, values = left_singular_vectors(X)
+    kept, share = 0, 0.0
+    while share < variance - 1e-12:
+        share += values[kept] ** 2 / (values**2).sum()
+        kept += 1
+    return vectors[:, :kept]
+
+
 def cca(X, Y, variance=0.99, **_):
-    bases = []
-    for Z in (X, Y):
-        vectors, values = left_singular_vectors(Z)
-        kept, share = 0, 0.0
-        while share < variance - 1e-12:
-            share += values[kept] ** 2 / (values**2).sum()
-            kept += 1
-        bases.append(vectors[:, :kept])
-    return mean_canonical_correlation(*bases)
+    return mean_canonical_correlation(*(holding_variance(Z, variance) for Z in (X, Y)))
+
+
+def pwcca(X, Y, variance=0.99, **_):
+    """Variates of X are the eigenvectors of the projection onto Y, seen from within the projection onto X."""
+    U, V = (holding_variance(Z, variance) for Z in (X, Y))
+    _, inner = np.linalg.eigh(U.T @ V @ V.T @ U)
+    variates = [U @ column for column in inner.T[::-1]]
+    rho = [min(1.0, np.linalg.norm(V.T @ h)) for h in variates]
+    number = min(U.shape[1], V.shape[1])
+    weights, i = [], 0
+    while i < len(rho):  # equal correlations: any rotation of their variates will do, and the mean is taken
+        g = 1
+        while i + g < len(rho) and rho[i + g - 1] - rho[i + g] < 1e-6:
+            g += 1
+        lengths = [np.linalg.norm([h @ feature for h in variates[i : i + g]]) for feature in centred(X).T]
+        weights += g * [sum(lengths) * special.beta(g / 2, 1 / 2) / np.pi]
+        i += g
+    return float(np.average(rho[:number], weights=weights[:number]))
 
 
 # Neighbours
@@ -263,6 +282,7 @@ PLAIN = {
     "unbiased_cka": unbiased_cka,
     "svcca": svcca,
     "cca": cca,
+    "pwcca": pwcca,
     "mknn": mknn,
     "cknna": cknna,
     "cycle_knn": cycle_knn,

@@ -241,7 +241,7 @@ NEIGHBOURS = tuple(name for name, measure in MEASURES.items() if measure.uses_k)
     [
         (name, None)
         for name in MEASURES
-        if name not in ("svcca", "cca", "cosine", *MATRIX_FREE, *NARROW, *NEIGHBOURS)
+        if name not in ("svcca", "cca", "pwcca", "cosine", *MATRIX_FREE, *NARROW, *NEIGHBOURS)
     ]
     + [("cosine", "exact")],
 )

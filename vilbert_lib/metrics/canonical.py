@@ -88,6 +88,16 @@ def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
 
     A layer whose rank is below q gives as many directions as it has; the mean is over the
     smaller of the two numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import svcca
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(svcca(X, Y, q=3), 3)
+    0.424
     """
     a, b = (_padded(side.bases) for side in (left, right))
     products = (a.flatten(1).T @ b.flatten(1)).view(a.shape[1], a.shape[2], b.shape[1], b.shape[2])
@@ -111,6 +121,16 @@ def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
 
     Raghu et al. 2017; the sum is divided by the smaller number of directions. Where that is no
     small part of n, chance alone gives values near 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import cca
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(cca(X, Y, variance=0.9), 3)
+    0.667
     """
 
     def total(pair: tuple[int, int]) -> Tensor:

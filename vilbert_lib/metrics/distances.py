@@ -60,6 +60,16 @@ def rsa(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Te
     """Spearman correlation of the correlation-distance matrices' upper triangles, in [-1, 1].
 
     Kriegeskorte et al. 2008. Ties are averaged; a layer whose distances are all equal gives 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import rsa
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(rsa(X, Y), 3)
+    0.247
     """
     return (left.off_diagonal(right) / 2)[x, y].clamp(-1, 1)
 

@@ -56,7 +56,24 @@ def _median(symmetric: Tensor) -> Tensor:
 
 
 def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
-    """CKA, <K, L> / (|K| |L|) of the centred Gram matrices (Kornblith et al. 2019, eq. 4)."""
+    """CKA, <K, L> / (|K| |L|) of the centred Gram matrices (Kornblith et al. 2019, eq. 4).
+
+    With centred distances in their place it is the squared distance correlation (Szekely et al. 2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import cka, cka_rbf, distance_correlation
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(cka(X, Y), 3)
+    0.342
+    >>> round(cka_rbf(X, Y, threshold=0.5), 3)
+    0.395
+    >>> round(distance_correlation(X, Y), 3)
+    0.414
+    """
     return _ratio(left.products(right), left.norms(), right.norms())[x, y].clamp(0, 1)
 
 
@@ -75,6 +92,18 @@ def unbiased_cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tens
     """CKA from the unbiased HSIC, the cosine of the U-centred Gram matrices, in [-1, 1].
 
     Song et al. 2012, eq. 5; Szekely and Rizzo 2014, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import unbiased_cka
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(unbiased_cka(X, Y), 3)
+    0.305
+    >>> round(unbiased_cka(X, rng.permutation(Y)), 3)  # rows that do not belong together
+    0.008
     """
     values = left.off_diagonal(right) + _diagonal_terms(left, right)
     return _ratio(values, _unbiased_norms(left), _unbiased_norms(right))[x, y].clamp(-1, 1)

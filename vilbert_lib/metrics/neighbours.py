@@ -150,13 +150,35 @@ def _of_shared(score: Callable[[Tensor], Tensor]) -> Callable[[Neighbours, Neigh
 
 @_of_shared
 def mknn(ranks: Tensor) -> Tensor:
-    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, appendix A), in [0, 1]."""
+    """Mutual k nearest neighbours: mean share of common ones (Huh et al. 2024, appendix A), in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import mknn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(mknn(X, Y, k=10), 3)
+    0.192
+    """
     return (ranks > 0).sum(2).double() / ranks.shape[2]
 
 
 @_of_shared
 def jaccard(ranks: Tensor) -> Tensor:
-    """Mean Jaccard index o / (2k - o) of the neighbour sets, in [0, 1] (Klabunde et al. 2025)."""
+    """Mean Jaccard index o / (2k - o) of the neighbour sets, in [0, 1] (Klabunde et al. 2025).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import jaccard
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(jaccard(X, Y, k=10), 3)
+    0.112
+    """
     common = (ranks > 0).sum(2).double()
     return common / (2 * ranks.shape[2] - common)
 
@@ -167,6 +189,16 @@ def rank(ranks: Tensor) -> Tensor:
 
     Over the common neighbours of ranks r and r', sum of 2 / ((1 + |r - r'|) (r + r')), divided by
     the harmonic number of their count; 0 for a sample without any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import rank
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(rank(X, Y, k=10), 3)
+    0.114
     """
     k = ranks.shape[2]
     own = torch.arange(1, k + 1, device=ranks.device)
@@ -181,6 +213,16 @@ def cycle_knn(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tens
 
     Huh et al. 2024, appendix. Not symmetric; identical layers give less than 1 where a sample is
     among the neighbours of none of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import cycle_knn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(cycle_knn(X, Y, k=3), 3), round(cycle_knn(Y, X, k=3), 3)
+    (0.2, 0.2)
     """
     values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)
     for layer in x.unique().tolist():
@@ -214,10 +256,32 @@ def _as_text(neighbours: Neighbours, layers: Tensor) -> dict[int, list[str]]:
 
 
 lcs_knn = _of_sequences(longest=True)
-lcs_knn.__doc__ = """Longest common subsequence of the ordered neighbour lists, divided by k, in [0, 1]."""
+lcs_knn.__doc__ = """Longest common subsequence of the ordered neighbour lists, divided by k, in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import lcs_knn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(lcs_knn(X, Y, k=10), 3)
+    0.141
+    """
 
 edit_knn = _of_sequences(longest=False)
-edit_knn.__doc__ = """1 - Levenshtein distance of the ordered neighbour lists divided by k, in [0, 1]."""
+edit_knn.__doc__ = """1 - Levenshtein distance of the ordered neighbour lists divided by k, in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import edit_knn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(edit_knn(X, Y, k=10), 3)
+    0.027
+    """
 
 
 def cknna(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
@@ -228,6 +292,16 @@ def cknna(left: Neighbours, right: Neighbours, x: Tensor, y: Tensor) -> Tensor:
     unbiased CKA of the features divided by their norms. The masked matrices are not symmetric, and
     so the published estimator is not: exchanging the sides changes the fourth or fifth digit. Its
     three terms see different neighbours, and so nothing bounds it: with n of a few k it can leave [-1, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import cknna
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(cknna(X, Y, k=10), 3)
+    0.171
     """
     mutual_left, mutual_right = _mutual(left), _mutual(right)
     values = torch.empty(len(x), dtype=torch.float64, device=left.indices.device)

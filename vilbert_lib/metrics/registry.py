@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics import canonical, distances, kernels, neighbours, regression, rowwise, shape
+from vilbert_lib.metrics import (
+    canonical,
+    distances,
+    kernels,
+    neighbours,
+    projection_weighted,
+    regression,
+    rowwise,
+    shape,
+)
 from vilbert_lib.metrics.layers import Layers, Settings
 
 
@@ -40,6 +49,9 @@ class Measure:
     uses: tuple[str, ...] = ()
     invariances: tuple[str, ...]
     source: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.compare.__doc__)  # with an example of this measure
 
     @property
     def best(self) -> float:
@@ -173,6 +185,16 @@ MEASURES: dict[str, Measure] = {
             uses=("variance",),
             invariances=_RIGID,
             source="Raghu et al. 2017",
+        ),
+        Measure(
+            name="pwcca",
+            title="projection-weighted CCA",
+            prepare=projection_weighted.projections,
+            compare=projection_weighted.pwcca,
+            symmetric=False,
+            uses=("variance",),
+            invariances=("scaling", "translation", "permutation of samples"),
+            source="Morcos et al. 2018",
         ),
         _nearest(
             "mknn",

@@ -103,6 +103,16 @@ def r2(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
 
     1 - sum |y_i - y_i(without i)|^2 / sum |y_i - mean(without i)|^2, in closed form (Allen 1974).
     Below 0 where the mean of the others predicts better. The penalty is .1 tr(Kc)/n of X unless given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import r2
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(r2(X, Y), 3), round(r2(Y, X), 3)  # Y from X, X from Y
+    (0.432, 0.177)
     """
     return 1 - left.shares(right, x, y) / _baseline(left.grams.n)
 
@@ -124,7 +134,18 @@ def r2_ols_skewness(left: Regressions, right: Regressions, x: Tensor, y: Tensor)
 
 
 def r2_ols(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
-    """In-sample R^2 of ordinary least squares with intercept, in [0, 1]; 1 for any data once d >= n-1."""
+    """In-sample R^2 of ordinary least squares with intercept, in [0, 1]; 1 for any data once d >= n-1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import r2_ols
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(r2_ols(X, Y), 3), round(r2_ols(Y, X), 3)  # Y from X, X from Y
+    (0.522, 0.246)
+    """
     return left.shares(right, x, y).clamp(0, 1)
 
 

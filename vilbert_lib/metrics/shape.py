@@ -115,6 +115,16 @@ def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
     """Procrustes similarity s = |Xc' Yc|_* / (|Xc| |Yc|), in [0, 1] (Williams et al. 2021).
 
     It is the cosine of the smallest angle between the centred clouds over all rotations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import procrustes
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(procrustes(X, Y), 3), round(procrustes(X, 3 * X[:, ::-1] + 1), 3)
+    (0.492, 1.0)
     """
     if x.device.type == "cpu":
         values = each(partial(_similarity, left, right), zip(x.tolist(), y.tolist(), strict=True), x.device)
@@ -143,5 +153,16 @@ def _similarity(left: Factors, right: Factors, pair: tuple[int, int]) -> Tensor:
 
 
 def procrustes_distance(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
-    """Procrustes distance sqrt(2 - 2 s) of the centred clouds of norm 1, in [0, sqrt 2] (Williams et al. 2021)."""
+    """Procrustes distance sqrt(2 - 2 s) of the centred clouds of norm 1, in [0, sqrt 2] (Williams et al. 2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vilbert_lib.metrics import procrustes_distance
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 8))
+    >>> Y = X[:, :4] + rng.standard_normal((100, 4))  # the same 100 samples
+    >>> round(procrustes_distance(X, Y), 3)
+    1.008
+    """
     return (2 - 2 * procrustes(left, right, x, y)).clamp_min(0).sqrt()
