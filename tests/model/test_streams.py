@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from small import inputs
 
 from vilbert_lib.config import BASELINES, ModelConfig, arrange
 from vilbert_lib.model.heads import Classifier
@@ -13,13 +14,6 @@ SMALL = ModelConfig(
     width=16, heads=2, coattention_width=16, coattention_heads=2, pooled_width=12, patch_size=32, vocab_size=50
 )
 EVERY = ["middle_fusion", "baseline", *BASELINES]
-
-
-def inputs(batch=3, tokens=7, lengths=(7, 4, 2)):
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(5, 50, (batch, tokens), generator=generator)
-    mask = torch.arange(tokens) < torch.tensor(lengths)[:, None]
-    return ids.masked_fill(~mask, 0), mask, torch.randn(batch, 3, 64, 64, generator=generator)
 
 
 def model_of(architecture, head=lambda config: Classifier(config, 4), **changes):

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from small import inputs
 from torch import nn
 from transformers import BertModel
 
@@ -16,21 +17,13 @@ SMALL = ModelConfig(
 )
 
 
-def inputs(batch=3, tokens=7, lengths=None, seed=0):
-    torch.manual_seed(seed)
-    ids = torch.randint(5, 50, (batch, tokens))
-    lengths = torch.full((batch,), tokens) if lengths is None else torch.tensor(lengths)
-    mask = torch.arange(tokens) < lengths[:, None]
-    return ids.masked_fill(~mask, 0), mask, torch.randn(batch, 3, 64, 64)
-
-
 def model_of(architecture="asymmetric_fusion", **changes):
     torch.manual_seed(0)
     base = ModelConfig(**{**SMALL.__dict__, **changes})
     return ViLBERT(arrange(base, architecture)).eval()
 
 
-@pytest.mark.parametrize("lengths", [None, [7, 3, 1]], ids=["full", "padded"])
+@pytest.mark.parametrize("lengths", [(7, 7, 7), (7, 3, 1)], ids=["full", "padded"])
 def test_without_coattention_the_text_states_are_berts(lengths):
     model = model_of("baseline")
     ids, mask, pixels = inputs(lengths=lengths)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from fixed import Fixed
 
 from vilbert_lib.config import TrainConfig
 from vilbert_lib.training import finetune, losses
@@ -13,23 +13,12 @@ LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 1.0, -0.5], [1.0, -2.0, -4.0], [
 LABELS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 
 
-class Fixed(nn.Module):
-    """A model that answers with the rows of its ``pixel_values``."""
-
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(1, 3)
-
-    def forward(self, input_ids, attention_mask, pixel_values):
-        return pixel_values, None
-
-
 def batch(rows=slice(None)):
     return {"input_ids": None, "attention_mask": None, "pixel_values": LOGITS[rows], "label": LABELS[rows]}
 
 
 def test_the_loss_is_the_mean_over_samples_and_labels():
-    loss, sums = losses.classification(TrainConfig(), "multilabel")(Fixed(), batch())
+    loss, sums = losses.classification(TrainConfig(), "multilabel")(Fixed(3), batch())
     p = torch.sigmoid(LOGITS)
     wanted = -(LABELS * p.log() + (1 - LABELS) * (1 - p).log()).mean()
     torch.testing.assert_close(loss, wanted)
@@ -40,7 +29,7 @@ def test_figures_are_counted_label_by_label(monkeypatch):
     """Of twelve answers nine are right; by label (hits, false alarms, misses): (2, 1, 0), (2, 0, 0), (1, 1, 1)."""
     parts = [batch(slice(0, 3)), batch(slice(3, 4))]
     monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter(parts))
-    figures = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
+    figures = finetune.evaluate(Fixed(3), SimpleNamespace(), kind="multilabel", prefix="test")
     f1 = [2 * 2 / (2 * 2 + 1), 1.0, 2 / (2 + 1 + 1)]
     loss = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS, LABELS)
     assert figures == pytest.approx(
@@ -59,7 +48,7 @@ def test_one_label_for_some_samples_is_not_one_prediction_for_all(monkeypatch, s
     def predicted(logits):
         parts = [batch(slice(0, 2)) | {"pixel_values": rows} for rows in logits.split(2)]
         monkeypatch.setattr(finetune, "evaluation_batches", lambda *_: iter(parts))
-        found = finetune.evaluate(Fixed(), SimpleNamespace(), kind="multilabel", prefix="test")
+        found = finetune.evaluate(Fixed(3), SimpleNamespace(), kind="multilabel", prefix="test")
         return found["test_classes_predicted"]
 
     logits = torch.full((4, 3), 2.0 * sign)

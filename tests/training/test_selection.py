@@ -9,22 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fixed import Fixed
 from torch import nn
 
 from vilbert_lib import runs
 from vilbert_lib.config import AlignmentConfig, TrainConfig, profile
 from vilbert_lib.training import finetune
-
-
-class Fixed(nn.Module):
-    """A model whose logits are its ``pixel_values``."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.head = nn.Linear(1, classes)
-
-    def forward(self, input_ids, attention_mask, pixel_values):
-        return pixel_values, None
 
 
 def evaluated(monkeypatch, predictions, labels, classes, kind="multiclass"):
