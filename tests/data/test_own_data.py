@@ -15,6 +15,7 @@ from small_roots import picture, write, write_json
 from vilbert_lib import runs
 from vilbert_lib.data import formats
 from vilbert_lib.data.formats import own
+from vilbert_lib.paths import REPOSITORY
 
 
 def make(root: Path, rows: list[dict] | bytes, **description) -> formats.Task:
@@ -294,6 +295,22 @@ def test_images_may_lie_outside_the_data_root_where_the_description_says_so(tmp_
     assert {r.img.parent for records in task.splits(root).values() for r in records} == {photos}
     with pytest.raises(ValueError, match=r"all\.jsonl:1: .* outside the data root .* as images in task\.json"):
         make(root, [{"img": "../../photos/0.png", "text": "x", "label": "a"}, *rows], kind="binary").read(root)
+
+
+def test_the_task_json_for_memes_without_labelled_test_part_does_what_the_book_says(tmp_path):
+    folder = small_roots.hateful_memes(tmp_path)
+    line = '{"id": %d, "img": "img/%d.png", "text": "text %d", "label": %d}\n'
+    write(folder / "train.jsonl", "".join(line % (i, i, i, i % 2) for i in range(50)).encode())
+    for i in range(50):
+        picture(folder / "img" / f"{i}.png")
+    book = (REPOSITORY / "book" / "method" / "data.md").read_text(encoding="utf-8")
+    [description] = re.findall(r":caption: memes/task\.json\n(.*?)```", book, re.DOTALL)
+    write(tmp_path / "memes" / "task.json", description.encode())
+    task = formats.task("memes", tmp_path)
+    assert task.labels(tmp_path / "memes") == ("0", "1")
+    splits = task.splits(tmp_path)
+    assert {split: len(records) for split, records in splits.items()} == {"train": 47, "val": 3, "test": 1}
+    assert splits["test"][0] == ("8291", folder / "img" / "08291.png", "white people is this", 1)
 
 
 # Registering

@@ -19,6 +19,10 @@ def add_to(commands) -> None:
     parser.add_argument("root", type=Path, help="the folder that holds the datasets")
     parser.add_argument("--task", metavar="NAME", help="one dataset only, such as hateful_memes")
     parser.add_argument("--show", type=int, default=20, metavar="N", help="name N problems of a kind (20)")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="count the texts that N wordpieces cut")
+    parser.add_argument(
+        "--text-weights", default="", metavar="NAME", help="the weights whose wordpieces these are"
+    )
     parser.set_defaults(run=check_root)
 
 
@@ -26,6 +30,7 @@ def check_root(arguments: argparse.Namespace) -> int:
     """Check the named dataset, or all; returns 1 where something is wrong."""
     from vilbert_lib import synthetic
     from vilbert_lib.data import check, formats
+    from vilbert_lib.runs.inputs import tokenizer_of
 
     root, show = arguments.root, arguments.show
     if not root.is_dir():
@@ -41,10 +46,12 @@ def check_root(arguments: argparse.Namespace) -> int:
             f"data root {root} holds none of {', '.join(sorted(formats.TASKS))}, and no folder with a task.json"
         )
     say(f"{root}: {synthetic.describe(root)}")
-    wrong = []
+    wrong, words = [], None
+    if arguments.max_tokens:
+        words = tokenizer_of(arguments.text_weights, root, "skip")
     for name in names:
         try:
-            findings = check.check(formats.task(name, root), root)
+            findings = check.check(formats.task(name, root), root, words, arguments.max_tokens)
         except (ValueError, OSError) as error:
             say(f"\n{name}\n  cannot be read: {error}")
             wrong.append(name)
@@ -64,6 +71,8 @@ def say(text: str) -> None:
 
 def report(findings, root: Path, show: int) -> str:
     """Findings in words: a table with a column a split, then a line or list for all that stands out."""
+    from vilbert_lib import synthetic
+
     lines = [table(findings).to_string(index_names=False)]
     for row in findings.left_out.itertuples():
         lines.append(f"left out of {row.split}, {row.cause}: {row.rows}")
@@ -71,7 +80,8 @@ def report(findings, root: Path, show: int) -> str:
         lines.append(f"same {row.what} in {row.split} and {row.other}: {row.count}, as the dataset is published")
     if findings.unused:
         lines.append(f"images that no sample uses: {len(findings.unused)}, such as {findings.unused[0].name}")
-    lines += [f"note: {note}" for note in findings.notes]
+    drawn = synthetic.drawn_with(root, findings.task.name)  # which has sizes of its own
+    lines += [f"note: {note}" for note in [*findings.notes, *([] if drawn else findings.other_sizes)]]
     lines += [f"WRONG: {fault}" for fault in findings.faults]
     causes = list(dict.fromkeys(problem.cause for problem in findings.problems))
     for cause in causes:
@@ -99,6 +109,8 @@ def table(findings):
     if findings.task.kind == "captions":
         del rows["without label"]
     frame = pd.DataFrame(rows).T.map(lambda number: "-" if pd.isna(number) else f"{number:.1f}".removesuffix(".0"))
+    if words.cut.notna().any():
+        frame.loc["texts that are cut"] = [f"{share:.1%}" for share in words.cut]
     return pd.concat([frame, balance(findings.balance, list(frame.columns))])
 
 

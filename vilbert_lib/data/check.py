@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from vilbert_lib.data import images
-from vilbert_lib.data.formats import TASKS, Problem, Record, Splits, Task, in_words
+from vilbert_lib.data.formats import TASKS, Problem, Reading, Record, Splits, Task, in_words
 from vilbert_lib.data.formats.files import IMAGE_ENDINGS
 from vilbert_lib.data.formats.records import doubtful_names, is_below, settled
+from vilbert_lib.data.tokenizer import Tokenizer
 
 MANY = 0.2  # share of a split's samples with a text of another split from which on groups are advised
 
@@ -26,12 +27,14 @@ class Findings:
 
     ``sizes``       split, samples, images, unlabelled, repeated (pairs that the split holds already)
     ``balance``     split, label, count, share of the samples that have labels
-    ``words``       split, median, p95, longest: words of a text, split at blanks
+    ``words``       split, median, p95, longest: words of a text, split at blanks; cut: share of the texts that
+                    have more wordpieces than a model reads, NaN where these were not counted
     ``left_out``    split, cause, rows: what the dataset is known to hold without use
     ``duplicates``  what (image, or image and text), split, other, count, documented, example
     ``shared_texts``  split, other, count and share of the samples of ``other`` whose text ``split`` has, example
 
     ``problems`` are the broken samples and images, ``unused`` the images that no sample uses.
+    ``other_sizes`` tells where a list has another length than the published one, a sentence each.
     ``label_faults`` and ``group_faults`` are sentences, as are ``notes``: what need not be a mistake.
     """
 
@@ -44,6 +47,7 @@ class Findings:
     shared_texts: pd.DataFrame
     problems: list[Problem]
     unused: list[Path]
+    other_sizes: list[str]
     label_faults: list[str]
     group_faults: list[str]
     notes: list[str]
@@ -66,7 +70,7 @@ class Findings:
         ]
 
 
-def check(task: Task, data_root: Path) -> Findings:
+def check(task: Task, data_root: Path, tokenizer: Tokenizer | None = None, max_tokens: int = 0) -> Findings:
     """Read the dataset of ``task`` and look at all that can be wrong with it.
 
     Parameters
@@ -75,6 +79,10 @@ def check(task: Task, data_root: Path) -> Findings:
         The dataset.
     data_root : Path
         The folder that holds the dataset's folder.
+    tokenizer : Tokenizer, optional
+        Where it is given, the texts of more than ``max_tokens`` wordpieces are counted.
+    max_tokens : int, optional
+        How many wordpieces of a text are read.
 
     Returns
     -------
@@ -102,12 +110,13 @@ def check(task: Task, data_root: Path) -> Findings:
         task=task,
         sizes=_sizes(reading.splits, digests),
         balance=balance,
-        words=_words(reading.splits),
+        words=_words(reading.splits, tokenizer, max_tokens),
         left_out=pd.DataFrame(left_out, columns=["split", "cause", "rows"]),
         duplicates=_duplicates(reading.splits, digests, task.overlaps),
         shared_texts=shared_texts,
         problems=problems,
         unused=_images_below(task.images(folder), files),
+        other_sizes=_other_sizes(task, reading),
         label_faults=[
             *([] if task.labels_are_given else doubtful_names(labels)),
             *_contradictions(reading.splits, digests, labels),
@@ -151,12 +160,15 @@ def _balance(splits: Splits, names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["split", "label", "count", "share"])
 
 
-def _words(splits: Splits) -> pd.DataFrame:
+def _words(splits: Splits, tokenizer: Tokenizer | None, max_tokens: int) -> pd.DataFrame:
     rows = []
     for split, records in splits.items():
         lengths = pd.Series([len(record.text.split()) for record in records], dtype=float)
-        rows.append((split, lengths.median(), lengths.quantile(0.95), lengths.max()))
-    return pd.DataFrame(rows, columns=["split", "median", "p95", "longest"])
+        cut = math.nan
+        if tokenizer and records:
+            cut = (tokenizer.lengths([record.text for record in records]) > max_tokens).mean()
+        rows.append((split, lengths.median(), lengths.quantile(0.95), lengths.max(), cut))
+    return pd.DataFrame(rows, columns=["split", "median", "p95", "longest", "cut"])
 
 
 def _duplicates(
@@ -212,6 +224,21 @@ def _single_classes(task: Task, balance: pd.DataFrame) -> list[str]:
     return [
         f"{split} has one label only, {label[split]!r}: nothing can be learned or measured" for split in single
     ]
+
+
+def _other_sizes(task: Task, reading: Reading) -> list[str]:
+    """Lists with more or fewer rows than the published ones."""
+    found = []
+    for splits, published in task.published.items():
+        rows = sum(
+            len(reading.splits.get(split, ()))
+            + len(reading.problems.get(split, ()))
+            + sum(reading.left_out.get(split, {}).values())
+            for split in splits
+        )
+        if rows not in (0, published):
+            found.append(f"{' and '.join(splits)}: {rows} rows, {published} in the list as it is published")
+    return found
 
 
 def _absent_labels(balance: pd.DataFrame) -> list[str]:

@@ -58,6 +58,10 @@ class Tokenizer:
         encoded = self._encoded(texts, max_tokens)
         return encoded["input_ids"].astype(np.int64), encoded["attention_mask"].sum(1).astype(np.int64)
 
+    def lengths(self, texts: list[str]) -> np.ndarray:
+        """Wordpieces of whole texts, special ones included, (n,) int64."""
+        return np.array([len(ids) for ids in self._tokenizer(texts, verbose=False)["input_ids"]], dtype=np.int64)
+
     def covering(self, texts: list[str], spans: list[list[tuple[int, int]]], max_tokens: int) -> np.ndarray:
         """Which wordpieces hold letters of the ``spans`` (first, one past the last): (n, T) bool as ``encode``."""
         encoded = self._encoded(texts, max_tokens, return_offsets_mapping=True)

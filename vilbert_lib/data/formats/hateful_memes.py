@@ -45,4 +45,5 @@ TASK = Task(
     rows=rows,
     labels=lambda folder: ("benign", "hateful"),
     overlaps=(frozenset({"val", "dev_unseen"}),),
+    published={("train",): 8500, ("val",): 500, ("test",): 1000, ("dev_unseen",): 540, ("test_unseen",): 2000},
 )

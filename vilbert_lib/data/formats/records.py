@@ -83,7 +83,8 @@ class Task:
     are pairs of splits that share samples in the dataset as it is published. ``groups`` gives the
     groups of samples in each list that are to stay in one split, and ``draws_groups`` tells whether
     splits are taken from a list by these; ``labels_are_given`` is true where the names of the classes
-    are written down, not gathered from the samples.
+    are written down, not gathered from the samples. ``published`` counts the rows of the lists as they
+    are published, by the splits that are read from a list.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Task:
     groups: Callable[[Path], dict[str, set[str]]] = lambda folder: {}
     draws_groups: Callable[[Path], bool] = lambda folder: False
     labels_are_given: bool = False
+    published: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def folder(self, data_root: Path) -> Path:
         """The dataset's folder below ``data_root``; a FileNotFoundError names what is missing."""

@@ -114,4 +114,5 @@ TASK = Task(
     ],
     rows=rows,
     labels=classes,
+    published={("train", "val"): 443_757, ("test",): 214_354},
 )
