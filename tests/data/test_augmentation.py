@@ -172,8 +172,9 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(captions, words):
     assert not torch.equal(*pixel_values(twice))
 
 
-@pytest.mark.parametrize("task", ["conceptual_captions", "hateful_memes", "easy_vqa"])
-@pytest.mark.parametrize("augmented", [True, False])
+@pytest.mark.parametrize(
+    ("task", "augmented"), [("conceptual_captions", True), ("hateful_memes", True), ("easy_vqa", False)]
+)
 def test_only_training_images_are_augmented_and_only_where_asked(tiny_root, tiny_profile, task, augmented):
     objectives = ("mlm", "ap") if task == "conceptual_captions" else ()
     config = runs.configure(

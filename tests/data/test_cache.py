@@ -43,45 +43,6 @@ def cut(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("mode", "suffix", "tolerance"),
-    [("RGB", "png", 0), ("RGBA", "png", 0), ("P", "png", 0), ("RGB", "jpg", 4), ("CMYK", "jpg", 8)],
-)
-def test_every_colour_mode_becomes_rgb(tmp_path, mode, suffix, tolerance):
-    image = Image.new("RGB", (20, 12), RED)
-    image = image.convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else image.convert(mode)
-    image.save(tmp_path / f"image.{suffix}")
-    with Image.open(tmp_path / f"image.{suffix}") as stored:
-        assert stored.mode == mode
-    pixels = decode(tmp_path / f"image.{suffix}", 8)
-    assert (pixels.shape, pixels.dtype) == ((8, 8, 3), np.uint8)
-    assert np.abs(pixels.astype(int) - RED).max() <= tolerance
-
-
-def test_grey_becomes_three_equal_channels(tmp_path):
-    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    Image.fromarray(ramp).save(tmp_path / "grey.png")
-    assert (decode(tmp_path / "grey.png", 16) == ramp[:, :, None]).all()
-
-
-def test_sixteen_bit_grey_keeps_its_range(tmp_path):
-    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
-    Image.fromarray(ramp).save(tmp_path / "deep.png")
-    assert np.abs(decode(tmp_path / "deep.png", 16).astype(int) - ramp[:, :, None] // 257).max() <= 1
-
-
-def test_an_image_of_the_right_size_keeps_its_pixels(tmp_path):
-    with Image.open(noise(tmp_path / "a.png")) as image:
-        assert (decode(tmp_path / "a.png", 16) == np.asarray(image)).all()
-
-
-@pytest.mark.parametrize("make", [lambda path: cut(noise(path)), lambda path: path.write_bytes(b"no image")])
-def test_a_broken_image_is_named(tmp_path, make):
-    make(tmp_path / "broken.png")
-    with pytest.raises(ValueError, match=r"broken\.png: broken image"):
-        decode(tmp_path / "broken.png", 8)
-
-
 # The map
 
 
@@ -121,13 +82,6 @@ def test_more_images_than_one_thread_takes_keep_their_order(tmp_path):
     files = some(tmp_path, 150)
     pixels = decoded_images(files, 8).pixels
     assert all((pixels[i] == decode(path, 8)).all() for i, path in enumerate(files))
-
-
-def test_the_map_is_made_once(tmp_path, no_decoding):
-    files = some(tmp_path)
-    before = decoded_images(files, 8).pixels.copy()
-    no_decoding()
-    assert (decoded_images(files, 8).pixels == before).all()
 
 
 def test_sizes_have_maps_of_their_own(tmp_path):
@@ -194,13 +148,6 @@ def test_files_that_moved_are_not_decoded_again(tmp_path, no_decoding):
     no_decoding()
     after = decoded_images(sorted((tmp_path / "there").iterdir()), 8)
     assert after.file == before.file
-
-
-def test_files_that_changed_places_are_told_apart(tmp_path):
-    files = some(tmp_path, 2)
-    first = decoded_images(files, 8).pixels.copy()
-    assert (decoded_images(files[::-1], 8).pixels == first[::-1]).all()
-    assert (decoded_images(files, 8).pixels == first).all()
 
 
 def test_a_file_that_nobody_touched_is_not_read_again(tmp_path, monkeypatch):
@@ -280,11 +227,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, make):
         decoded_images([tmp_path / "a.png"], 8)
     images = decoded_images([tmp_path / "a.png", noise(tmp_path / "b.png")], 8, on_error="skip")
     assert list(images.broken) == [tmp_path / "a.png"]
-
-
-def test_only_two_ways_to_treat_errors_are_known(tmp_path):
-    with pytest.raises(ValueError, match="unknown on_error 'ignore'; known: raise, skip"):
-        decoded_images(some(tmp_path), 8, on_error="ignore")
 
 
 # Damaged maps

@@ -117,13 +117,6 @@ def test_what_is_no_file_is_broken_and_never_waited_for(tmp_path, make):
     assert images.inspect([path])[path].cause == broken([path])[path] == "broken image (not a regular file)"
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_thirty_two_bits_a_channel_have_no_known_range_and_are_refused(tmp_path, dtype):
-    path = saved(Image.fromarray(np.zeros((8, 8), dtype=dtype)), tmp_path / "deeper.tif")
-    with pytest.raises(ValueError, match=r"deeper\.tif: broken image \(32 bits a channel"):
-        decode(path, 8)
-
-
 # Transparency
 
 
@@ -169,10 +162,6 @@ def test_an_image_of_the_right_size_keeps_its_pixels(tmp_path):
     assert (decode(saved(image, tmp_path / "a.png"), 16) == np.asarray(image)).all()
 
 
-def test_one_pixel_is_enough(tmp_path):
-    assert difference(decode(saved(Image.new("RGB", (1, 1), RED), tmp_path / "a.png"), 16), RED) == 0
-
-
 @pytest.mark.parametrize(("width", "height"), [(1, 300), (3000, 2), (65, 64), (224, 223)])
 def test_proportions_do_not_matter(tmp_path, width, height):
     assert decode(saved(noise(width, height), tmp_path / "a.jpg"), 64).shape == (64, 64, 3)
@@ -204,12 +193,6 @@ def test_fifty_megapixels_need_no_more_memory_than_one_copy(tmp_path, name, mega
     assert float(mean) == pytest.approx(np.mean(RED), abs=2) and int(used) < megabytes
 
 
-def test_a_decompression_bomb_is_refused(tmp_path):
-    path = saved(Image.new("1", (20_000, 20_000)), tmp_path / "bomb.png")
-    with pytest.raises(ValueError, match=r"bomb\.png: broken image \(Image size \(400000000 pixels\)"):
-        decode(path, 8)
-
-
 # Orientation
 
 
@@ -226,8 +209,10 @@ STORED_AS = {  # how a camera that writes this orientation has turned the pictur
 }
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
-@pytest.mark.parametrize("orientation", STORED_AS)
+@pytest.mark.parametrize(
+    ("name", "orientation"),
+    [*(("a.jpg", orientation) for orientation in STORED_AS), ("a.png", 6), ("a.webp", 6), ("a.tif", 6)],
+)
 def test_a_turned_photograph_is_upright(tmp_path, name, orientation):
     upright, turn = noise(96, 64), STORED_AS[orientation]
     exif = Image.Exif()
@@ -316,28 +301,6 @@ def test_a_damaged_file_gives_pixels_or_an_error_that_names_it(tmp_path_factory,
         assert decode(path, 16).shape == (16, 16, 3)
     except ValueError as error:
         assert str(path) in str(error)
-
-
-NO_IMAGES = {
-    "empty": (b"", "of no known format"),
-    "words": (b"no image", "of no known format"),
-    "page": (b"<!DOCTYPE html><html>not found</html>", "of no known format"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "of no known format"),
-    "half": (STORED["jpeg"][: len(STORED["jpeg"]) // 2], "truncated"),
-}
-
-
-@pytest.mark.parametrize("name", NO_IMAGES)
-def test_a_file_that_is_no_image_is_named_with_its_cause(tmp_path, name):
-    content, cause = NO_IMAGES[name]
-    (tmp_path / f"{name}.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name}\.jpg: broken image \(.*{cause}"):
-        decode(tmp_path / f"{name}.jpg", 8)
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"gone\.png: broken image \(No such file or directory\)"):
-        decode(tmp_path / "gone.png", 8)
 
 
 # Many files

@@ -96,20 +96,6 @@ def test_sets_in_csv_are_separated_by_bars_and_an_empty_cell_is_the_empty_set(tm
     assert found(task, tmp_path) == {"one": "x, y", "two": "", "three": "y", "four": "x"}
 
 
-def test_an_empty_cell_is_no_label_where_one_is_asked_for(tmp_path):
-    for name in "abcd":
-        picture(tmp_path / "mine" / f"{name}.png")
-    task = make(
-        tmp_path, b"img,text,label\na.png,one,x\nb.png,two,\nc.png,three,y\nd.png,four,x\n", kind="multiclass"
-    )
-    assert found(task, tmp_path) == {"one": "x", "two": None, "three": "y", "four": "x"}
-
-
-def test_named_labels_keep_their_order(tmp_path):
-    task = make(tmp_path, labelled("b", "a", "b", "a"), kind="binary", labels=["b", "a"])
-    assert task.labels(tmp_path / "mine") == ("b", "a")
-
-
 @pytest.mark.parametrize(
     ("written", "names"),
     [
@@ -215,16 +201,6 @@ def test_one_image_spelt_in_two_ways_is_one_image(tmp_path):
     task = make(tmp_path, twice, kind="binary")
     parts = images(task.splits(tmp_path))
     assert {split: len(names) for split, names in parts.items()} == {"train": 4, "val": 2, "test": 2}
-
-
-def test_broken_rows_of_a_list_that_is_split_are_skipped(tmp_path):
-    rows = labelled(*"ab" * 4)
-    task = make(tmp_path, rows, kind="binary")
-    with open(tmp_path / "mine" / "all.jsonl", "a") as file:
-        file.write("{\n")
-    reading = task.read(tmp_path, on_error="skip")
-    assert sum(map(len, reading.splits.values())) == 8
-    assert [problem.cause for problem in reading.problems["train"]] == ["broken line"]
 
 
 def test_without_groups_images_are_drawn_by_the_hash_of_seed_and_name(tmp_path):

@@ -47,10 +47,6 @@ def test_lists_that_change_while_a_tokenizer_is_trained_leave_none(tiny_root, tm
     assert not [path for path in (paths.cache() / "tokenizers").iterdir() if path.is_dir()]
 
 
-def test_the_vocabulary_is_no_larger_than_asked():
-    assert len(train_wordpieces(TEXTS, 40)) <= 40
-
-
 def test_special_tokens_come_first(words):
     assert words.tokens(range(5)) == list(SPECIAL)
     assert sorted(words.special_ids) == [0, 1, 2, 3, 4]
@@ -98,13 +94,6 @@ def test_the_name_follows_the_data_not_the_place(words, tiny_root, tmp_path):
         file.write("\n")
     assert of_root(moved).name != words.name
     assert of_root(tiny_root, vocab_size=50).name != words.name
-
-
-def test_a_root_is_tokenized_from_what_it_holds(tiny_root, tmp_path):
-    shutil.copytree(tiny_root / "easy_vqa", tmp_path / "part" / "easy_vqa")
-    part = of_root(tmp_path / "part")
-    whole = of_root(tiny_root)
-    assert part.name != whole.name and part.vocab_size < whole.vocab_size
 
 
 def test_a_root_without_any_task_is_named(tmp_path):
