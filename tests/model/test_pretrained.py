@@ -28,6 +28,7 @@ from vilbert_lib.config import ModelConfig
 from vilbert_lib.data import tokenizer
 from vilbert_lib.data.images import decode
 from vilbert_lib.model import pretrained
+from vilbert_lib.model.single_stream import SingleStream
 from vilbert_lib.model.vilbert import ViLBERT
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "fox", "cat", "##s", "look", "walk"]
@@ -261,3 +262,19 @@ def test_the_published_tokenizer_is_used_as_it_is(bert):
     ids, lengths = words.encode(["The foxs look", "a"], 16)
     assert words.tokens(ids[0]) == ["[CLS]", "the", "fox", "##s", "look", "[SEP]"]
     assert lengths.tolist() == [6, 3] and words.tokens(ids[1])[3:] == ["[PAD]"] * 3
+
+
+def test_the_single_stream_makes_words_as_wide_as_patches(bert, vit):
+    config = dataclasses.replace(config_of(text_weights=bert, vision_weights=vit), streams="single")
+    model = SingleStream(config).eval()
+    ids = torch.tensor([[2, 6, 7, 9, 3]])
+    output = model(ids, ids != 0, torch.randn(1, 3, 32, 32))
+    assert output.text_states[0].shape == (1, 5, 32) and output.vision_states[0].shape == (1, 17, 32)
+    assert model.word_embedding.weight.shape == (12, 24)
+
+
+def test_raw_states_of_two_widths_can_only_be_concatenated(bert, vit):
+    config = dataclasses.replace(config_of(text_weights=bert, vision_weights=vit), pooler="none")
+    with pytest.raises(ValueError, match="fusion 'hadamard' needs equal widths: text 24, vision 32"):
+        ViLBERT(config)
+    assert ViLBERT(dataclasses.replace(config, fusion="concat")).fused_width == 56

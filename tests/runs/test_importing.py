@@ -16,8 +16,7 @@ SMALL = {"n_samples": 12, "k": 3}
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch, tiny_root, tiny_profile):
-    monkeypatch.setenv("VILBERT_RUNS", str(tmp_path / "runs"))
+def config(store, tiny_root, tiny_profile):
     return runs.configure(tiny_profile, tiny_root, "hateful_memes", "middle_fusion", train={"epochs": 1})
 
 
