@@ -51,7 +51,9 @@ data/stamps/live: $(SET_UP)
 
 html: $(SET_UP)  ## build the book from the pages that are there; warnings are errors
 	$(BIN)/python -m studies.answers
+	rm -rf book/_build/html
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
+	@test -f book/_build/html/index.html || { echo "book/_build/html/index.html was not written"; exit 1; }
 
 book:  ## everything: environment, data, a live study, the pages of all studies, the book
 	@$(MAKE) --no-print-directory setup

@@ -8,7 +8,7 @@ import pytest
 
 from vilbert_lib.paths import REPOSITORY
 
-TABLE = REPOSITORY / "book" / "method" / "bad_input_other.csv"
+TABLE = REPOSITORY / "book" / "reference" / "bad_input_other.csv"
 
 
 def literals() -> str:

@@ -206,7 +206,7 @@ def test_a_documented_command_names_what_exists(document, line, whole):
 
 
 def test_many_commands_are_found_and_wrong_ones_are_refused():
-    assert len(COMMANDS) > 60 and {"README.md", "book/method/scaling.md"} <= {each.values[0] for each in COMMANDS}
+    assert len(COMMANDS) > 60 and {"README.md", "book/howto/scaling.md"} <= {each.values[0] for each in COMMANDS}
     for wrong in (
         "papermill notebooks/04_correlation.ipynb -p task easy_vqa",
         "papermill notebooks/04_correlation.ipynb -p tasks easy_vpa",

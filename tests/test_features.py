@@ -16,7 +16,7 @@ from vilbert_lib import __main__, features
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.paths import REPOSITORY
 
-PAGE = (REPOSITORY / "book" / "method" / "features.md").read_text()
+PAGE = (REPOSITORY / "book" / "howto" / "features.md").read_text()
 
 
 def block(kind: str) -> str:

@@ -16,13 +16,13 @@ from PIL import Image
 from vilbert_lib.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow  # each runs the tests of what it added
-CHAPTER = (REPOSITORY / "book" / "developers.md").read_text(encoding="utf-8")
+RECIPES = REPOSITORY / "book" / "howto"
 
 
-def blocks(heading: str) -> list[str]:
-    """The Python blocks of a section of the chapter, without their indentation in lists."""
-    section = re.split(r"^#+ ", CHAPTER.partition(f"### {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-    found = re.findall(r"^( *)```python\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
+def blocks(recipe: str) -> list[str]:
+    """The Python blocks of a recipe, without their indentation in lists."""
+    text = (RECIPES / f"{recipe}.md").read_text(encoding="utf-8")
+    found = re.findall(r"^( *)```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     return ["".join(line.removeprefix(indent) for line in code.splitlines(True)) for indent, code in found]
 
 
@@ -33,7 +33,7 @@ def copy(tmp_path) -> Path:
         source, place = REPOSITORY / name, tmp_path / "repo" / name
         place.parent.mkdir(exist_ok=True)
         shutil.copytree(source, place) if source.is_dir() else shutil.copy(source, place)
-    shutil.copytree(REPOSITORY / "book" / "method", tmp_path / "repo" / "book" / "method")
+    shutil.copytree(REPOSITORY / "book" / "reference", tmp_path / "repo" / "book" / "reference")
     return tmp_path / "repo"
 
 
@@ -55,7 +55,7 @@ def append(path: Path, code: str) -> None:
 
 
 def test_a_measure(copy):
-    prepare, entry, plain = blocks("... a measure")
+    prepare, entry, plain = blocks("measure")
     append(copy / "vilbert_lib" / "metrics" / "kernels.py", prepare)
     registry = copy / "vilbert_lib" / "metrics" / "registry.py"
     first = '        Measure(\n            name="svcca"'
@@ -69,7 +69,7 @@ def test_a_measure(copy):
 
 
 def test_a_dataset(copy, tmp_path):
-    module, listed = blocks("... a dataset")
+    module, listed = blocks("dataset")
     formats = copy / "vilbert_lib" / "data" / "formats"
     (formats / "talks.py").write_text(module)
     known = (formats / "known.py").read_text()
@@ -90,7 +90,7 @@ def test_a_dataset(copy, tmp_path):
 
 
 def test_an_architecture(copy):
-    [line] = blocks("... an architecture")
+    [line] = blocks("architecture")
     path = copy / "vilbert_lib" / "config" / "architectures.py"
     path.write_text(
         path.read_text().replace('    "baseline": ((), ()),\n', f'    "baseline": ((), ()),\n    {line}')
@@ -101,7 +101,7 @@ def test_an_architecture(copy):
 
 
 def test_a_notebook(copy):
-    parameters, check, findings = (block.replace("<name>", "example") for block in blocks("... a notebook"))
+    parameters, check, findings = (block.replace("<name>", "example") for block in blocks("study"))
     notebook = new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )

@@ -25,7 +25,7 @@ from vilbert_lib.data.formats import own
 from vilbert_lib.data.tokenizer import of_root
 from vilbert_lib.paths import REPOSITORY
 
-TABLE = REPOSITORY / "book" / "method" / "bad_input.csv"
+TABLE = REPOSITORY / "book" / "reference" / "bad_input.csv"
 SAME = "the same error"
 
 # What is tried on a damaged root: each returns what was left out in words, or raises.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vilbert_lib.paths import REPOSITORY
 
-CHAPTER = REPOSITORY / "book" / "method" / "own_data.md"
+CHAPTER = REPOSITORY / "book" / "howto" / "own_data.md"
 
 
 def blocks() -> list[tuple[str, str, str]]:

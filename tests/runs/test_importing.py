@@ -11,7 +11,7 @@ from vilbert_lib import paths, runs
 from vilbert_lib.__main__ import main
 from vilbert_lib.runs.importing import import_weights, read_state_dict
 
-ORIGINAL = paths.REPOSITORY / "book" / "method" / "vilbert_names.yaml"
+ORIGINAL = paths.REPOSITORY / "book" / "howto" / "vilbert_names.yaml"
 SMALL = {"n_samples": 12, "k": 3}
 
 

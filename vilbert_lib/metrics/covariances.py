@@ -1,7 +1,7 @@
 """Products of n x n matrices from covariances, for many more samples than features.
 
 The Gram matrices K = X X' and L = Y Y' of centred features X (n, d) and Y (n, e) meet in
-<K, L> = |X'Y|^2, which needs no matrix of n x n. All covariances X'Y are summed in one pass over the
+``<K, L> = |X'Y|^2``, which needs no matrix of n x n. All covariances X'Y are summed in one pass over the
 samples, in blocks of rows, in float64.
 """
 

@@ -56,7 +56,7 @@ def _median(symmetric: Tensor) -> Tensor:
 
 
 def cka(left: SymmetricStack, right: SymmetricStack, x: Tensor, y: Tensor) -> Tensor:
-    """CKA, <K, L> / (|K| |L|) of the centred Gram matrices (Kornblith et al. 2019, eq. 4).
+    """CKA, ``<K, L> / (|K| |L|)`` of the centred Gram matrices (Kornblith et al. 2019, eq. 4).
 
     With centred distances in their place it is the squared distance correlation (Szekely et al. 2007).
 

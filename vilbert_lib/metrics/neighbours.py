@@ -187,7 +187,7 @@ def jaccard(ranks: Tensor) -> Tensor:
 def rank(ranks: Tensor) -> Tensor:
     """Rank similarity: how alike the ranks of the common neighbours are, in [0, 1] (Klabunde et al. 2025).
 
-    Over the common neighbours of ranks r and r', sum of 2 / ((1 + |r - r'|) (r + r')), divided by
+    Over the common neighbours of ranks r and r', sum of ``2 / ((1 + |r - r'|) (r + r'))``, divided by
     the harmonic number of their count; 0 for a sample without any.
 
     Examples

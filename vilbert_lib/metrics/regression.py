@@ -101,7 +101,7 @@ def _baseline(n: int) -> float:
 def r2(left: Regressions, right: Regressions, x: Tensor, y: Tensor) -> Tensor:
     """Leave-one-out R^2 of predicting Y from X by ridge regression with intercept, at most 1.
 
-    1 - sum |y_i - y_i(without i)|^2 / sum |y_i - mean(without i)|^2, in closed form (Allen 1974).
+    ``1 - sum |y_i - y_i(without i)|^2 / sum |y_i - mean(without i)|^2``, in closed form (Allen 1974).
     Below 0 where the mean of the others predicts better. The penalty is .1 tr(Kc)/n of X unless given.
 
     Examples

@@ -112,7 +112,7 @@ def _root_sum(squares: Tensor) -> Tensor:
 
 
 def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
-    """Procrustes similarity s = |Xc' Yc|_* / (|Xc| |Yc|), in [0, 1] (Williams et al. 2021).
+    """Procrustes similarity ``s = |Xc' Yc|_* / (|Xc| |Yc|)``, in [0, 1] (Williams et al. 2021).
 
     It is the cosine of the smallest angle between the centred clouds over all rotations.
 

@@ -2,26 +2,27 @@
 
 A dish's label has four bits, and four ingredients. Ingredient i is a word of the recipe and a mark
 at place i of the picture, and has two values on each side: one of two groups of words, one of two
-groups of colours. How the values go with bit i of the label is the bit's part of the information:
+groups of colours. How the values go with bit i of the label is the bit's part of the information::
 
-redundancy    word and mark both show the bit
-unique_text   the word shows the bit; the mark shows a coin of its own
-unique_image  the mark shows the bit; the word shows a coin of its own
-synergy       the word shows a coin; the mark shows whether coin and bit differ
+    redundancy    word and mark both show the bit
+    unique_text   the word shows the bit; the mark shows a coin of its own
+    unique_image  the mark shows the bit; the word shows a coin of its own
+    synergy       the word shows a coin; the mark shows whether coin and bit differ
 
 Under all four, word and mark are fair coins by themselves, whatever the bit's part: roots with
 other whole bits differ in no distribution of words or of marks, only in what they tell together.
 
-A fraction f of a bit, the rest of which is redundant, is made so:
+A fraction f of a bit, the rest of which is redundant, is made so::
 
-unique_text   the mark shows the bit, but is visibly erased (white) with chance f
-unique_image  the word shows the bit, but is visibly erased ("something") with chance f
-synergy       with chance f the bit is told as for synergy, and both sides show that it is: the
-              mark is hollow, and the word is preceded by "maybe"; else both show the bit
+    unique_text   the mark shows the bit, but is visibly erased (white) with chance f
+    unique_image  the word shows the bit, but is visibly erased ("something") with chance f
+    synergy       with chance f the bit is told as for synergy, and both sides show that it is: the
+                  mark is hollow, and the word is preceded by "maybe"; else both show the bit
 
 Why the bits are what the knobs say (the definition is in truth.py). The four bits are independent,
 and what is told of one has nothing to do with another: their decompositions add up (Bertschinger
 et al. 2014, additivity). For one bit Y, with word T and mark V:
+
 - Both show Y: T and V are alike, so neither has unique information, and R = 1.
 - The mark is erased with chance f: V is T sent through noise, so V has no unique information;
   R = I(Y; V) = 1 - f, and T has the other f. With f = 1, or a coin in V's place, R = 0.
