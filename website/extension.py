@@ -23,6 +23,12 @@ if (window.location.protocol === "file:")
 """
 
 
+def hide_launch_buttons(app: Sphinx, config) -> None:
+    """Leave the launch buttons out where no repository is named, as they would lead nowhere."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+
+
 def warn_of_pages(app: Sphinx) -> None:
     """Warn of every page that holds an error or another code than its source; ``-W`` makes errors of these."""
     for problem in pages.problems(Path(app.srcdir)):
@@ -98,6 +104,7 @@ def write_search_texts(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Connect what the extension does to the events of the build."""
+    app.connect("config-inited", hide_launch_buttons)
     app.connect("builder-inited", warn_of_pages)
     app.connect("source-read", fill_in)
     app.connect("missing-reference", resolve)

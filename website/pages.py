@@ -24,7 +24,9 @@ def problems(book: Path, sources: Path = SOURCES) -> Iterator[str]:
                 if output["output_type"] == "error":
                     yield f"{page}, cell {number}: {output['ename']}: mend the study and make its page again"
     for page in sorted((book / "results").glob("*.ipynb")):
-        if code(page) != code(sources / page.name):
+        if not (sources / page.name).is_file():
+            yield f"{page}: there is no notebooks/{page.name} of which it could be the page"
+        elif code(page) != code(sources / page.name):
             yield (
                 f"{page}: its code is not that of notebooks/{page.name}; "
                 f"run: python -m vilbert_lib page {page.stem}"
