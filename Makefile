@@ -16,7 +16,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 
 LIVE := -p tasks hateful_memes -p architectures baseline,early_fusion,middle_fusion,late_fusion -p seeds 0
 
-.PHONY: help setup studies live book reproduce thesis rehearse html test test-slow lint refresh small graph \
+.PHONY: help setup studies live book reproduce thesis rehearse html pdf test test-slow lint refresh small graph \
 	simulate log lock clean
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ html: $(SET_UP)  ## build the book from the pages that are there; warnings are e
 	rm -rf book/_build/html
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --quiet
 	@test -f book/_build/html/index.html || { echo "book/_build/html/index.html was not written"; exit 1; }
+
+pdf: $(SET_UP)  ## print the book that `make html` built, by Chromium: book/_build/book.pdf
+	$(BIN)/python -m website.pdf
 
 book:  ## everything: environment, data, a live study, the pages of all studies, the book
 	@$(MAKE) --no-print-directory setup

@@ -24,10 +24,8 @@ CHECKS = {
     "images without a description": """[...document.querySelectorAll('article img')].filter(i => !i.alt)
         .map(i => i.src)""",
 }
-TOO_WIDE = """(() => { const seen = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= seen) return [];
-    return [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > seen + 1)
-        .slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + e.innerText.slice(0, 60)) })()"""
+TOO_WIDE = """[...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > %d + 1)
+    .slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + e.innerText.slice(0, 60))"""
 ENTRIES = (
     "[...document.querySelectorAll('.bd-sidebar-primary .bd-links li')].filter(e => e.checkVisibility()).length"
 )
@@ -60,8 +58,8 @@ def problems(tab, page: Path, query: str = "") -> list[str]:
         found.append(f"{entries} entries in the sidebar")
     for name, width in WIDTHS.items():
         tab.resize(width)
-        if tab.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            found.append(f"scrolls sideways on a {name}: {tab.evaluate(TOO_WIDE)}")
+        if tab.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"scrolls sideways on a {name}: {tab.evaluate(TOO_WIDE % width)}")
     if page.stat().st_size > 1_000_000:
         found.append(f"{page.stat().st_size:,} bytes")
     return found

@@ -72,14 +72,14 @@ class Browser:
         os.close(self._in), os.close(self._out)
         self._folder.cleanup()
 
-    def call(self, method: str, **parameters) -> dict:
-        """Result of a command; events that come before it are kept in :attr:`events`."""
+    def call(self, method: str, *, seconds: float = 60, **parameters) -> dict:
+        """Result of a command within so many seconds; events that come before it are kept in :attr:`events`."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._number:
+        while (answer := self._read(seconds)).get("id") != self._number:
             self.events.append(answer)
         if "error" in answer:
             raise RuntimeError(f"Chromium refuses {method}: {answer['error']['message']}")

@@ -98,6 +98,7 @@ def main(html: Path = HTML) -> None:
             tab.open(source)
             printed = tab.call(
                 "Page.printToPDF",
+                seconds=900,
                 printBackground=True,
                 displayHeaderFooter=True,
                 headerTemplate="<span></span>",
