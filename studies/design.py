@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from vilbert_lib import runs
 from vilbert_lib.config import BASELINES, TASK_METRICS, Profile, RunConfig, choose, placement
 from vilbert_lib.data import formats
+from vilbert_lib.runs import Run
 
 
 def configurations(
@@ -30,13 +31,24 @@ def start_of(parameters: SimpleNamespace, architecture: str) -> str:
     return "" if architecture in BASELINES else known.get(architecture, known.get("", ""))
 
 
-def existing(parameters: SimpleNamespace) -> list[RunConfig]:
-    """The runs that the parameter ``runs`` names; tasks, architectures and seeds become theirs."""
+def existing(parameters: SimpleNamespace, *, variants: bool = False) -> list[RunConfig]:
+    """Return the runs that the parameter ``runs`` names; tasks, architectures and seeds become theirs.
+
+    Runs of one task, architecture and seed with other settings are no repetitions of each other: without
+    ``variants`` they are a ValueError.
+    """
     if not parameters.runs:
         return []
     found = [run.config for run in runs.matching(parameters.runs)]
     if pretrained := [config.id for config in found if config.objectives]:
         raise ValueError(f"runs names the pretraining {pretrained[0]}: runs of labelled tasks are needed")
+    named: dict[tuple, str] = {}
+    for config in found:
+        other = named.setdefault((config.task, config.architecture, config.seed), config.id)
+        if other != config.id and not variants:
+            raise ValueError(
+                f"runs names {other} and {config.id}, which differ in their settings: name one of them"
+            )
     for name, field in (("tasks", "task"), ("architectures", "architecture"), ("seeds", "seed")):
         setattr(parameters, name, list(dict.fromkeys(getattr(config, field) for config in found)))
     if hasattr(parameters, "baselines"):
@@ -96,6 +108,14 @@ def check_pair(field: str, pair: list[str], known: list[str]) -> None:
     """Raise a ValueError that names ``field`` unless it is two of ``known``."""
     if len(pair) != 2 or set(pair) - set(known):
         raise ValueError(f"{field} {pair}: two of {', '.join(known)} are needed, which are compared")
+
+
+def check_recorded(field: str, target: str, configs: list[RunConfig]) -> None:
+    """Raise a ValueError that names ``field`` where a finished run of ``configs`` has no metric ``target``."""
+    for run in map(Run, configs):
+        if run.finished and target not in run.summary:
+            known = ", ".join(name for name in run.summary if name.startswith("test_"))
+            raise ValueError(f"{field} {target!r} is not recorded for run {run.config.id}: it has {known}")
 
 
 def check_optional_task(field: str, name: str, tasks: list[str], root: Path) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 
 import pandas as pd
 
-from vilbert_lib import runs
 from vilbert_lib.runs import Run
 
 METRICS = ("test_accuracy", "test_auroc", "test_macro_f1")
@@ -12,36 +11,33 @@ METRICS = ("test_accuracy", "test_auroc", "test_macro_f1")
 _FOLLOWING = {"task", "architecture", "seed", "data", "start_from", "model.vocab_size"}
 
 
-def summaries(trained: list[Run]) -> pd.DataFrame:
-    """:func:`vilbert_lib.runs.summaries`, with architectures told apart by settings in which their runs differ.
+def names(trained: list[Run]) -> dict[str, str]:
+    """Name the architectures of runs by id, told apart by settings.
 
-    Parameters
-    ----------
-    trained : list of Run
-        Finished runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a run. Where runs of one task and architecture have a seed in common, they are no repetitions of each
-        other: ``architecture`` then names behind the architecture the fields in which they differ, as in
-        ``late_fusion (frozen_layers 0)``.
+    Where runs of one task, architecture and seed differ in their settings, they are no repetitions of each other:
+    behind the architecture stand the fields in which they differ, as in ``late_fusion (frozen_layers 0)``.
     """
-    results = runs.summaries(trained)
-    if not results.duplicated(["task", "architecture", "seed"]).any():
-        return results
+    described = pd.DataFrame([run.describe() for run in trained])
     fields = pd.json_normalize([dataclasses.asdict(run.config) for run in trained]).astype(str)
-    names = results.architecture.copy()
-    for rows in results.groupby(["task", "architecture"]).groups.values():
-        own = fields.loc[rows]
-        differing = [name for name in own if own[name].nunique() > 1 and name not in _FOLLOWING]
-        if differing and results.loc[rows].duplicated("seed").any():
-            heads = [name.rpartition(".")[2] for name in differing]
-            for row in rows:
-                values = own.loc[row, differing]
-                told = ", ".join(f"{head} {value or 'none'}" for head, value in zip(heads, values, strict=True))
-                names[row] = f"{names[row]} ({told})"
-    return results.assign(architecture=names)
+    fields = fields.drop(columns=[name for name in _FOLLOWING if name in fields]).assign(start=described.start)
+    found = dict(zip(described.run, described.architecture, strict=True))
+    for architecture, rows in described.groupby("architecture"):
+        repeated = fields.loc[rows.index].groupby([rows.task, rows.seed]).nunique().max()
+        differing = repeated.index[repeated > 1]
+        for index, run in rows.run.items():
+            told = ", ".join(f"{n.rpartition('.')[2]} {fields[n][index] or 'none'}" for n in differing)
+            found[run] = f"{architecture} ({told})" if told else architecture
+    return found
+
+
+def told_apart(table: pd.DataFrame, trained: list[Run]) -> pd.DataFrame:
+    """``table``, which has the column ``run``, with :func:`names` as ``architecture``."""
+    return table.assign(architecture=table.run.map(names(trained)))
+
+
+def name_of_first(trained: list[Run], architecture: str) -> str:
+    """What :func:`names` calls the first run of ``architecture``."""
+    return names(trained)[next(run.config.id for run in trained if run.config.architecture == architecture)]
 
 
 def scores(results: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +46,7 @@ def scores(results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     results : pandas.DataFrame
-        Rows of :func:`summaries`.
+        Rows of :func:`vilbert_lib.runs.summaries`.
 
     Returns
     -------

@@ -136,14 +136,18 @@ def lines(around: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs_of_layers(
-    before: pd.DataFrame, after: pd.DataFrame, measure: str, architecture: str, task: str
+    moments: dict[str, pd.DataFrame], measure: str, architecture: str, task: str
 ) -> tuple[pd.DataFrame, str]:
-    """Alignment of every pair of layers before and after training, mean over seeds, and a sentence on it."""
-    rows = pd.concat([before.assign(moment="untrained"), after.assign(moment="trained")])
+    """Alignment of every pair of layers at each of ``moments`` (name: alignments), and a sentence on it.
+
+    Mean over seeds: what :func:`vilbert_lib.figures.stream_heatmaps` draws.
+    """
+    rows = pd.concat([part.assign(moment=name) for name, part in moments.items()])
     rows = rows[(rows.measure == measure) & (rows.architecture == architecture) & (rows.task == task)]
     drawn = rows.groupby(["moment", "kind", "x", "y"], sort=False, as_index=False).value.mean()
     means = drawn[drawn.kind == "tv"].groupby("moment", sort=False).value.mean()
-    said = " and ".join(f"{mean:.2f} {moment}" for moment, mean in means.items())
+    *firsts, last = (f"{mean:.2f} {moment}" for moment, mean in means.items())
+    said = f"{', '.join(firsts)} and {last}" if firsts else last
     return drawn, f"The mean over all pairs of a text and a vision layer is {said}."
 
 

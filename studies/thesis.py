@@ -176,7 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         raise SystemExit(f"thesis: {error}") from error
     measure(trained, scale, root, programme.splits)
-    table, folder = headline.scores(headline.summaries(trained)), paths.book() / "results" / given.profile
+    table, folder = headline.scores(runs.summaries(trained)), paths.book() / "results" / given.profile
     print(table.to_string(), flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "scores.csv")

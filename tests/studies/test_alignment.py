@@ -103,3 +103,6 @@ def test_what_is_declared_must_be_a_known_similarity(measure, words):
     alignment.declare("primary", "cka")
     with pytest.raises(ValueError, match=words):
         alignment.declare("primary", measure)
+    alignment.declare("primary", "wasserstein", distances=True)
+    with pytest.raises(ValueError, match="'wasserstein' is not recorded at this profile"):
+        alignment.declare("primary", "wasserstein", ["cka"], distances=True)

@@ -5,7 +5,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from studies import headline
-from vilbert_lib import notebooks, pages, runs
+from vilbert_lib import notebooks, pages
 from vilbert_lib.config import ModelConfig, RunConfig
 from vilbert_lib.runs import Run
 
@@ -32,18 +32,24 @@ def test_scores_are_mean_and_deviation_over_seeds_in_the_given_order():
     assert table.loc["early", ("memes", "accuracy")] == "0.2500"
 
 
-def test_runs_with_a_seed_in_common_are_told_apart_by_their_settings(monkeypatch):
+def test_runs_with_a_seed_in_common_are_told_apart_by_their_settings():
     models = [ModelConfig(), ModelConfig(frozen_layers=2), ModelConfig(frozen_layers=2)]
     trained = [
-        Run(RunConfig(task="a", architecture="baseline", seed=s, model=m))
-        for s, m in zip((0, 0, 1), models, strict=True)
+        Run(RunConfig(task="a", architecture="baseline", seed=seed, model=model))
+        for seed, model in zip((0, 0, 1), models, strict=True)
     ]
-    other = Run(RunConfig(task="b", architecture="baseline"))
-    monkeypatch.setattr(runs, "summaries", lambda known: pd.DataFrame([run.describe() for run in known]))
-    kept, *apart = headline.summaries([other, *trained]).architecture
-    assert kept == "baseline"
+    other = Run(RunConfig(task="a", architecture="late_fusion"))
+    kept, *apart = headline.names([other, *trained]).values()
+    assert kept == "late_fusion"
     assert apart == [f"baseline (frozen_layers {n})" for n in (0, 2, 2)]
-    assert list(headline.summaries([other, *trained[1:]]).architecture) == ["baseline"] * 3
+    assert headline.name_of_first([other, *trained], "baseline") == "baseline (frozen_layers 0)"
+    assert list(headline.names([other, *trained[1:]]).values()) == ["late_fusion", "baseline", "baseline"]
+    started = Run(RunConfig(task="a", architecture="late_fusion", start_from="b/late_fusion-s0-00000000"))
+    table = pd.DataFrame({"run": [started.config.id, other.config.id]})
+    assert list(headline.told_apart(table, [other, started]).architecture) == [
+        "late_fusion (start pretrained)",
+        "late_fusion (start scratch)",
+    ]
 
 
 def test_a_table_with_files_stands_beside_the_page_and_not_in_the_source(tmp_path, monkeypatch):

@@ -134,7 +134,7 @@ def test_pairs_of_layers_are_means_over_seeds_of_both_moments():
         x=lambda t: "t" + t.text_layer.astype(str), y=lambda t: "v" + t.vision_layer.astype(str)
     )
     before, after = (table[table.epoch == epoch] for epoch in (0, 2))
-    drawn, said = placement.pairs_of_layers(before, after, "cka", "late", "memes")
+    drawn, said = placement.pairs_of_layers({"untrained": before, "trained": after}, "cka", "late", "memes")
     of_pair = drawn.set_index(["moment", "x", "y"]).value
     assert len(of_pair) == 2 * 16 and of_pair["trained", "t3", "v3"] == pytest.approx(0.05 + 0.03 + 2 * STEP)
     means = [table[table.architecture == "late"].value.mean() for table in (before, after)]

@@ -10,12 +10,15 @@ from vilbert_lib.metrics import MEASURES
 AGGREGATES = {"mean": "mean", "last": "last", "max": "max"}
 
 
-def declare(field: str, measure: str, recorded: Sequence[str] | None = None) -> None:
-    """Raise a ValueError that names ``field`` unless ``measure`` is a known similarity that is ``recorded``."""
+def declare(field: str, measure: str, recorded: Sequence[str] | None = None, *, distances: bool = False) -> None:
+    """Raise a ValueError that names ``field`` unless ``measure`` is known, and among the ``recorded`` ones.
+
+    A distance is refused too, unless ``distances`` are meant as well.
+    """
     similarities = [name for name, known in MEASURES.items() if known.sign > 0]
-    if measure in MEASURES and measure not in similarities:
+    if measure in MEASURES and measure not in similarities and not distances:
         raise ValueError(f"{field} {measure!r} is a distance: declare a similarity, of {', '.join(similarities)}")
-    choose(field, measure, similarities)
+    choose(field, measure, MEASURES if distances else similarities)
     if recorded is not None and measure not in recorded:
         raise ValueError(f"{field} {measure!r} is not recorded at this profile: name one of {', '.join(recorded)}")
 
