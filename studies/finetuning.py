@@ -111,7 +111,7 @@ def of_training(measured: pd.DataFrame, architecture: str, measures: tuple[str, 
     before, after = (alignment.per_run(rows, epoch=e).set_index("run") for e in ("untrained", "best"))
     for measure in (m for m in measures if m in after):
         change = (after[measure] - before[measure]).dropna()
-        low, high = statistics.seed_interval(change) if len(change) > 1 else (float("nan"),) * 2
+        low, high = statistics.seed_interval(change, strict=False)
         yield findings.finding(
             f"{architecture}: does training raise {measure}?",
             f"Training changes the mean {measure} over the layers of {architecture} by {{}}.",

@@ -117,7 +117,7 @@ def against_one_side(
     of_seed = results.pivot(index="seed", columns="architecture", values="test_accuracy").assign(**levels)
     best = of_seed[[*sides, *levels]].mean().round(6).idxmax()  # of equal ones a model
     lead = 100 * (of_seed[main] - of_seed[best])
-    low, high = statistics.seed_interval(lead, (-100, 100)) if len(lead) > 1 else (np.nan, np.nan)
+    low, high = statistics.seed_interval(lead, (-100, 100), strict=False)
     return findings.finding(
         f"{task}: does {main} use text and image?",
         f"On {task}, {main} differs from {best}, the best of one side or none, by {{}}.",

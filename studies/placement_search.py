@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from vilbert_lib import search
@@ -25,7 +24,7 @@ def of_samplers(records: list[search.Record]) -> Iterator[dict]:
     if not seeds:
         return
     leads = pd.Series([ends["tpe", seed] - ends["random", seed] for seed in seeds])
-    low, high = statistics.seed_interval(leads) if len(leads) > 1 else (np.nan, np.nan)
+    low, high = statistics.seed_interval(leads, strict=False)
     yield findings.finding(
         f"Does TPE end better than random search for {objective} with as many trials?",
         f"For {objective}, TPE ends {{}} better than random search.",

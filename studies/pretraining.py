@@ -92,7 +92,7 @@ def of_objectives(results: pd.DataFrame, whole: str, word_floor: float) -> Itera
         for objective, (name, floor, rival) in asked.items():
             lead = 100 * (rows[f"val_{objective}_accuracy"] - floor)
             within = (-100 * floor, 100 * (1 - floor))
-            low, high = statistics.seed_interval(lead, within) if len(lead) > 1 else (float("nan"),) * 2
+            low, high = statistics.seed_interval(lead, within, strict=False)
             yield findings.finding(
                 f"{variant}: is {name} better than {rival}?",
                 f"With {variant}, the accuracy of {name} differs from {rival} ({floor:.1%}) by {{}}.",

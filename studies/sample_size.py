@@ -192,17 +192,17 @@ def across_models(profiles: pd.DataFrame, setting: str, compared: Compared, seed
         for a, b in _pairs(settings, compared) if settings[0] and settings[1] else []:
             other = int(compared != "together")
             both = pd.DataFrame({"x": table[0, a], "y": table[other, b]}).reset_index()
-            found = statistics.correlation(both, "x", "y", seed=seed)
+            found = statistics.estimated(statistics.correlation, both, "x", "y", seed=seed)
             rows.append(
                 {
                     "measure": measure,
                     "a": a,
                     "b": b,
-                    "pearson": found["r"],
-                    "low": found["low"],
-                    "high": found["high"],
+                    "pearson": both.x.corr(both.y),
+                    "low": found.get("low", np.nan),
+                    "high": found.get("high", np.nan),
                     "spearman": stats.spearmanr(both.x, both.y).statistic,
-                    "models": found["n"],
+                    "models": len(both),
                 }
             )
     return pd.DataFrame(rows, columns=["measure", "a", "b", "pearson", "low", "high", "spearman", "models"])

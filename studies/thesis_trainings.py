@@ -85,9 +85,12 @@ def contrast_in_last_layer(measures: list[str]) -> pd.DataFrame:
 
 
 def epochs_until(level: float) -> pd.Series:
-    """The first epoch of each fusion method's training with a validation accuracy of at least ``level``."""
-    curves = thesis_log.read("learning_curves").query("date == '2025-10-01' and val_accuracy >= @level")
-    return curves.groupby("fusion", sort=False).epoch.min()
+    """The first epoch of each training with a validation accuracy of at least ``level``, by fusion and training.
+
+    Of the trainings in October whose way to fuse is logged; the earlier ones are of another design.
+    """
+    curves = thesis_log.read("learning_curves").query("date >= '2025-10-01' and val_accuracy >= @level")
+    return curves.dropna(subset="fusion").groupby(["fusion", "series"], sort=False).epoch.min()
 
 
 def over_baseline() -> pd.DataFrame:

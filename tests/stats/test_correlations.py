@@ -83,3 +83,9 @@ def test_the_p_of_a_difference_is_that_of_all_swaps(seed):
     assert found["difference"] == pytest.approx(differences[0])
     assert found["difference"] == pytest.approx(table.z.corr(table.y) - table.x.corr(table.y))
     assert found["p"] == pytest.approx(np.mean(np.abs(differences) >= abs(differences[0]) - 1e-9))
+
+
+def test_runs_of_one_architecture_have_no_interval_over_architectures():
+    table = pd.DataFrame({"architecture": ["a"] * 4, "x": [1, 2, 3, 4], "y": [1, 2, 3, 5]})
+    with pytest.raises(ValueError, match="1 values of architecture: at least 2 are needed"):
+        correlation(table, "x", "y")

@@ -37,6 +37,18 @@ def test_a_mean_over_seeds_has_students_interval():
     assert inside.loc["a", ["low", "high"]].tolist() == pytest.approx([0, 3])
     with pytest.raises(ValueError, match=r"1 seed\(s\): an interval needs at least 2"):
         seed_interval(pd.Series([1.0]))
+    with pytest.raises(ValueError, match="column of the seeds holds NaN or infinity in 1 of 3 rows"):
+        seed_interval(pd.Series([1.0, np.nan, 2.0]))
+    assert np.isnan(seed_interval(pd.Series([1.0]), strict=False)).all()
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "message"), [(0.5, 0, "n=0"), (1.5, 4, "share 1.5"), (np.nan, 4, "share nan")]
+)
+def test_what_is_no_share_is_refused(share, n, message):
+    for interval in (proportion_interval, lambda share, n: share_difference(0.5, share, n)):
+        with pytest.raises(ValueError, match=message):
+            interval(share, n)
 
 
 def test_the_difference_of_two_shares_has_newcombes_interval():

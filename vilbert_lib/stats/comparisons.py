@@ -14,17 +14,30 @@ ENOUGH = 6  # clusters: of fewer, no choice of signs is as rare as .05
 
 
 def proportion_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share observed on ``n`` samples, in [0, 1]."""
+    """Wilson's 95 % interval of a share observed on ``n`` samples, in [0, 1].
+
+    A ValueError for a share outside [0, 1], NaN, or fewer than one sample.
+    """
+    _check_shares(n, share)
     low, high = proportion_confint(round(share * n), n, alpha=0.05, method="wilson")
     return float(low), float(high)
+
+
+def _check_shares(n: int, *shares: float) -> None:
+    if n < 1:
+        raise ValueError(f"n={n}: a share is of at least 1 sample")
+    for share in shares:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share {share} must be a number in [0, 1]")
 
 
 def share_difference(a: float, b: float, n: int) -> tuple[float, float]:
     """Newcombe's 95 % interval of the difference of two shares, each observed on ``n`` samples, in [-1, 1].
 
     It takes the samples to be different ones; of the same samples, as of two models on one test part, it is
-    wider than need be.
+    wider than need be. Errors as :func:`proportion_interval`.
     """
+    _check_shares(n, a, b)
     low, high = confint_proportions_2indep(round(a * n), n, round(b * n), n, method="newcomb", alpha=0.05)
     return float(low), float(high)
 
@@ -44,16 +57,21 @@ def range_of(metric: str, *, difference: bool = False) -> tuple[float, float]:
     return (-1.0, 1.0) if difference else (0.0, 1.0)
 
 
-def seed_interval(values: pd.Series, within: tuple[float, float] = UNBOUNDED) -> tuple[float, float]:
+def seed_interval(
+    values: pd.Series, within: tuple[float, float] = UNBOUNDED, *, strict: bool = True
+) -> tuple[float, float]:
     """Student's 95 % interval of the mean over runs that differ in their seed alone.
 
     With few seeds it is wide: 4.3 standard errors on either side with three. It speaks of further
     seeds, not of other data or architectures. It ends where the values can: ``within`` (0, 1) of a share, (-1, 1)
     of a difference of shares, which takes away no value that the mean can have. A NotEstimableError for fewer than
-    two values.
+    two values, or NaN; NaN for both ends if not ``strict``.
     """
+    if not strict and (len(values) < 2 or not np.isfinite(values).all()):
+        return np.nan, np.nan
     if len(values) < 2:
         raise NotEstimableError(f"{len(values)} seed(s): an interval needs at least 2")
+    numbers(pd.Series(values), "of the seeds")
     reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     low, high = np.clip([np.mean(values) - reach, np.mean(values) + reach], *within)
     return float(low), float(high)
@@ -69,7 +87,7 @@ def over_seeds(
     """
     rows = []
     for key, group in table.groupby(by, sort=False):
-        low, high = seed_interval(group[value], within) if len(group) > 1 else (np.nan, np.nan)
+        low, high = seed_interval(group[value], within, strict=False)
         rows.append((*key, group[value].mean(), low, high, len(group)))
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "seeds"])
 

@@ -59,11 +59,12 @@ def pearson_interval(r: float, n: int) -> tuple[float, float]:
 
 
 def spearman_interval(r: float, n: int) -> tuple[float, float]:
-    """95 % interval of Spearman's ``r`` over ``n`` >= 4 independent pairs, in [-1, 1].
+    """95 % interval of Spearman's ``r`` over ``n`` >= 10 independent pairs, in [-1, 1].
 
-    tanh(atanh r +- 1.96 sqrt((1 + r^2/2) / (n - 3))), after Bonett and Wright (2000).
+    tanh(atanh r +- 1.96 sqrt((1 + r^2/2) / (n - 3))), after Bonett and Wright (2000). Of simulated normal
+    pairs it leaves out the truth in 4 to 6 % from 10 pairs on, with 5 in up to 39 %: fewer are a ValueError.
     """
-    _check_r(r, n, at_least=4)
+    _check_r(r, n, at_least=10)
     return fisher_interval(r, (1 + r**2 / 2) / (n - 3))
 
 
@@ -121,11 +122,10 @@ def correlation(
     With 5 or 12 architectures of 3 seeds it leaves out the truth in 2 to 4 % of simulated studies up to an
     intraclass correlation of .6, and in 6.5 to 8 % at .9.
     Draws in which a side is constant are left out; a side that is constant altogether gives NaN. Returns
-    ``r``, ``low``, ``high``, ``n``, ``clusters``. A NotEstimableError for one row, or NaN.
+    ``r``, ``low``, ``high``, ``n``, ``clusters``. A NotEstimableError for NaN, or one cluster: how much clusters
+    differ is then unknown, and the bootstrap would draw runs of that one alone.
     """
-    clusters, values = read(table, [x, y], cluster)
-    if clusters.n < 2:
-        raise NotEstimableError("one row: a correlation needs at least 2")
+    clusters, values = read(table, [x, y], cluster, at_least=2)
     low, high = quantile_interval(weighted_r(two_stage(clusters, draws, seed), *values))
     r = stats.pearsonr(*values).statistic
     return {"r": float(r), "low": float(low), "high": float(high), "n": clusters.n, "clusters": clusters.count}
