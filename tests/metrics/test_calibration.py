@@ -131,7 +131,7 @@ def test_ties_that_do_not_decide_who_is_a_neighbour_leave_the_chance_level_exact
 def test_moments_of_so_many_samples_that_integers_overflow(n):
     """Gram matrices of halves coded +1 and -1: their product is a squared count, which is hypergeometric."""
     diagonal = torch.ones(1, n, dtype=torch.float64)
-    halves = SymmetricStack(torch.empty(1, 0), diagonal, torch.tensor([float(n) * (n - 1)], dtype=torch.float64))
+    halves = SymmetricStack(diagonal, torch.tensor([float(n) * (n - 1)], dtype=torch.float64), torch.empty(1, 0))
     mean, deviation = permutation_moments(halves, halves)
     common = np.arange(n // 2 + 1)
     chance = stats.hypergeom(n, n // 2, n // 2).pmf(common)

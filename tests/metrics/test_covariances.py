@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vilbert_lib.metrics import MEASURES, alignment_grid, layers
-from vilbert_lib.metrics.shape import nuclear_norms, paired_nuclear_norms
+from vilbert_lib.metrics.shape import Factors, batched, nuclear_norms, one_by_one
 
 NARROW = ["cka", "unbiased_cka", "r2_ols"]
 
@@ -64,10 +64,12 @@ def test_nuclear_norms_by_products_are_sums_of_singular_values(shape):
     assert error.max() < 1e-8
 
 
-def test_nuclear_norms_of_pairs_of_different_widths():
+@pytest.mark.parametrize("way", [one_by_one, batched])
+def test_nuclear_norms_of_pairs_of_different_widths(way):
     generator = torch.Generator().manual_seed(0)
-    factors = [torch.randn(9, width, dtype=torch.float64, generator=generator) for width in (3, 5)]
+    made = [torch.randn(9, width, dtype=torch.float64, generator=generator) for width in (3, 5)]
+    factors = Factors(made, [None, None], torch.float64)
     x, y = torch.tensor([[0, 0], [0, 1], [1, 1]]).T
-    wanted = [torch.linalg.svdvals(factors[a].T @ factors[b]).sum() for a, b in zip(x, y, strict=True)]
-    found = paired_nuclear_norms(factors, factors, x, y)
+    wanted = [torch.linalg.svdvals(made[a].T @ made[b]).sum() for a, b in zip(x, y, strict=True)]
+    found = way(factors, factors, list(zip(x.tolist(), y.tolist(), strict=True)))
     torch.testing.assert_close(found, torch.stack(wanted))

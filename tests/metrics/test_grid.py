@@ -1,7 +1,9 @@
 """The grid of layers: the same numbers as one pair at a time, whatever the layers are."""
 
 import re
+from collections import Counter
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,19 @@ import pytest
 import torch
 from made_features import NEED_EQUAL_WIDTHS, tokens
 
-from vilbert_lib.metrics import MEASURES, alignment_grid, grid, layers, neighbours
+from vilbert_lib.metrics import (
+    MEASURES,
+    alignment_grid,
+    canonical,
+    distances,
+    grid,
+    kernels,
+    layers,
+    neighbours,
+    regression,
+    shape,
+    stacks,
+)
 from vilbert_lib.metrics.layers import Layers, Settings
 
 ALL = list(MEASURES)
@@ -229,45 +243,94 @@ def test_ordinary_layers_are_not_warned_of(recwarn):
 
 
 @pytest.mark.parametrize("null", [None, "permutation"])
-def test_layers_that_do_not_fit_go_in_blocks(equal, null, monkeypatch):
+def test_matrices_that_do_not_fit_are_kept_on_disk(equal, null, monkeypatch):
     options = {"null": null, "permutations": 3, **SETTINGS}
     pairs = [*combinations(equal, 2), ("e", "a"), ("c", "c"), ("b", "a")]
     names = PAIRED if null else ALL
     whole = alignment_grid(equal, names, pairs=pairs, **options)
     for room in (10, 4 * 24**2 * 4):
-        monkeypatch.setattr(grid, "STACK_BYTES", room)
+        monkeypatch.setattr(stacks, "STACK_BYTES", room)
         parts = alignment_grid(equal, names, pairs=pairs, **options)
         pd.testing.assert_frame_equal(parts, whole, rtol=1e-9, atol=1e-9)
 
 
-def test_blocks_give_the_same_exact_null(equal, monkeypatch):
+def test_matrices_on_disk_give_the_same_exact_null(equal, monkeypatch):
     names = [name for name in ALL if MEASURES[name].moments]
     whole = alignment_grid(equal, names, null="exact", k=4)
-    monkeypatch.setattr(grid, "STACK_BYTES", 10)
+    monkeypatch.setattr(stacks, "STACK_BYTES", 10)
     pd.testing.assert_frame_equal(alignment_grid(equal, names, null="exact", k=4), whole, rtol=1e-9, atol=1e-9)
 
 
-def test_the_blocks_are_small(equal, monkeypatch):
-    """The test above would pass without blocks."""
-    monkeypatch.setattr(grid, "STACK_BYTES", 10)
+def test_what_is_on_disk_is_permuted_in_small_parts(equal, monkeypatch):
+    monkeypatch.setattr(stacks, "STACK_BYTES", 10)
+    counts, memmap = Counter(), np.memmap
+    monkeypatch.setattr(stacks.np, "memmap", lambda *of, **how: counts.update(["made"]) or memmap(*of, **how))
+    state = MEASURES["cka"].prepare(Layers(equal))
+    assert counts["made"] == 1
     places = torch.tensor([*combinations(range(5), 2), (3, 3)])
-    parts = list(grid._blocks(layers.Layers(equal), places))
+    parts = list(grid._in_memory(state, places))
     assert max(len(part) for part, *_ in parts) == 2
-    assert sorted(row for _, rows, _ in parts for row in rows) == list(range(11))
+    assert sorted(row for _, rows, _ in parts for row in rows.tolist()) == list(range(11))
+
+
+def test_a_full_disk_is_refused_before_anything_is_made(equal, monkeypatch):
+    monkeypatch.setattr(stacks, "STACK_BYTES", 10)
+    monkeypatch.setattr(stacks.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1e3))
+    with pytest.raises(MemoryError, match=r"similarity matrices of 5 layers of n=24 .*TMPDIR.*subsample="):
+        alignment_grid(equal, ["cka"])
 
 
 def test_float64_takes_twice_the_room(equal, monkeypatch):
-    places = torch.tensor([*combinations(range(5), 2)])
-    monkeypatch.setattr(grid, "STACK_BYTES", 4 * 24**2 * 5)
+    monkeypatch.setattr(stacks, "STACK_BYTES", 4 * 24 * 23 // 2 * 5)
     low = {name: x.astype(np.float32) for name, x in equal.items()}
-    most = [max(len(part) for part, *_ in grid._blocks(layers.Layers(x), places)) for x in (low, equal)]
-    assert most == [5, 2]
+    assert [MEASURES["cka"].prepare(Layers(x)).fitting for x in (low, equal)] == [5, 2]
+
+
+@pytest.mark.parametrize("null", [None, "exact", "permutation"])
+def test_every_layer_is_prepared_once(equal, null, monkeypatch):
+    """Whatever is kept on disk: matrices of n x n are made and neighbours found once a layer."""
+    counts = Counter()
+    for owner, name in (
+        (Layers, "gram"),
+        (neighbours, "_nearest"),
+        (kernels, "_rbf"),
+        (distances, "_ranks"),
+        (regression, "_left_out"),
+        (shape, "_factor"),
+        (canonical, "_left_vectors"),
+    ):
+        monkeypatch.setattr(owner, name, _counted(getattr(owner, name), counts, name))
+    monkeypatch.setattr(stacks, "STACK_BYTES", 10)
+    monkeypatch.setattr(layers, "CACHED_BYTES", 0)
+    for name, made in (
+        ("cka", "gram"),
+        ("unbiased_cka", "gram"),
+        ("cka_rbf", "_rbf"),
+        ("rsa", "_ranks"),
+        ("r2", "_left_out"),
+        ("mknn", "_nearest"),
+        ("svcca", "_left_vectors"),
+        ("procrustes", "_factor"),
+    ):
+        if null != "exact" or MEASURES[name].moments:
+            counts.clear()
+            alignment_grid(equal, [name], null=null, permutations=3, **SETTINGS)
+            assert counts[made] == len(equal), (name, counts)
+
+
+def _counted(function, counts: Counter, name: str):
+    def counted(*arguments):
+        counts[name] += 1
+        return function(*arguments)
+
+    return counted
 
 
 def test_gram_matrices_that_are_not_kept_are_made_again(equal, monkeypatch):
     whole = alignment_grid(equal, ALL)
     monkeypatch.setattr(layers, "CACHED_BYTES", 0)
-    assert alignment_grid(equal, ALL).equals(whole)
+    # Cosines come from the Gram matrices that are kept.
+    pd.testing.assert_frame_equal(alignment_grid(equal, ALL), whole, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

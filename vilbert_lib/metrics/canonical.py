@@ -1,14 +1,16 @@
 """Canonical correlations between the leading directions of two layers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import scipy.linalg
 import torch
 from torch import Tensor
 
+from vilbert_lib.metrics.covariances import Factored, whitenings
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
-from vilbert_lib.metrics.shape import nuclear_norm, paired_nuclear_norms
+from vilbert_lib.metrics.shape import nuclear_norms_of_pairs
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,14 @@ class Directions:
 
     bases: list[Tensor]
     dtype: torch.dtype
+
+    def width(self, i: int) -> int:
+        """Directions of layer ``i``."""
+        return self.bases[i].shape[1]
+
+    def between(self, other: "Directions", a: int, b: int) -> Tensor:
+        """Products of the directions of layer ``a`` here with those of layer ``b`` there, (r, s)."""
+        return self.bases[a].T @ other.bases[b]
 
     def permuted(self, order: Tensor) -> "Directions":
         """The same directions with the samples in another ``order`` (n,)."""
@@ -66,24 +76,31 @@ def _left_vectors(layers: Layers, i: int, values: Tensor, vectors: Tensor, most:
     return (vectors if d >= n else layers.centred(i) @ vectors / values), values
 
 
-def top_directions(layers: Layers) -> Directions:
+def top_directions(layers: Layers) -> Directions | Factored:
     """The ``q`` leading directions of every layer, or as many as its rank gives."""
     most = min(layers.settings.q, layers.n - 1)
-    return Directions([vectors for vectors, _ in singular_vectors(layers, most)], layers.dtype)
+    return _directions(layers, most, lambda values: len(values))
 
 
-def variance_directions(layers: Layers) -> Directions:
+def variance_directions(layers: Layers) -> Directions | Factored:
     """As many leading directions as hold the share ``variance`` of a layer's variance."""
-    bases = []
-    for vectors, values in singular_vectors(layers, layers.n - 1):
+
+    def kept(values: Tensor) -> int:
         shares = values.square().cumsum(0) / values.square().sum()
         # Rounding must not ask for one more direction than there is.
-        kept = int((shares < layers.settings.variance - 1e-12).sum()) + 1
-        bases.append(vectors[:, :kept])
-    return Directions(bases, layers.dtype)
+        return int((shares < layers.settings.variance - 1e-12).sum()) + 1
+
+    return _directions(layers, layers.n - 1, kept)
 
 
-def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
+def _directions(layers: Layers, most: int, kept: Callable[[Tensor], int]) -> Directions | Factored:
+    """So many of up to ``most`` leading directions of every layer as ``kept`` says of the singular values."""
+    found = whitenings(layers, most) if layers.is_narrow else singular_vectors(layers, most)
+    chosen = [vectors[:, : kept(values)] for vectors, values in found]
+    return Factored(layers, chosen) if layers.is_narrow else Directions(chosen, layers.dtype)
+
+
+def svcca(left: Directions | Factored, right: Directions | Factored, x: Tensor, y: Tensor) -> Tensor:
     """Mean canonical correlation of the top q left singular vectors, in [0, 1] (Raghu et al. 2017).
 
     A layer whose rank is below q gives as many directions as it has; the mean is over the
@@ -99,6 +116,8 @@ def svcca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
     >>> round(svcca(X, Y, q=3), 3)
     0.424
     """
+    if isinstance(left, Factored):
+        return cca(left, right, x, y)
     a, b = (_padded(side.bases) for side in (left, right))
     products = (a.flatten(1).T @ b.flatten(1)).view(a.shape[1], a.shape[2], b.shape[1], b.shape[2])
     correlations = torch.linalg.svdvals(products[x, :, y]).clamp(0, 1)
@@ -111,12 +130,12 @@ def _padded(bases: list[Tensor]) -> Tensor:
     return torch.stack([torch.nn.functional.pad(basis, (0, most - basis.shape[1])) for basis in bases], 1)
 
 
-def _smaller(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
-    counts = [torch.tensor([b.shape[1] for b in side.bases], device=x.device) for side in (left, right)]
-    return torch.minimum(counts[0][x], counts[1][y])
+def _smaller(left: Directions | Factored, right: Directions | Factored, x: Tensor, y: Tensor) -> Tensor:
+    pairs = zip(x.tolist(), y.tolist(), strict=True)
+    return torch.tensor([min(left.width(a), right.width(b)) for a, b in pairs], device=x.device)
 
 
-def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
+def cca(left: Directions | Factored, right: Directions | Factored, x: Tensor, y: Tensor) -> Tensor:
     """Mean canonical correlation of the directions that hold 99 % of the variance, in [0, 1].
 
     Raghu et al. 2017; the sum is divided by the smaller number of directions. Where that is no
@@ -132,13 +151,4 @@ def cca(left: Directions, right: Directions, x: Tensor, y: Tensor) -> Tensor:
     >>> round(cca(X, Y, variance=0.9), 3)
     0.667
     """
-
-    def total(pair: tuple[int, int]) -> Tensor:
-        a, b = pair
-        return nuclear_norm(left.bases[a].T @ right.bases[b], left.dtype)
-
-    if x.device.type == "cpu":
-        sums = torch.stack(each(total, zip(x.tolist(), y.tolist(), strict=True), x.device))
-    else:
-        sums = paired_nuclear_norms(left.bases, right.bases, x, y)
-    return (sums / _smaller(left, right, x, y)).clamp(0, 1)
+    return (nuclear_norms_of_pairs(left, right, x, y) / _smaller(left, right, x, y)).clamp(0, 1)

@@ -6,83 +6,91 @@ samples, in blocks of rows, in float64.
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.layers import Layers, require_bytes
+from vilbert_lib.metrics.parallel import each
+from vilbert_lib.metrics.stacks import Stack
 
 ROWS = 4096  # samples that are read at once
 TILE = 4096  # columns of a part of the covariance matrix: those below its diagonal are not computed
 
 
 @dataclass(frozen=True)
-class FactorStack:
-    """Symmetric matrices F F' of L layers, given by F = X T with the centred features X (n, d) and T (d, r).
-
-    It offers what :class:`vilbert_lib.metrics.stacks.SymmetricStack` does, without matrices of n x n.
+class Factored:
+    """Matrices F = X T (n, r) of L layers, given by the centred features X (n, d) and T (d, r).
 
     Attributes
     ----------
     layers : Layers
         The features.
     transforms : list of Tensor or None
-        T of each layer, None for the identity.
-    diagonal : Tensor
-        Diagonals of the matrices, (L, n).
-    squares : Tensor
-        Sums of the squared entries off the diagonal, (L,).
+        T of each layer: a number () for so many times the identity, None for the identity.
     order : Tensor or None
         Order (n,) in which the samples of X are taken, None as they are.
     """
 
     layers: Layers
     transforms: list[Tensor | None]
-    diagonal: Tensor
-    squares: Tensor
     order: Tensor | None = None
 
     @property
-    def n(self) -> int:
-        """Rows of each matrix."""
-        return self.diagonal.shape[1]
+    def dtype(self) -> torch.dtype:
+        """Precision of the features."""
+        return self.layers.dtype
+
+    def permuted(self, order: Tensor) -> Self:
+        """The same matrices with the samples in another ``order`` (n,)."""
+        return replace(self, order=order if self.order is None else self.order[order])
+
+    def width(self, i: int) -> int:
+        """Columns of the matrix of layer ``i``."""
+        transform = self.transforms[i]
+        return self.layers.width(i) if transform is None or not transform.ndim else transform.shape[1]
+
+    def sum_with(self, other: "Factored") -> None:
+        """Do the work that all layers share, before threads ask for :meth:`between`."""
+        covariances(self.layers, self.order, other.order)
+
+    def between(self, other: "Factored", a: int, b: int) -> Tensor:
+        """F'G of layer ``a`` here and layer ``b`` there, (r, s)."""
+        places = _places(self.layers)
+        part = covariances(self.layers, self.order, other.order)[places[a], places[b]]
+        return _transformed(_transformed(part.T, self.transforms[a]).T, other.transforms[b])
+
+
+@dataclass(frozen=True)
+class FactorStack(Stack):
+    """Symmetric matrices F F' of L layers without matrices of n x n: of the same use as a ``SymmetricStack``."""
+
+    factors: Factored
+
+    def permuted(self, order: Tensor) -> "FactorStack":
+        """The same matrices with rows and columns in another ``order`` (n,)."""
+        return FactorStack(self.diagonal[:, order], self.squares, self.factors.permuted(order))
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision in which products are summed."""
         return torch.float64
 
-    def permuted(self, order: Tensor) -> "FactorStack":
-        """The same matrices with rows and columns in another ``order`` (n,)."""
-        earlier = order if self.order is None else self.order[order]
-        return replace(self, diagonal=self.diagonal[:, order], order=earlier)
-
     def products(self, other: "FactorStack") -> Tensor:
         """Inner products <A, B> of every matrix here with every one there, (L, L')."""
-        if self.order is None and other.order is None:
-            covariance = covariances(self.layers)
-        else:
-            covariance = _sum_products(self.layers, self.order, other.order)
-        places = _places(self.layers)
-        products = torch.empty(len(places), len(places), dtype=torch.float64, device=covariance.device)
-        for i, rows in enumerate(places):
-            block = _transposed_times(self.transforms[i], covariance[rows])
-            for j, columns in enumerate(places):
-                part, transform = block[:, columns], other.transforms[j]
-                products[i, j] = (part if transform is None else part @ transform).square().sum()
-        return products
+        layers = self.factors.layers
+        rows = [[self.factors.between(other.factors, a, b).square().sum() for b in layers] for a in layers]
+        return torch.stack([torch.stack(row) for row in rows])
 
     def off_diagonal(self, other: "FactorStack") -> Tensor:
         """Inner products without the diagonals, (L, L')."""
         return self.products(other) - self.diagonal @ other.diagonal.T
 
-    def norms(self) -> Tensor:
-        """Frobenius norms, (L,)."""
-        return (self.squares + self.diagonal.square().sum(1)).sqrt()
-
-    def traces(self) -> Tensor:
-        """Traces, (L,)."""
-        return self.diagonal.sum(1)
+    def inner(self) -> list[Tensor]:
+        """F'F of every layer, (r, r): it has the eigenvalues of the matrix F F' other than 0."""
+        unordered = replace(self.factors, order=None)
+        return [unordered.between(unordered, i, i) for i in self.factors.layers]
 
 
 def _places(layers: Layers) -> list[slice]:
@@ -91,15 +99,28 @@ def _places(layers: Layers) -> list[slice]:
     return [slice(end - layers.width(i), end) for i, end in enumerate(ends)]
 
 
-def _transposed_times(transform: Tensor | None, matrix: Tensor) -> Tensor:
-    return matrix if transform is None else transform.T @ matrix
+def _transformed(matrix: Tensor, transform: Tensor | None) -> Tensor:
+    if transform is None:
+        return matrix
+    return matrix @ transform if transform.ndim else matrix * transform
 
 
-def covariances(layers: Layers) -> Tensor:
-    """X'Y of all layers with one another, (D, D) with D the sum of the widths; computed once for ``layers``."""
-    if "covariances" not in layers.shared:
-        layers.shared["covariances"] = _sum_products(layers, None, None)
-    return layers.shared["covariances"]
+def covariances(layers: Layers, order: Tensor | None = None, other: Tensor | None = None) -> Tensor:
+    """X[order]'X[other] of all layers side by side, (D, D) with D the sum of the widths.
+
+    Those of samples as they come are kept in ``layers``, and so are the last ones of others: several measures ask
+    for them.
+    """
+    if order is None and other is None:
+        if "covariances" not in layers.shared:
+            layers.shared["covariances"] = _sum_products(layers, None, None)
+        return layers.shared["covariances"]
+    orders, found = layers.shared.get("permuted covariances", (None, None))
+    if orders is None or orders[0] is not order or orders[1] is not other:
+        layers.shared.pop("permuted covariances", None)  # before others take its place
+        found = _sum_products(layers, order, other)
+        layers.shared["permuted covariances"] = (order, other), found
+    return found
 
 
 def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None) -> Tensor:
@@ -126,41 +147,36 @@ def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None) ->
 
 def gram_stack(layers: Layers) -> FactorStack:
     """The centred linear Gram matrices."""
-    return _stack(layers, [None] * len(layers))
+    return _stack(Factored(layers, [None] * len(layers)))
 
 
 def projection_stack(layers: Layers) -> FactorStack:
     """The projections onto the columns of every centred layer."""
-    covariance, transforms = covariances(layers), []
-    for i, place in enumerate(_places(layers)):
+    return _stack(Factored(layers, [whitening for whitening, _ in whitenings(layers, layers.n)]))
+
+
+def whitenings(layers: Layers, most: int) -> list[tuple[Tensor, Tensor]]:
+    """T (d, r) such that X T are up to ``most`` left singular vectors of every centred layer, and their values."""
+    covariance = covariances(layers)
+
+    def whitening(i: int) -> tuple[Tensor, Tensor]:
+        place = _places(layers)[i]
         values, vectors = torch.linalg.eigh(covariance[place, place])
+        values, vectors = values.flip(0)[:most], vectors.flip(1)[:, :most]
         # Directions below about 1e-7 of the largest singular value are rounding.
-        kept = values > values[-1] * torch.finfo(torch.float64).eps * max(layers.n, layers.width(i))
-        transforms.append(vectors[:, kept] / values[kept].sqrt())
-    return _stack(layers, transforms)
+        kept = values > values[0] * torch.finfo(torch.float64).eps * max(layers.n, layers.width(i))
+        values = values[kept].sqrt()
+        return vectors[:, kept] / values, values
+
+    return each(whitening, layers, layers.device)
 
 
-def _stack(layers: Layers, transforms: list[Tensor | None]) -> FactorStack:
-    places = _places(layers)
+def _stack(factors: Factored) -> FactorStack:
+    layers, places = factors.layers, _places(factors.layers)
     diagonal = torch.empty(len(layers), layers.n, dtype=torch.float64, device=layers.device)
     for begin in range(0, layers.n, ROWS):
         rows = layers.centred_rows(begin, begin + ROWS)
-        for i, (place, transform) in enumerate(zip(places, transforms, strict=True)):
-            factor = rows[:, place] if transform is None else rows[:, place] @ transform
-            diagonal[i, begin : begin + ROWS] = factor.square().sum(1)
-    norms = torch.stack([own.square().sum() for own in _own_covariances(layers, transforms)])
-    squares = (norms - diagonal.square().sum(1)).clamp_min(0)
-    return FactorStack(layers, transforms, diagonal, squares)
-
-
-def layer_covariances(stack: FactorStack) -> list[Tensor]:
-    """F'F of every layer, (r, r): it has the eigenvalues of the matrix F F' other than 0."""
-    return _own_covariances(stack.layers, stack.transforms)
-
-
-def _own_covariances(layers: Layers, transforms: list[Tensor | None]) -> list[Tensor]:
-    covariance, found = covariances(layers), []
-    for place, transform in zip(_places(layers), transforms, strict=True):
-        own = _transposed_times(transform, covariance[place, place])
-        found.append(own if transform is None else own @ transform)
-    return found
+        for i, (place, transform) in enumerate(zip(places, factors.transforms, strict=True)):
+            diagonal[i, begin : begin + ROWS] = _transformed(rows[:, place], transform).square().sum(1)
+    norms = torch.stack([factors.between(factors, i, i).square().sum() for i in layers])
+    return FactorStack(diagonal, (norms - diagonal.square().sum(1)).clamp_min(0), factors)

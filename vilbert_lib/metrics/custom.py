@@ -1,7 +1,8 @@
 """Measures of one's own, beside those of the project."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,17 +18,17 @@ class _Rows:
     layers: Layers
     prepare: Callable
     order: Tensor | None = None
+    found: dict[int, Any] = field(default_factory=dict)
 
     def permuted(self, order: Tensor) -> "_Rows":
         return _Rows(self.layers, self.prepare, order if self.order is None else self.order[order])
 
-    def prepared(self, chosen: Tensor) -> dict:
-        found = {}
-        for i in chosen.unique().tolist():
+    def prepared(self, i: int) -> Any:
+        if i not in self.found:
             features = self.layers.as_given(i)
             features = features if self.order is None else features[self.order.to(features.device)]
-            found[i] = self.prepare(features.cpu().double().numpy())
-        return found
+            self.found[i] = self.prepare(features.cpu().double().numpy())
+        return self.found[i]
 
 
 def measure(
@@ -94,8 +95,8 @@ def measure(
             raise ValueError(f"the project has a measure {chosen!r}: give name='...'")
 
         def of_pairs(left: _Rows, right: _Rows, x: Tensor, y: Tensor) -> Tensor:
-            a, b = left.prepared(x), right.prepared(y)
-            values = [float(compare(a[i], b[j])) for i, j in zip(x.tolist(), y.tolist(), strict=True)]
+            pairs = zip(x.tolist(), y.tolist(), strict=True)
+            values = [float(compare(left.prepared(i), right.prepared(j))) for i, j in pairs]
             return torch.tensor(values, dtype=torch.float64, device=x.device)
 
         MEASURES[chosen] = Measure(

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics import skewness
-from vilbert_lib.metrics.layers import Layers, unit
+from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
-from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, empty_triangles, upper_triangle
+from vilbert_lib.metrics.stacks import SymmetricStack, empty_triangles, upper_triangle
 
 
 def distance_ranks(layers: Layers) -> SymmetricStack:
@@ -18,19 +18,16 @@ def distance_ranks(layers: Layers) -> SymmetricStack:
     A layer whose distances are all equal has no order: its ranks are all 0.
     """
     n, m = layers.n, layers.n * (layers.n - 1) // 2
-    upper = empty_triangles("distance matrices", layers)
+    upper = empty_triangles("distance matrices", layers, working=32)
+    squares = torch.empty(len(layers), dtype=torch.float64, device=layers.device)
 
     def rank(i: int) -> None:
-        raw = unit(layers.raw(i))
-        rows = raw - raw.mean(1, keepdim=True)
-        rows[rows.abs().amax(1) < 1e-13] = 0  # rounding must not give equal features a profile
-        rows = unit(rows)
-        ranks = _ranks(1 - upper_triangle(rows @ rows.T)) - (m - 1) / 2
+        ranks = _ranks(1 - upper_triangle(layers.cosines(i, correlations=True))) - (m - 1) / 2
         upper[i] = ranks / ranks.norm().clamp_min(torch.finfo(torch.float64).tiny)
+        squares[i] = 2 * upper[i].double().square().sum()
 
     each(rank, layers, layers.device)
-    squares = 2 * torch.stack([row.double().square().sum() for row in upper])
-    return SymmetricStack(upper, torch.zeros(len(layers), n, dtype=torch.float64, device=layers.device), squares)
+    return SymmetricStack(torch.zeros(len(layers), n, dtype=torch.float64, device=layers.device), squares, upper)
 
 
 def _ranks(distances: Tensor) -> Tensor:
@@ -89,7 +86,7 @@ def _deviation(left: SymmetricStack, right: SymmetricStack) -> Tensor:
     n, m = left.n, left.n * (left.n - 1) // 2
     patterns = []
     for stack in (left, right):
-        rows = _row_sums(stack)
+        rows = stack.of_each(_row_sums)  # without the diagonal, (L, n)
         square = stack.squares / 2  # 1, or 0 for a layer without order
         adjacent = rows.square().sum(1) - 2 * square  # ordered pairs of entries that share one sample
         patterns.append((square, adjacent))
@@ -102,14 +99,8 @@ def _deviation(left: SymmetricStack, right: SymmetricStack) -> Tensor:
     return variance.clamp_min(0).sqrt()
 
 
-def _row_sums(stack: SymmetricStack) -> Tensor:
-    """Sums of the entries of each row off the diagonal, (L, n)."""
-    n = stack.n
-    rows, columns = above_diagonal(n, stack.upper.device)
-    sums = torch.zeros(len(stack.upper), n, dtype=torch.float64, device=stack.upper.device)
-    for total, values in zip(sums, stack.upper, strict=True):
-        total.index_add_(0, rows, values.double()).index_add_(0, columns, values.double())
-    return sums
+def _row_sums(matrix: Tensor) -> Tensor:
+    return matrix.sum(1)
 
 
 def distance_grams(layers: Layers) -> SymmetricStack:

@@ -12,12 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vilbert_lib.metrics import calibration
-from vilbert_lib.metrics.kernels import linear_grams
 from vilbert_lib.metrics.layers import Layers, Settings, check_order
 from vilbert_lib.metrics.registry import MEASURES, Measure
-from vilbert_lib.metrics.regression import ols
-
-STACK_BYTES = 2**31  # what the matrices of all layers may take at once; beyond it layers go block by block
 
 
 class TiedNeighboursWarning(UserWarning):
@@ -256,20 +252,11 @@ def _measured(
     for name in {name for pair in pairs for name in pair} - set(position):
         raise ValueError(f"unknown layer {name!r}; known: {', '.join(layers.names)}")
     places = torch.tensor([(position[a], position[b]) for a, b in pairs], device=layers.device)
-    orders = None
+    orders = []
     if null == "permutation":
         orders = list(calibration.permutations(layers.n, permutations, seed, blocks, within))
 
-    values = {measure.name: {} for measure in chosen}
-    narrow = [m for m in chosen if layers.is_narrow and m.prepare in (linear_grams, ols)]  # no n x n matrix
-    parts = [(narrow, layers, np.arange(len(places)), places)] if narrow else []
-    if others := [measure for measure in chosen if measure not in narrow]:
-        parts += [(others, *block) for block in _blocks(layers, places)]
-    for of_part, part, rows, local in parts:
-        for measure, columns in _of_block(of_part, part, local, null, orders):
-            for name, column in columns.items():
-                whole = values[measure.name].setdefault(name, np.empty((*column.shape[:-1], len(places))))
-                whole[..., rows] = column
+    values = {measure.name: columns for measure, columns in _of_all(chosen, layers, places, null, orders)}
     if null == "exact":
         _warn_of_ties(pairs, {name: np.isnan(columns["mean"]) for name, columns in values.items()})
     shares = layers.influence(places.unique().tolist())[places.cpu().numpy()]
@@ -322,48 +309,60 @@ def _known(measures: Iterable[str], null: str | None) -> list[Measure]:
     return [MEASURES[name] for name in measures]
 
 
-def _blocks(layers: Layers, places: Tensor) -> Iterator[tuple[Layers, np.ndarray, Tensor]]:
-    """Parts of the layers whose n x n matrices fit in ``STACK_BYTES``, with the pairs within each part.
-
-    Gives the layers of the part, which rows of ``places`` (P, 2) it answers, and those in its own numbers.
-    """
-    fit = max(2, STACK_BYTES // (layers.dtype.itemsize * layers.n**2))  # two stacks of half a matrix
-    if len(layers) <= fit:
-        yield layers, np.arange(len(places)), places
-        return
-    group = places // (fit // 2)
-    for first, second in group.sort(dim=1).values.unique(dim=0).tolist():
-        within = (
-            ((group == first) | (group == second)).all(1) & (group.amin(1) == first) & (group.amax(1) == second)
-        )
-        members, local = places[within].unique(return_inverse=True)
-        yield layers.some(members.tolist()), torch.nonzero(within)[:, 0].cpu().numpy(), local
-
-
-def _of_block(
-    chosen: list[Measure], layers: Layers, places: Tensor, null: str | None, orders: list[Tensor] | None
+def _of_all(
+    chosen: list[Measure], layers: Layers, places: Tensor, null: str | None, orders: list[Tensor]
 ) -> Iterator[tuple[Measure, dict[str, np.ndarray]]]:
-    """For every measure ``value`` (P,), and what the null needs; a symmetric measure does each pair once."""
+    """For every measure ``value`` (P,), and what the null needs; each layer is prepared once."""
     prepared: dict[Callable, list[Measure]] = {}
     for measure in chosen:
         prepared.setdefault(measure.prepare, []).append(measure)
     for prepare, measures in prepared.items():
         state = prepare(layers)
-        sides, back = zip(*(_each_pair_once(measure, places) for measure in measures), strict=True)
-        columns = [{"value": value} for value in _compare(measures, state, state, sides)]
+        columns = [{"value": value} for value in _compare(measures, state, state, places)]
         if null == "exact":
-            for measure, side, column in zip(measures, sides, columns, strict=True):
-                column["mean"], column["deviation"] = measure.moments(state, state, *side.T)
+            for measure, column in zip(measures, columns, strict=True):
+                sides, back = _each_pair_once(measure, places)
+                mean, deviation = measure.moments(state, state, *sides.T)
+                column |= {"mean": mean[back], "deviation": deviation[back]}
                 if measure.skewness:
-                    column["skewness"] = measure.skewness(state, state, *side.T)
-        elif null == "permutation":  # the other order is made once for all of them: ties make it dear
-            names = ", ".join(measure.name for measure in measures)
-            shown = tqdm(orders, desc=f"{names}: permutations", leave=False, disable=None)
-            drawn = [_compare(measures, state, state.permuted(o.to(layers.device)), sides) for o in shown]
-            for column, values in zip(columns, zip(*drawn, strict=True), strict=True):
-                column["null"] = torch.stack(values)
-        for measure, column, place in zip(measures, columns, back, strict=True):
-            yield measure, {name: values[..., place].cpu().numpy() for name, values in column.items()}
+                    column["skewness"] = measure.skewness(state, state, *sides.T)[back]
+        elif null == "permutation":
+            of_null = _permuted(measures, state, places, orders)
+            columns = [column | {"null": values} for column, values in zip(columns, of_null, strict=True)]
+        for measure, column in zip(measures, columns, strict=True):
+            yield measure, {name: values.cpu().numpy() for name, values in column.items()}
+
+
+def _permuted(measures: list[Measure], state, places: Tensor, orders: list[Tensor]) -> Tensor:
+    """Values of permuted samples, (measures, K, P); the other order is made once for all ``measures``."""
+    values = torch.empty(len(measures), len(orders), len(places), dtype=torch.float64, device=places.device)
+    parts = list(_in_memory(state, places))
+    names = ", ".join(measure.name for measure in measures)
+    with tqdm(total=len(orders) * len(parts), desc=f"{names}: permutations", leave=False, disable=None) as shown:
+        for part, rows, local in parts:
+            part = state if part is None else state.some(part)
+            for k, order in enumerate(orders):
+                found = _compare(measures, part, part.permuted(order.to(places.device)), local)
+                values[:, k, rows] = torch.stack(found)
+                shown.update()
+    return values
+
+
+def _in_memory(state, places: Tensor) -> Iterator[tuple[list[int] | None, Tensor, Tensor]]:
+    """Parts of the layers whose matrices fit into memory, with the pairs within each part.
+
+    Gives the layers of the part, None for all; which rows of ``places`` (P, 2) it answers; and those in its own
+    numbers. Only what is kept on disk has more than one part.
+    """
+    count, fit = int(places.max()) + 1, getattr(state, "fitting", None)
+    if fit is None or count <= fit:
+        yield None, torch.arange(len(places), device=places.device), places
+        return
+    group = (places // (fit // 2)).sort(dim=1).values
+    for pair in group.unique(dim=0):
+        rows = torch.nonzero((group == pair).all(1))[:, 0]
+        members, local = places[rows].unique(return_inverse=True)
+        yield members.tolist(), rows, local
 
 
 def _each_pair_once(measure: Measure, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -371,8 +370,13 @@ def _each_pair_once(measure: Measure, places: Tensor) -> tuple[Tensor, Tensor]:
     return (places.sort(dim=1).values if measure.symmetric else places).unique(dim=0, return_inverse=True)
 
 
-def _compare(measures: list[Measure], left, right, sides: tuple[Tensor, ...]) -> list[Tensor]:
-    return [measure.compare(left, right, *pairs.T) for measure, pairs in zip(measures, sides, strict=True)]
+def _compare(measures: list[Measure], left, right, places: Tensor) -> list[Tensor]:
+    """Values (P,) of all ``measures``; a symmetric one does each pair once."""
+    found = []
+    for measure in measures:
+        sides, back = _each_pair_once(measure, places)
+        found.append(measure.compare(left, right, *sides.T)[back])
+    return found
 
 
 def _calibrated(measure: Measure, columns: dict[str, np.ndarray], alpha: float) -> dict[str, np.ndarray]:

@@ -14,7 +14,14 @@ from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments, uppe
 
 def linear_grams(layers: Layers) -> SymmetricStack | FactorStack:
     """Linear Gram matrices of the centred features."""
-    return gram_stack(layers) if layers.is_narrow else SymmetricStack.of(layers, layers.gram)
+    return gram_stack(layers) if layers.is_narrow else packed_grams(layers)
+
+
+def packed_grams(layers: Layers) -> SymmetricStack:
+    """Linear Gram matrices (n, n) of the centred features, whatever n is; made once for ``layers``."""
+    if "grams" not in layers.shared:
+        layers.shared["grams"] = SymmetricStack.of(layers, layers.gram)
+    return layers.shared["grams"]
 
 
 def rbf_grams(layers: Layers) -> SymmetricStack:

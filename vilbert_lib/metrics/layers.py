@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from vilbert_lib.metrics.parallel import each
 
 SPREAD = 1e-30  # rows that differ by less beside the largest entry are equal: powers of it would be 0
 CACHED_BYTES = 2**28  # Gram matrices are kept as long as all of them together take less than this
+CLOSE = 0.1  # rows whose norms lie within this ratio lose at most two digits where products are made from others
 MANY = 2048  # samples up to which matrices of n x n are used whatever the widths
 DOMINANT = 0.5  # a sample or feature with a larger share of a layer's sum of squares is warned of
 
@@ -139,11 +139,12 @@ def checked(name: str, features) -> Tensor:
         raise ValueError(f"{name} holds complex numbers ({x.dtype}): real ones are needed")
     if x.dtype not in (torch.float32, torch.float64):
         x = x.to(torch.float32 if x.is_floating_point() else torch.float64)
-    finite = torch.isfinite(x)
-    if not finite.all():
-        place = torch.nonzero(~finite)[0].tolist()
+    low, high = x.amin(0), x.amax(0)  # one that is not a number makes both so
+    largest = torch.maximum(high, -low).amax()
+    if not torch.isfinite(largest):
+        place = torch.nonzero(~torch.isfinite(x))[0].tolist()
         raise ValueError(f"{name} holds {x[tuple(place)].item()} at {_in_words(place)}")
-    if bool((x - x[:1]).abs_().amax() <= SPREAD * x.abs().amax()):
+    if bool(torch.maximum(high - x[0], x[0] - low).amax() <= SPREAD * largest):
         raise ValueError(f"{name} is constant: all {x.shape[0]} rows are equal")
     return x
 
@@ -225,6 +226,14 @@ def _drawn(n: int, subsample: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, subsample, replace=False))
 
 
+def products_of_rows(rows: Tensor) -> Tensor:
+    """``rows @ rows.T`` (n, n), of which numpy computes half."""
+    if rows.device.type != "cpu":
+        return rows @ rows.T
+    array = rows.numpy()
+    return torch.from_numpy(array @ array.T)
+
+
 def unit(rows: Tensor) -> Tensor:
     """``rows`` (..., d) divided by their norms; a row of zeros stays one."""
     tiny = torch.finfo(rows.dtype).tiny
@@ -299,7 +308,8 @@ class Layers:
         if subsample is not None:
             self._keep(_drawn(self.n, subsample, seed))
         self._grams: dict[int, Tensor] = {}
-        self.shared: dict[str, Tensor] = {}  # what several measures need of all layers together
+        self._scales: dict[int, Tensor] = {}
+        self.shared: dict[str, object] = {}  # what several measures need of all layers together
 
     def _keep(self, rows: np.ndarray) -> None:
         """Leave out all samples but those of ``rows``."""
@@ -319,15 +329,6 @@ class Layers:
     def at_once(self) -> int:
         """How many layers are prepared at the same time."""
         return min(len(self), torch.get_num_threads() if self.device.type == "cpu" else 1)
-
-    def some(self, indices: Sequence[int]) -> "Layers":
-        """The layers ``indices``, in that order."""
-        part = copy(self)
-        part.names = [self.names[i] for i in indices]
-        part._features = [self._features[i] for i in indices]
-        part.shared = {}
-        part._grams = {new: self._grams[old] for new, old in enumerate(indices) if old in self._grams}
-        return part
 
     def __len__(self) -> int:
         return len(self.names)
@@ -352,7 +353,7 @@ class Layers:
         x = self._features[i]
         if x.ndim != 2:
             raise ValueError(f"{self.names[i]} has 3 dimensions, shape {tuple(x.shape)}: (n, d) is needed")
-        return self._scaled(x)
+        return x.to(self.device, torch.float64) / self.scale(i)
 
     def tokens(self, i: int) -> tuple[Tensor, Tensor]:
         """States (n, tokens, d) of layer ``i`` and which of them count, (n, tokens).
@@ -360,13 +361,16 @@ class Layers:
         Features (n, d) are one token a sample.
         """
         x = self._features[i]
-        states = self._scaled(x if x.ndim == 3 else x[:, None])
+        states = (x if x.ndim == 3 else x[:, None]).to(self.device, torch.float64) / self.scale(i)
         mask = self._masks.get(self.names[i])
         return states, torch.ones(states.shape[:2], dtype=torch.bool, device=self.device) if mask is None else mask
 
-    def scale(self, i: int) -> float:
-        """What :meth:`raw` divides layer ``i`` by."""
-        return float(self._features[i].abs().max())
+    def scale(self, i: int) -> Tensor:
+        """What :meth:`raw` divides layer ``i`` by: its largest entry without the sign."""
+        if i not in self._scales:
+            low, high = self._features[i].aminmax()
+            self._scales[i] = torch.maximum(high, -low).to(self.device, torch.float64)
+        return self._scales[i]
 
     def centred(self, i: int) -> Tensor:
         """Layer ``i`` with the mean over samples removed, (n, d)."""
@@ -376,16 +380,12 @@ class Layers:
     def centred_rows(self, begin: int, end: int, order: Tensor | None = None) -> Tensor:
         """Rows ``begin`` to ``end`` of all centred layers side by side, (rows, D), of the samples in ``order``."""
         if "means" not in self.shared:
-            scales = [torch.maximum(x.max(), -x.min()).double() for x in self._features]
-            means = [x.mean(0, dtype=torch.float64) / s for x, s in zip(self._features, scales, strict=True)]
-            self.shared |= {
-                "scales": torch.stack(scales).to(self.device),
-                "means": torch.cat(means).to(self.device),
-            }
+            means = [x.mean(0, dtype=torch.float64).to(self.device) for x in self._features]
+            self.shared["means"] = torch.cat([mean / self.scale(i) for i, mean in enumerate(means)])
         parts = [
             (x[begin:end] if order is None else x[order[begin:end].to(x.device)]).to(self.device, torch.float64)
-            / scale
-            for x, scale in zip(self._features, self.shared["scales"], strict=True)
+            / self.scale(i)
+            for i, x in enumerate(self._features)
         ]
         return torch.cat(parts, 1).sub_(self.shared["means"])
 
@@ -394,11 +394,43 @@ class Layers:
         if i in self._grams:
             return self._grams[i]
         require_memory(f"the Gram matrix of {self.names[i]}", self.n, self.device)
-        x = self.centred(i)
-        gram = x @ x.T
-        if 8 * len(self) * self.n**2 <= CACHED_BYTES:
+        gram = products_of_rows(self.centred(i))
+        if self.keeps_grams:
             self._grams[i] = gram
         return gram
+
+    @property
+    def keeps_grams(self) -> bool:
+        """Whether the Gram matrices of all layers are kept."""
+        return 8 * len(self) * self.n**2 <= CACHED_BYTES
+
+    def cosines(self, i: int, *, correlations: bool = False) -> Tensor:
+        """Cosines of the rows of layer ``i`` as they came, or correlations of their features, (n, n).
+
+        They come from the Gram matrix where that is kept: it lacks the mean of the samples alone. Rows that are
+        small beside others would lose digits, and are multiplied anew. A row of zeros, or of equal features for
+        correlations, has no direction, and 0 with all.
+        """
+        raw = self.raw(i)
+        if self.keeps_grams:
+            mean, levels = raw.mean(0), raw.mean(1)
+            gram = self.gram(i)
+            to_mean = raw @ mean - mean @ mean / 2  # a row's part of what the mean adds to its products
+            ones = torch.ones_like(to_mean)
+            first, second = [to_mean, ones], [ones, to_mean]
+            if correlations:
+                first, second = [*first, -raw.shape[1] * levels], [*second, levels]
+            products = torch.addmm(gram, torch.stack(first, 1), torch.stack(second))
+            squares = products.diagonal()
+            if squares.min() > CLOSE**2 * (gram.diagonal() + 2 * to_mean).max():
+                roots = squares.rsqrt()
+                return products.mul_(roots[:, None]).mul_(roots)
+        rows = unit(raw)
+        if correlations:
+            rows = rows - rows.mean(1, keepdim=True)
+            rows[rows.abs().amax(1) < 1e-13] = 0  # rounding must not give equal features a profile
+            rows = unit(rows)
+        return products_of_rows(rows)
 
     def influence(self, chosen: Iterable[int]) -> np.ndarray:
         """Largest shares of one sample and of one feature in each layer's centred sum of squares, (L, 2).
@@ -428,13 +460,9 @@ class Layers:
 
     def _largest(self, i: int) -> list[tuple[int, float]]:
         """Place and share of the largest sample and of the largest feature of layer ``i``."""
-        squares = self.centred(i).square()
+        squares = self.centred(i).square_()
         sums = squares.sum(1), squares.sum(0)
         return [(int(part.argmax()), float(part.max() / part.sum())) for part in sums]
-
-    def _scaled(self, x: Tensor) -> Tensor:
-        x = x.to(self.device, torch.float64)
-        return x / x.abs().max().double()
 
     def _checked_masks(self, masks: Mapping[str, object]) -> dict[str, Tensor]:
         valid = {}

@@ -84,36 +84,40 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
         require_bytes(f"the k={k} neighbours of n={n} samples in {len(layers)} layers", needed, layers.device)
     else:
         require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
-    found = each(lambda i: _nearest(layers.raw(i), k), layers, layers.device)
+    found = each(lambda i: _nearest(layers, i), layers, layers.device)
     indices, cosines, ties, ambiguous = zip(*found, strict=True)
     return Neighbours(torch.stack(indices), torch.stack(cosines), ties, torch.stack(ambiguous))
 
 
-def _nearest(x: Tensor, k: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
-    directions = unit(x)
-    begins = range(0, len(x), max(1, BLOCK // len(x)))
-    parts = [_nearest_of_rows(directions, slice(b, b + begins.step), k) for b in begins]
+def _nearest(layers: Layers, i: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
+    n, k = layers.n, layers.settings.k
+    rows = max(1, BLOCK // n)
+    if rows >= n:
+        parts = [_nearest_of_rows(layers.cosines(i), 0, k)]
+    else:
+        directions = unit(layers.raw(i))
+        parts = [_nearest_of_rows(directions[b : b + rows] @ directions.T, b, k) for b in range(0, n, rows)]
     indices, values, tied, rounded, ambiguous = zip(*parts, strict=True)
     ties = (torch.cat(tied), torch.cat(rounded))
     return torch.cat(indices), torch.cat(values), ties, torch.stack(ambiguous).any()
 
 
-def _nearest_of_rows(directions: Tensor, rows: slice, k: int) -> tuple[Tensor, ...]:
-    """Neighbours of some ``rows`` and their cosines, the tied rows and their rounded cosines, any tie at k."""
-    n = len(directions)
-    cosines = directions[rows] @ directions.T
-    cosines.diagonal(rows.start).fill_(-torch.inf)
+def _nearest_of_rows(cosines: Tensor, start: int, k: int) -> tuple[Tensor, ...]:
+    """Neighbours of the rows from ``start`` on and their cosines, the tied rows with theirs, any tie at k."""
+    n = cosines.shape[1]
+    cosines.diagonal(start).fill_(-torch.inf)
     values, indices = cosines.topk(k + 1, dim=1)  # one more shows a tie at the edge
     rounded = values.round(decimals=TIE)
     equal = rounded[:, 1:] == rounded[:, :-1]
     tied = torch.nonzero(equal.any(1))[:, 0]
-    require_memory("tied neighbours", n, directions.device, per_entry=2 * 8 * len(tied) / n)
+    require_memory("tied neighbours", n, cosines.device, per_entry=2 * 8 * len(tied) / n)
     rounded = cosines[tied].round(decimals=TIE)
     if len(tied):
         order = _in_order(rounded)[:, : k + 1]
         indices[tied], values[tied] = order, cosines[tied].gather(1, order)
+    values[values.abs() < 0.1**TIE] = 0  # features that share nothing must not be alike by rounding
     # Copies, as the rest of a view would stay in memory.
-    return indices[:, :k].clone(), values[:, :k].clone(), tied + rows.start, rounded, equal[:, -1].any()
+    return indices[:, :k].clone(), values[:, :k].clone(), tied + start, rounded, equal[:, -1].any()
 
 
 def _in_order(cosines: Tensor) -> Tensor:

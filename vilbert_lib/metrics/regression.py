@@ -1,5 +1,6 @@
 """How well one layer is predicted linearly from another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from vilbert_lib.metrics import skewness
 from vilbert_lib.metrics.canonical import singular_vectors
-from vilbert_lib.metrics.covariances import FactorStack, gram_stack, projection_stack
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.covariances import FactorStack, projection_stack
+from vilbert_lib.metrics.kernels import linear_grams, packed_grams
+from vilbert_lib.metrics.layers import Layers, products_of_rows
 from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 
 
@@ -24,6 +26,15 @@ class Regressions:
         """The same layers to be predicted, their samples in another ``order`` (n,)."""
         return Regressions(self.operators, self.grams.permuted(order))
 
+    @property
+    def fitting(self) -> int:
+        """How many layers fit into memory at once."""
+        return self.grams.fitting
+
+    def some(self, layers: Sequence[int]) -> "Regressions":
+        """Those of some ``layers``, in memory."""
+        return Regressions(self.operators.some(layers), self.grams.some(layers))
+
     def shares(self, other: "Regressions", x: Tensor, y: Tensor) -> Tensor:
         """<A_x, K_y> / tr K_y."""
         return (self.operators.products(other.grams) / other.grams.traces())[x, y]
@@ -36,9 +47,7 @@ class Regressions:
 
 
 def _stacks(layers: Layers, operator) -> Regressions:
-    return Regressions(
-        SymmetricStack.of(layers, partial(operator, layers)), SymmetricStack.of(layers, layers.gram)
-    )
+    return Regressions(SymmetricStack.of(layers, partial(operator, layers)), packed_grams(layers))
 
 
 def ridge(layers: Layers) -> Regressions:
@@ -70,12 +79,14 @@ def _left_out(layers: Layers, i: int) -> Tensor:
     regular.diagonal().add_(penalty)
     residual = torch.cholesky_inverse(_cholesky(layers, i, regular)) - 1 / (n * (filling + penalty))
     scaled = residual / residual.diagonal()[:, None]
-    return scaled.T @ scaled
+    return products_of_rows(scaled.T)
 
 
 def _penalty(layers: Layers, i: int, trace: Tensor) -> Tensor | float:
     given = layers.settings.penalty
-    return 0.1 * trace / layers.n if given is None else min(given / layers.scale(i) / layers.scale(i), 1e200)
+    return (
+        0.1 * trace / layers.n if given is None else min(given / (scale := float(layers.scale(i))) / scale, 1e200)
+    )
 
 
 def _cholesky(layers: Layers, i: int, regular: Tensor) -> Tensor:
@@ -88,7 +99,7 @@ def _cholesky(layers: Layers, i: int, regular: Tensor) -> Tensor:
 def ols(layers: Layers) -> Regressions:
     """Projections onto the columns of every centred layer."""
     if layers.is_narrow:
-        return Regressions(projection_stack(layers), gram_stack(layers))
+        return Regressions(projection_stack(layers), linear_grams(layers))
     found = singular_vectors(layers, layers.n - 1)
     return _stacks(layers, lambda _, i: found[i][0] @ found[i][0].T)
 

@@ -8,7 +8,8 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers
+from vilbert_lib.metrics.covariances import Factored
+from vilbert_lib.metrics.layers import Layers, require_bytes
 from vilbert_lib.metrics.parallel import each
 
 STACK_BYTES = 2**31  # of the matrices whose nuclear norms are computed at once on a GPU
@@ -29,14 +30,29 @@ class Factors:
     grams: list[Tensor | None]
     dtype: torch.dtype
 
+    def width(self, i: int) -> int:
+        """Columns of the factor of layer ``i``."""
+        return self.factors[i].shape[1]
+
+    def between(self, other: "Factors", a: int, b: int) -> Tensor:
+        """F'G of layer ``a`` here and layer ``b`` there, (r, s)."""
+        return self.factors[a].T @ other.factors[b]
+
     def permuted(self, order: Tensor) -> "Factors":
         """The same factors with the samples in another ``order`` (n,)."""
         grams = [gram if gram is None else gram[order][:, order] for gram in self.grams]
         return Factors([factor[order] for factor in self.factors], grams, self.dtype)
 
 
-def gram_factors(layers: Layers) -> Factors:
+def gram_factors(layers: Layers) -> Factors | Factored:
     """Factors with as few columns as a layer's width, the number of samples and its rank allow."""
+    if layers.is_narrow:
+        covariance = Factored(layers, [None] * len(layers))
+        return Factored(layers, [covariance.between(covariance, i, i).trace().rsqrt() for i in layers])
+    columns = sum(2 * layers.n if layers.width(i) >= layers.n else layers.width(i) for i in layers)
+    require_bytes(
+        f"the factors of {len(layers)} layers of n={layers.n} samples", 8 * layers.n * columns, layers.device
+    )
     factors, grams = zip(*each(partial(_factor, layers), layers, layers.device), strict=True)
     return Factors(list(factors), list(grams), layers.dtype)
 
@@ -88,18 +104,35 @@ def nuclear_norms(matrices: Tensor) -> Tensor:
     return (polar * matrices).sum((1, 2))
 
 
-def paired_nuclear_norms(left: list[Tensor], right: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """Nuclear norms of A'B for the pairs ``x``, ``y`` (P,) of matrices A (n, r) in ``left`` and B in ``right``."""
-    first, second = (_stacked(factors) for factors in (left, right))
-    rows = max(1, STACK_BYTES // (8 * first.shape[2] * second.shape[2]))
-    parts = zip(x.split(rows), y.split(rows), strict=True)
-    return torch.cat([nuclear_norms(first[a].mT @ second[b]) for a, b in parts])
+def nuclear_norms_of_pairs(left, right, x: Tensor, y: Tensor) -> Tensor:
+    """Nuclear norms of the products ``left.between(right, a, b)`` of the pairs (a, b) in ``x`` and ``y``, (P,)."""
+    if isinstance(left, Factored):
+        left.sum_with(right)
+    return (one_by_one if x.device.type == "cpu" else batched)(
+        left, right, list(zip(x.tolist(), y.tolist(), strict=True))
+    )
 
 
-def _stacked(factors: list[Tensor]) -> Tensor:
-    """Matrices (n, r) of different r as (L, n, r), filled up with zeros."""
-    widest = max(factor.shape[1] for factor in factors)
-    return torch.stack([torch.nn.functional.pad(factor, (0, widest - factor.shape[1])) for factor in factors])
+def one_by_one(left, right, pairs: list[tuple[int, int]]) -> Tensor:
+    """Nuclear norms of the ``pairs`` from singular values or eigenvalues, a thread each."""
+    device = torch.device("cpu")
+    return torch.stack(each(lambda pair: nuclear_norm(left.between(right, *pair), left.dtype), pairs, device))
+
+
+def batched(left, right, pairs: list[tuple[int, int]]) -> Tensor:
+    """Nuclear norms of the ``pairs`` by matrix products, many at once."""
+    shape = [max(side.width(pair[i]) for pair in pairs) for i, side in enumerate((left, right))]
+    at_once, found = max(1, STACK_BYTES // (8 * shape[0] * shape[1])), []
+    for begin in range(0, len(pairs), at_once):
+        products = [left.between(right, *pair) for pair in pairs[begin : begin + at_once]]
+        found.append(nuclear_norms(torch.stack([_filled(product, shape) for product in products])))
+    return torch.cat(found)
+
+
+def _filled(matrix: Tensor, shape: list[int]) -> Tensor:
+    """``matrix`` with zeros up to ``shape``."""
+    rows, columns = (size - has for size, has in zip(shape, matrix.shape, strict=True))
+    return torch.nn.functional.pad(matrix, (0, columns, 0, rows))
 
 
 def _eigenvalues(matrix: np.ndarray) -> Tensor:
@@ -111,7 +144,7 @@ def _root_sum(squares: Tensor) -> Tensor:
     return squares.clamp_min(0).sqrt().sum()
 
 
-def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
+def procrustes(left: Factors | Factored, right: Factors | Factored, x: Tensor, y: Tensor) -> Tensor:
     """Procrustes similarity ``s = |Xc' Yc|_* / (|Xc| |Yc|)``, in [0, 1] (Williams et al. 2021).
 
     It is the cosine of the smallest angle between the centred clouds over all rotations.
@@ -126,33 +159,39 @@ def procrustes(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
     >>> round(procrustes(X, Y), 3), round(procrustes(X, 3 * X[:, ::-1] + 1), 3)
     (0.492, 1.0)
     """
+    if isinstance(left, Factored):
+        left.sum_with(right)
     if x.device.type == "cpu":
         values = each(partial(_similarity, left, right), zip(x.tolist(), y.tolist(), strict=True), x.device)
         return torch.stack(values).clamp(0, 1)
-    values = paired_nuclear_norms(left.factors, right.factors, x, y)
-    of_left, of_right = (
-        torch.tensor([gram is not None for gram in side.grams], device=x.device) for side in (left, right)
-    )
-    return (values - (of_left[x] & of_right[y]) / left.factors[0].shape[0]).clamp(0, 1)
+    values = nuclear_norms_of_pairs(left, right, x, y)
+    if isinstance(left, Factors):
+        of_left, of_right = (
+            torch.tensor([gram is not None for gram in side.grams], device=x.device) for side in (left, right)
+        )
+        values = values - (of_left[x] & of_right[y]) / left.factors[0].shape[0]
+    return values.clamp(0, 1)
 
 
-def _similarity(left: Factors, right: Factors, pair: tuple[int, int]) -> Tensor:
+def _similarity(left: Factors | Factored, right: Factors | Factored, pair: tuple[int, int]) -> Tensor:
     a, b = pair
-    factor, other = left.factors[a], right.factors[b]
-    both = left.grams[a] is not None and right.grams[b] is not None
+    if left is right and a == b:
+        return torch.ones((), dtype=torch.float64)
+    both = isinstance(left, Factors) and left.grams[a] is not None and right.grams[b] is not None
     if both and left.dtype == torch.float32:
         # F' (G G') F has the squared singular values of F' G; LAPACK makes it from a triangular F
         # with a quarter of the arithmetic of two products.
-        product, _ = scipy.linalg.lapack.dsygst(right.grams[b].numpy().T, factor.numpy(), itype=2, lower=1)
+        grams, factor = right.grams[b].numpy().T, left.factors[a].numpy()
+        product, _ = scipy.linalg.lapack.dsygst(grams, factor, itype=2, lower=1)
         total = _root_sum(_eigenvalues(product))
     else:
-        total = nuclear_norm(factor.T @ other, left.dtype)
+        total = nuclear_norm(left.between(right, a, b), left.dtype)
     if left.dtype == torch.float32 and total > ALIKE:
-        total = nuclear_norm(factor.T @ other, torch.float64)
+        total = nuclear_norm(left.between(right, a, b), torch.float64)
     return total - 1 / left.factors[a].shape[0] if both else total
 
 
-def procrustes_distance(left: Factors, right: Factors, x: Tensor, y: Tensor) -> Tensor:
+def procrustes_distance(left: Factors | Factored, right: Factors | Factored, x: Tensor, y: Tensor) -> Tensor:
     """Procrustes distance sqrt(2 - 2 s) of the centred clouds of norm 1, in [0, sqrt 2] (Williams et al. 2021).
 
     Examples

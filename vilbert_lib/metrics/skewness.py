@@ -4,13 +4,11 @@ A value is <A, P'BP> for matrices A and B (n, n) of two layers and a random perm
 moment is bilinear in a few sums over the entries of A and of B, so the sums of each layer are computed once.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.covariances import FactorStack, layer_covariances
-from vilbert_lib.metrics.stacks import SymmetricStack, above_diagonal, permutation_moments
+from vilbert_lib.metrics.covariances import FactorStack
+from vilbert_lib.metrics.stacks import SymmetricStack, permutation_moments
 
 LEAST = 6  # samples; with fewer some of the terms do not exist
 
@@ -28,7 +26,7 @@ def of_centred(left: SymmetricStack | FactorStack, right: SymmetricStack | Facto
     n = left.n
     if n < LEAST:
         return _unknown(left, right)
-    a, b = (_each(stack, _sums_of_centred) for stack in (left, right))
+    a, b = (stack.of_each(_sums_of_centred) for stack in (left, right))
     third = a @ _weights_of_centred(n).to(a) @ b.T
     return _standardized(third, permutation_moments(left, right)[1])
 
@@ -52,7 +50,7 @@ def of_hollow(left: SymmetricStack, right: SymmetricStack, deviation: Tensor, *,
     n = left.n
     if n < LEAST:
         return _unknown(left, right)
-    a, b = (_each(stack, _sums_of_u_centred if centre else _sums_of_hollow) for stack in (left, right))
+    a, b = (stack.of_each(_sums_of_u_centred if centre else _sums_of_hollow) for stack in (left, right))
     return _standardized(8 * (a / _numbers_of_triples(n).to(a)) @ b.T, deviation)
 
 
@@ -64,20 +62,7 @@ def _standardized(third: Tensor, deviation: Tensor) -> Tensor:
     return torch.where(deviation > 0, third / deviation**3, torch.nan)
 
 
-def _each(stack: SymmetricStack, sums: Callable[[Tensor], list[Tensor]]) -> Tensor:
-    """``sums`` of the full float64 matrix of every layer, (L, S)."""
-    n = stack.n
-    rows, columns = above_diagonal(n, stack.upper.device)
-    matrix = torch.zeros(n, n, dtype=torch.float64, device=stack.upper.device)
-    found = []
-    for upper, diagonal in zip(stack.upper, stack.diagonal, strict=True):
-        matrix[rows, columns] = matrix[columns, rows] = upper.double()
-        matrix.diagonal().copy_(diagonal)
-        found.append(torch.stack(sums(matrix)))
-    return torch.stack(found)
-
-
-def _sums_of_centred(matrix: Tensor) -> list[Tensor]:
+def _sums_of_centred(matrix: Tensor) -> Tensor:
     """Of a matrix whose rows sum to zero, after its trace has been taken out: the sums S3, U, B, R and T3."""
     n = len(matrix)
     level = matrix.trace() / (n - 1)
@@ -85,7 +70,8 @@ def _sums_of_centred(matrix: Tensor) -> list[Tensor]:
     matrix.diagonal().sub_(level)
     diagonal, squared = matrix.diagonal(), matrix @ matrix
     cubes, linked = diagonal.pow(3).sum(), diagonal @ matrix @ diagonal
-    return [cubes, matrix.pow(3).sum(), linked, diagonal @ squared.diagonal(), (squared * matrix).sum()]
+    sums = [cubes, matrix.pow(3).sum(), linked, diagonal @ squared.diagonal(), (squared * matrix).sum()]
+    return torch.stack(sums)
 
 
 def _weights_of_centred(n: int) -> Tensor:
@@ -113,14 +99,14 @@ def _weights_of_centred(n: int) -> Tensor:
     return table / float(n * (n - 1) * (n - 2) * (n - 3) * (n - 4) * (n - 5))
 
 
-def _sums_of_u_centred(matrix: Tensor) -> list[Tensor]:
+def _sums_of_u_centred(matrix: Tensor) -> Tensor:
     """Sums of a centred Gram matrix without its diagonal, after U-centring."""
     n, diagonal = len(matrix), matrix.diagonal()
     rows = diagonal / (n - 2)  # minus the sums of the rows without the diagonal, shared out
     return _sums_of_hollow(matrix + rows[:, None] + rows - diagonal.sum() / ((n - 1) * (n - 2)))
 
 
-def _sums_of_hollow(matrix: Tensor) -> list[Tensor]:
+def _sums_of_hollow(matrix: Tensor) -> Tensor:
     """Sums of the products of three entries off the diagonal, by how they share samples; the entries have mean 0.
 
     In this order: one entry three times; one twice and a neighbour; one twice and one apart; triangles; stars;
@@ -137,7 +123,7 @@ def _sums_of_hollow(matrix: Tensor) -> list[Tensor]:
     two_apart = -twice - 3 * triangles - 3 * stars - 2 * paths
     three_apart = same / 3 - triangles - stars - paths - two_apart
     ordered = [6 * part for part in (triangles, stars, paths, two_apart, three_apart)]
-    return [same, 3 * twice, 3 * twice_apart, *ordered]
+    return torch.stack([same, 3 * twice, 3 * twice_apart, *ordered])
 
 
 def _numbers_of_triples(n: int) -> Tensor:
@@ -155,7 +141,7 @@ def _numbers_of_triples(n: int) -> Tensor:
 def _limit(stack: FactorStack) -> Tensor:
     """Sum of cubed eigenvalues over that of squares to the power 3/2, the trace taken out, (L,)."""
     n, traces = stack.n, stack.traces()
-    cubes = torch.stack([torch.linalg.matrix_power(own, 3).trace() for own in layer_covariances(stack)])
+    cubes = torch.stack([torch.linalg.matrix_power(own, 3).trace() for own in stack.inner()])
     squares = stack.norms().square()
     level = traces / (n - 1)
     cubes = cubes - 3 * level * squares + 3 * level**2 * traces - level**3 * (n - 1)
