@@ -8,7 +8,8 @@ import torch
 from vilbert_lib.metrics import MEASURES, alignment_grid, layers
 from vilbert_lib.metrics.shape import Factors, batched, nuclear_norms, one_by_one
 
-NARROW = ["cka", "unbiased_cka", "r2_ols"]
+NARROW = ["cka", "unbiased_cka", "r2_ols"]  # with exact nulls
+ALL_NARROW = [*NARROW, "svcca", "cca", "procrustes"]
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,10 @@ def features():
 
 @pytest.mark.parametrize("null", [None, "exact", "permutation"])
 def test_values_and_nulls_are_those_of_n_by_n_matrices(features, null, monkeypatch):
-    settings = {"null": null, "permutations": 3}
-    found = alignment_grid(features, NARROW, **settings)
+    settings, names = {"null": null, "permutations": 3, "q": 3}, NARROW if null == "exact" else ALL_NARROW
+    found = alignment_grid(features, names, **settings)
     monkeypatch.setattr(layers, "MANY", 10**9)
-    wanted = alignment_grid(features, NARROW, **settings)
+    wanted = alignment_grid(features, names, **settings)
     fitted = ["p", "threshold", "calibrated"] if null == "exact" else []  # by the limit of the skewness
     pd.testing.assert_frame_equal(found.drop(columns=fitted), wanted.drop(columns=fitted), rtol=0, atol=1e-10)
     for column in fitted:
@@ -37,9 +38,9 @@ def test_values_and_nulls_are_those_of_n_by_n_matrices(features, null, monkeypat
 
 def test_measures_alone_take_the_same_way(features, monkeypatch):
     X, Y = features["layer 5"], features["layer 11"]
-    found = [MEASURES[name](X, Y) for name in NARROW]
+    found = [MEASURES[name](X, Y) for name in ALL_NARROW]
     monkeypatch.setattr(layers, "MANY", 10**9)
-    assert found == pytest.approx([MEASURES[name](X, Y) for name in NARROW], abs=1e-10)
+    assert found == pytest.approx([MEASURES[name](X, Y) for name in ALL_NARROW], abs=1e-10)
 
 
 def test_a_hundred_thousand_samples_need_no_n_by_n_matrix(monkeypatch):
@@ -48,6 +49,8 @@ def test_a_hundred_thousand_samples_need_no_n_by_n_matrix(monkeypatch):
     X = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
     table = alignment_grid({"a": X, "b": X[:, ::-1]}, NARROW, null="exact")
     assert table.value.tolist() == pytest.approx([1, 1, 1])
+    values = alignment_grid({"a": X, "b": X[:, ::-1]}, ["svcca", "cca", "procrustes"]).value
+    assert values.tolist() == pytest.approx([1, 1, 1])
     monkeypatch.setattr(layers, "available_bytes", lambda device: 1e3)
     with pytest.raises(MemoryError, match="covariances of 2 layers of 6 features in all need about"):
         alignment_grid({"a": X, "b": X}, ["cka"])

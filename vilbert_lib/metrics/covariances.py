@@ -11,11 +11,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from vilbert_lib.metrics.layers import Layers, require_bytes
+from vilbert_lib.metrics.layers import ROWS, Layers, require_bytes
 from vilbert_lib.metrics.parallel import each
 from vilbert_lib.metrics.stacks import Stack
 
-ROWS = 4096  # samples that are read at once
 TILE = 4096  # columns of a part of the covariance matrix: those below its diagonal are not computed
 
 
@@ -128,7 +127,7 @@ def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None) ->
     width, same = sum(layers.width(i) for i in layers), order is None and other is None
     require_bytes(
         f"the covariances of {len(layers)} layers of {width} features in all",
-        8 * (width**2 + 2 * min(ROWS, layers.n) * width),
+        8 * ((1 if same else 2) * width**2 + 4 * min(ROWS, layers.n) * width),
         layers.device,
     )
     total = torch.zeros(width, width, dtype=torch.float64, device=layers.device)

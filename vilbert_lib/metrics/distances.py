@@ -18,7 +18,7 @@ def distance_ranks(layers: Layers) -> SymmetricStack:
     A layer whose distances are all equal has no order: its ranks are all 0.
     """
     n, m = layers.n, layers.n * (layers.n - 1) // 2
-    upper = empty_triangles("distance matrices", layers, working=32)
+    upper = empty_triangles("distance matrices", layers, working=50)
     squares = torch.empty(len(layers), dtype=torch.float64, device=layers.device)
 
     def rank(i: int) -> None:

@@ -18,6 +18,7 @@ from vilbert_lib.metrics.parallel import each
 
 SPREAD = 1e-30  # rows that differ by less beside the largest entry are equal: powers of it would be 0
 CACHED_BYTES = 2**28  # Gram matrices are kept as long as all of them together take less than this
+ROWS = 4096  # samples that are read at once, where that is enough
 CLOSE = 0.1  # rows whose norms lie within this ratio lose at most two digits where products are made from others
 MANY = 2048  # samples up to which matrices of n x n are used whatever the widths
 DOMINANT = 0.5  # a sample or feature with a larger share of a layer's sum of squares is warned of
@@ -460,8 +461,13 @@ class Layers:
 
     def _largest(self, i: int) -> list[tuple[int, float]]:
         """Place and share of the largest sample and of the largest feature of layer ``i``."""
-        squares = self.centred(i).square_()
-        sums = squares.sum(1), squares.sum(0)
+        x, scale = self._features[i], self.scale(i)
+        mean, of_rows, of_columns = x.mean(0, dtype=torch.float64).to(self.device) / scale, [], 0
+        for part in x.split(ROWS):
+            squares = (part.to(self.device, torch.float64) / scale).sub_(mean).square_()
+            of_rows.append(squares.sum(1))
+            of_columns = of_columns + squares.sum(0)
+        sums = torch.cat(of_rows), of_columns
         return [(int(part.argmax()), float(part.max() / part.sum())) for part in sums]
 
     def _checked_masks(self, masks: Mapping[str, object]) -> dict[str, Tensor]:

@@ -74,7 +74,7 @@ def cosine_moments(left: Directed, right: Directed, x: Tensor, y: Tensor) -> tup
     means, deviations = [], []
     for a, b in left.pairs(right, x, y):
         n = len(a)
-        require_memory("the exact moments of cosine", n, a.device)
+        require_memory("the exact moments of cosine", n, a.device, per_entry=24)
         means.append(a.mean(0) @ b.mean(0))
         centred = (a - a.mean(0)) @ (b - b.mean(0)).T  # the doubly centred cosines, (n, n)
         deviations.append(centred.norm() / (n * (n - 1) ** 0.5))

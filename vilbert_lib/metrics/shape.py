@@ -49,10 +49,12 @@ def gram_factors(layers: Layers) -> Factors | Factored:
     if layers.is_narrow:
         covariance = Factored(layers, [None] * len(layers))
         return Factored(layers, [covariance.between(covariance, i, i).trace().rsqrt() for i in layers])
-    columns = sum(2 * layers.n if layers.width(i) >= layers.n else layers.width(i) for i in layers)
-    require_bytes(
-        f"the factors of {len(layers)} layers of n={layers.n} samples", 8 * layers.n * columns, layers.device
-    )
+    # Of a wide layer factor, Gram matrix and, while it is made, two more.
+    wide = [i for i in layers if layers.width(i) >= layers.n]
+    columns = sum(layers.width(i) for i in layers if i not in wide)
+    columns += layers.n * ((3 if layers.keeps_grams else 2) * len(wide) + 2 * layers.at_once * bool(wide))
+    what = f"the factors of {len(layers)} layers of n={layers.n} samples"
+    require_bytes(what, 8 * layers.n * columns, layers.device)
     factors, grams = zip(*each(partial(_factor, layers), layers, layers.device), strict=True)
     return Factors(list(factors), list(grams), layers.dtype)
 

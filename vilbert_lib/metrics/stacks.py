@@ -46,6 +46,7 @@ def empty_triangles(what: str, layers: Layers, *, working: float = 8) -> Tensor:
     on_disk = size > STACK_BYTES
     # The packed entries, their places as integers, and the float64 matrices of the layers in the making.
     per_entry = (0 if on_disk else count * layers.dtype.itemsize / 2) + 12 + working * layers.at_once
+    per_entry += 8 * count * layers.keeps_grams
     require_memory(f"the {what} of {count} layers", n, layers.device, per_entry=per_entry)
     if not on_disk:
         return torch.empty(count, entries, dtype=layers.dtype, device=layers.device)
@@ -104,7 +105,7 @@ class SymmetricStack(Stack):
     def of(cls, layers: Layers, matrix: Callable[[int], Tensor]) -> "SymmetricStack":
         """Pack the float64 ``matrix(i)`` (n, n) of every layer i; what is off the diagonal as ``layers.dtype``."""
         n, count = layers.n, len(layers)
-        upper = empty_triangles("similarity matrices", layers, working=24)
+        upper = empty_triangles("similarity matrices", layers, working=28)
         diagonal = torch.empty(count, n, dtype=torch.float64, device=layers.device)
         squares = torch.empty(count, dtype=torch.float64, device=layers.device)
 
