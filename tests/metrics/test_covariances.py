@@ -9,7 +9,7 @@ from vilbert_lib.metrics import MEASURES, alignment_grid, layers
 from vilbert_lib.metrics.shape import Factors, batched, nuclear_norms, one_by_one
 
 NARROW = ["cka", "unbiased_cka", "r2_ols"]  # with exact nulls
-ALL_NARROW = [*NARROW, "svcca", "cca", "procrustes"]
+ALL_NARROW = [*NARROW, "svcca", "cca", "pwcca", "procrustes"]
 
 
 @pytest.fixture(scope="module")

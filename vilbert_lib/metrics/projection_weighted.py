@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vilbert_lib.metrics.canonical import Directions, variance_directions
+from vilbert_lib.metrics.covariances import Factored
 from vilbert_lib.metrics.layers import Layers
 from vilbert_lib.metrics.parallel import each
 
@@ -16,7 +17,7 @@ TIED = 1e-6  # canonical correlations that differ by less from the next are equa
 class Projections:
     """Leading directions of every layer, and its features in them, (r, d) each."""
 
-    directions: Directions
+    directions: Directions | Factored
     coordinates: list[Tensor]
 
     def permuted(self, order: Tensor) -> "Projections":
@@ -27,6 +28,9 @@ class Projections:
 def projections(layers: Layers) -> Projections:
     """The directions that hold the share ``variance`` of a layer's variance, and the features in them."""
     directions = variance_directions(layers)
+    if isinstance(directions, Factored):
+        features = Factored(layers, [None] * len(layers))
+        return Projections(directions, [directions.between(features, i, i) for i in layers])
     return Projections(directions, [directions.bases[i].T @ layers.centred(i) for i in layers])
 
 
@@ -51,9 +55,10 @@ def pwcca(left: Projections, right: Projections, x: Tensor, y: Tensor) -> Tensor
 
     def value(pair: tuple[int, int]) -> Tensor:
         a, b = pair
-        product = left.directions.bases[a].T @ right.directions.bases[b]
-        return _weighted_mean(product, left.coordinates[a])
+        return _weighted_mean(left.directions.between(right.directions, a, b), left.coordinates[a])
 
+    if isinstance(left.directions, Factored):
+        left.directions.sum_with(right.directions)
     return torch.stack(each(value, zip(x.tolist(), y.tolist(), strict=True), x.device)).clamp(0, 1)
 
 
