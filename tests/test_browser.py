@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from vilbert_lib.paths import REPOSITORY
-from website import browser
+from website import browser, pdf
 
 pytestmark = [
     pytest.mark.slow,  # the book is built, and every page opened
@@ -77,6 +78,16 @@ def test_every_page_is_whole_on_desktop_and_phone(tab, html):
 def test_the_first_page_leads_to_the_introduction(tab, html):
     tab.open(html / "index.html")
     _wait(lambda: tab.evaluate("location.pathname").endswith("/intro.html"))
+
+
+def test_the_book_as_one_page_is_whole(html):
+    page = BeautifulSoup(pdf.whole(html), "html.parser")
+    names = {tag["id"] for tag in page.select("[id]")}
+    entries = [link["href"] for link in page.select("nav a")]
+    assert len(entries) > 40 and "#intro.html" in entries
+    lost = [link["href"] for link in page.select("a[href^='#']") if link["href"][1:] not in names]
+    assert not lost
+    assert all((html / image["src"]).is_file() for image in page.select("img"))
 
 
 def test_a_search_from_disk_shows_what_it_finds(tab, html):

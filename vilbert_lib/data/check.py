@@ -23,15 +23,15 @@ MANY = 0.2  # share of a split's samples with a text of another split from which
 class Findings:
     """What :func:`check` found in one dataset.
 
-    Tidy frames, a row for each split and what their other columns name:
+    Tidy frames, a row for each split and what their other columns name::
 
-    ``sizes``       split, samples, images, unlabelled, repeated (pairs that the split holds already)
-    ``balance``     split, label, count, share of the samples that have labels
-    ``words``       split, median, p95, longest: words of a text, split at blanks; cut: share of the texts that
-                    have more wordpieces than a model reads, NaN where these were not counted
-    ``left_out``    split, cause, rows: what the dataset is known to hold without use
-    ``duplicates``  what (image, or image and text), split, other, count, documented, example
-    ``shared_texts``  split, other, count and share of the samples of ``other`` whose text ``split`` has, example
+        sizes       split, samples, images, unlabelled, repeated (pairs that the split holds already)
+        balance     split, label, count, share of the samples that have labels
+        words       split, median, p95, longest: words of a text, split at blanks; cut: share of the texts that
+                        have more wordpieces than a model reads, NaN where these were not counted
+        left_out    split, cause, rows: what the dataset is known to hold without use
+        duplicates  what (image, or image and text), split, other, count, documented, example
+        shared_texts  split, other, count and share of the samples of other whose text split has, example
 
     ``problems`` are the broken samples and images, ``unused`` the images that no sample uses.
     ``other_sizes`` tells where a list has another length than the published one, a sentence each.

@@ -37,7 +37,7 @@ def projections(layers: Layers) -> Projections:
 def pwcca(left: Projections, right: Projections, x: Tensor, y: Tensor) -> Tensor:
     """Projection-weighted CCA, in [0, 1], with the weights of the left layer (Morcos et al. 2018).
 
-    The i-th canonical correlation weighs sum_j |<h_i, x_j>|, with h_i the i-th canonical variate of the
+    The i-th canonical correlation weighs ``sum_j |<h_i, x_j>|``, with h_i the i-th canonical variate of the
     left layer, of norm 1, and x_j its centred features. Nothing is symmetrized. Equal correlations leave
     their variates free to rotate among themselves, and the sum depends on how: there the weight is its
     mean over all rotations.
