@@ -7,7 +7,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 UV = env UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STUDIES := 02_metric_sanity 04_correlation tasks 00_pretraining 01_finetuning 03_sample_size_k 05_thesis_log 06_placement_search 07_attribution 08_alignment_objective contrasts model_questions
+STUDIES := 02_metric_sanity 04_correlation tasks 00_pretraining 01_finetuning 03_sample_size_k 05_thesis_log 06_placement_search 07_attribution 08_alignment_objective contrasts model_questions structure
 LIBRARY := $(shell find vilbert_lib studies -name '*.py')
 STAMPS := $(STUDIES:%=data/stamps/%)
 
