@@ -126,8 +126,8 @@ def of_differences(
     for task, of_task in table[table[of] != against].groupby("task", sort=False):
         for _, row in _shown(of_task).iterrows():
             yield findings.finding(
-                f"{task}, {row.architecture}: does {row[of]} change {what}, compared with {against}?",
-                f"On {task} ({row.architecture}), {row[of]} against {against} changes {what} by {{}}.",
+                f"{task}, {row.architecture}: does {row[of]} differ from {against} in {what}?",
+                f"On {task} ({row.architecture}), {row[of]} differs from {against} in {what} by {{}}.",
                 scale * row.difference,
                 scale * row.low,
                 scale * row.high,
