@@ -31,7 +31,12 @@ STILL_RISING, SEED_SD, ROOM = 1.0, 2.0, 5.0  # percentage points
 CONVERGED = 0.95  # share of the runs
 #: Floor and ceiling by task: the majority class and the best possible; ranking by chance; questions alone; of dishes
 #: with one synergistic bit what one side alone can reach, and the best possible.
-LIMITS = {"hateful_memes": (65.8, 95.0), "mm_imdb": (50.0, 100.0), "easy_vqa": (67.0, 100.0), "upmc_food": (47.7, 95.0)}
+LIMITS = {
+    "hateful_memes": (65.8, 95.0),
+    "mm_imdb": (50.0, 100.0),
+    "easy_vqa": (67.0, 100.0),
+    "upmc_food": (47.7, 95.0),
+}
 
 #: The settings that are tried, by task: fusion, training samples, epochs.
 CANDIDATES: dict[str, tuple[tuple[str, int, int], ...]] = {

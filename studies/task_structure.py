@@ -51,15 +51,15 @@ def roots(profile: Profile, structures: list[str], bits: int = 1) -> pd.DataFram
 
 
 def configurations(
-    profile: Profile, where: pd.DataFrame, architectures: list[str], seeds: list[int]
+    profile: Profile, where: pd.DataFrame, seeds: dict[str, list[int]]
 ) -> dict[Path, list[RunConfig]]:
-    """The runs on each root of :func:`roots`."""
+    """The runs on each root of :func:`roots`; ``seeds`` are by architecture."""
     train = {"n_train": profile.synthetic_samples, "epochs": EPOCHS}
     return {
         root: [
             runs.configure(profile, root, TASK, name, seed, train=train, model={"fusion": FUSION})
-            for seed in seeds
-            for name in architectures
+            for name, of_name in seeds.items()
+            for seed in of_name
         ]
         for root in where.root
     }
@@ -68,18 +68,17 @@ def configurations(
 def measured(
     profile: Profile,
     where: pd.DataFrame,
-    architectures: list[str],
-    seeds: list[int],
+    seeds: dict[str, list[int]],
     measure: str,
     run_list: runs.RunList = runs.NOT_LISTED,
 ) -> pd.DataFrame:
-    """All runs, trained where they are missing: one row each.
+    """All runs, trained where they are missing: one row each. ``seeds`` are by architecture.
 
     Columns of :func:`roots` and of the runs' summaries; :data:`AREA`, the mean validation accuracy over the
     epochs, which is the area under the learning curve; and a column named ``measure``: alignment above chance,
     the mean over layers, at the best epoch. ``run_list``: see :func:`vilbert_lib.runs.ensure`.
     """
-    wanted = configurations(profile, where, architectures, seeds)
+    wanted = configurations(profile, where, seeds)
     trained = {root: runs.ensure(configs, root, run_list=run_list) for root, configs in wanted.items()}
     parts = []
     for root, of_root in trained.items():

@@ -46,7 +46,7 @@ def test_unknown_structures_and_real_data_are_refused(profile):
 
 def test_runs_are_read_with_their_structure(profile, where, monkeypatch):
     monkeypatch.setattr(task_structure, "EPOCHS", 2)
-    found = task_structure.measured(profile, where[1:], ["baseline"], [0], "cka")
+    found = task_structure.measured(profile, where[1:], {"baseline": [0]}, "cka")
     assert list(found.structure) == ["unique", "synergy"] and found.run.nunique() == 2
     assert found[AREA].between(0, 1).all() and found.cka.notna().all()
 
