@@ -29,8 +29,8 @@ SEEDS = (900, 901)
 PLACEMENTS = ("early_fusion", "middle_fusion", "late_fusion", "vision_late_fusion")
 STILL_RISING, SEED_SD, ROOM = 1.0, 2.0, 5.0  # percentage points
 CONVERGED = 0.95  # share of the runs
-#: Floor and ceiling by task: the majority class and the best possible; ranking by chance; questions alone; of dishes
-#: with one synergistic bit what one side alone can reach, and the best possible.
+#: Floor and ceiling by task: majority class and best possible; ranking by chance; questions alone; what one
+#: side of dishes with one synergistic bit can tell, and the best possible.
 LIMITS = {
     "hateful_memes": (65.8, 95.0),
     "mm_imdb": (50.0, 100.0),
