@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -169,21 +170,23 @@ def one_size(a: argparse.Namespace) -> None:
 
 
 def other_packages(a: argparse.Namespace) -> pd.DataFrame:
-    """Other packages on the same features: the time for all ordered pairs beside this library's.
+    """Other packages on the same features: values, and the time for all ordered pairs beside this library's.
 
     Functions of one pair are timed on a few pairs, and that is multiplied.
     """
     data, rows = features(a.n, a.d, a.layers), []
     names, pairs = list(data), list(product(data, data))
 
+    @cache
     def ours(measure: str) -> float:
-        return seconds(lambda: alignment_grid(data, [measure], pairs=pairs, device=a.device), a.device)
+        return seconds(lambda: alignment_grid(data, [measure], pairs=pairs, device=a.device), a.device, 1)
 
-    def row(measure: str, package: str, taken: float, timed: int, difference: float) -> dict:
+    def row(measure: str, package: str, call: str, taken: float, timed: int, difference: float) -> dict:
         own = ours(measure)
         return {
             "measure": measure,
             "package": f"{package} {peers.installed(package)}",
+            "call": call,
             "timed_pairs": timed,
             "package_s": taken,
             "ours_s": own,
@@ -191,25 +194,61 @@ def other_packages(a: argparse.Namespace) -> pd.DataFrame:
             "difference": difference,
         }
 
-    for measure, (package, make) in peers.pairwise().items():
-        if not peers.installed(package):
-            continue
-        function, chosen = make(), [(names[i], names[-1 - i]) for i in range(a.pairs)]
+    for peer in available(peers.pairwise()):
+        function, chosen = peer.make(), [(names[i], names[-1 - i]) for i in range(a.pairs)]
         function(data[names[0]], data[names[1]])
         start = time.perf_counter()
         values = [function(data[x], data[y]) for x, y in chosen]
         taken = (time.perf_counter() - start) / len(chosen) * len(pairs)
-        own = alignment_grid(data, [measure], pairs=chosen, device=a.device).value
-        rows.append(row(measure, package, taken, len(chosen), float(np.abs(own - values).max())))
+        own = alignment_grid(data, [peer.measure], pairs=chosen, device=a.device).value
+        difference = float(np.abs(own - values).max())
+        rows.append(row(peer.measure, peer.package, peer.call, taken, len(chosen), difference))
         print(rows[-1], flush=True)
     for measure, (package, function) in peers.whole(list(data.values())).items():
         if not peers.installed(package):
+            print(f"{package} is not installed: left out", flush=True)
             continue
         values = function()
         own = alignment_grid(data, [measure], pairs=pairs, device=a.device).value.to_numpy()
         difference = float(np.abs(own - values.ravel()).max())
-        rows.append(row(measure, package, seconds(function, "cpu", 1), len(pairs), difference))
+        rows.append(row(measure, package, "cka", seconds(function, "cpu", 1), len(pairs), difference))
         print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def available(listed: list[peers.Peer]) -> list[peers.Peer]:
+    """Those whose packages are installed; a line names each of the others."""
+    for package in sorted({peer.package for peer in listed if not peers.installed(peer.package)}):
+        print(f"{package} is not installed: left out", flush=True)
+    return [peer for peer in listed if peers.installed(peer.package)]
+
+
+def differences(a: argparse.Namespace) -> pd.DataFrame:
+    """Values of other packages beside this library's on one pair of layers, and the cause where they differ."""
+    x, y = features(128, 32, 2).values()
+    rows = []
+    for peer in available(peers.pairwise() + peers.others()):
+        pair = peers.codes(x, y) if "one-hot" in peer.call else (x, y)
+        own, function = MEASURES[peer.measure], peer.make()
+        ours, theirs = own(*pair), function(x, y)
+        rows.append(
+            {
+                "measure": peer.measure,
+                "package": f"{peer.package} {peers.installed(peer.package)}",
+                "call": peer.call,
+                "ours": ours,
+                "theirs": theirs,
+                "difference": abs(ours - theirs),
+                "ours_ms": 1000 * seconds(lambda m=own, p=pair: m(*p), "cpu"),
+                "theirs_ms": 1000 * seconds(lambda f=function: f(x, y), "cpu"),
+                "cause": peer.cause,
+            }
+        )
+    if peers.installed("calibrated-similarity"):
+        layers = list(features(64, 16, 4).values())
+        rows += peers.calibrated(layers[:2], layers[2:])
+    else:
+        print("calibrated-similarity is not installed: left out", flush=True)
     return pd.DataFrame(rows)
 
 
@@ -254,6 +293,7 @@ PARTS = {
     "grid": grid,
     "growth": growth,
     "peers": other_packages,
+    "differences": differences,
     "large": large,
     "neighbours": neighbours,
     "agreement": agreement,
@@ -263,7 +303,9 @@ PARTS = {
 def main() -> None:
     """Time the parts that are asked for and write their tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["stages", "grid", "growth", "peers"])
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=["stages", "grid", "growth", "peers", "differences"]
+    )
     parser.add_argument("--n", type=int, default=512, help="samples")
     parser.add_argument("--d", type=int, default=768, help="features of a layer")
     parser.add_argument("--layers", type=int, default=24)
