@@ -207,7 +207,7 @@ def calibrated(x: Iterable[np.ndarray], y: Iterable[np.ndarray], permutations: i
 
     x, y = list(x), list(y)
     first, second = {f"x{i}": z for i, z in enumerate(x)}, {f"y{i}": z for i, z in enumerate(y)}
-    options = {"null": "permutation", "permutations": permutations, "seed": 0}
+    options = {"permutations": permutations, "seed": 0}
 
     def similarity(a: torch.Tensor, b: torch.Tensor) -> float:
         return MEASURES["unbiased_cka"](a, b)
@@ -218,7 +218,7 @@ def calibrated(x: Iterable[np.ndarray], y: Iterable[np.ndarray], permutations: i
 
     left, right = ([torch.from_numpy(z) for z in side] for side in (x, y))
     pairs = [(a, b) for a in first for b in second]
-    row = alignment_grid(first | second, ["unbiased_cka"], pairs=pairs[:1], **options).iloc[0]
+    row = alignment_grid(first | second, ["unbiased_cka"], pairs=pairs[:1], null="permutation", **options).iloc[0]
     whole = alignment_aggregates(first | second, ["unbiased_cka"], pairs=pairs, **options).set_index("aggregate")
     compared = [("calibrate", row, calibrate(left[0], right[0], similarity, **orders()))]
     for name, how in (("max", "max"), ("mean", "mean"), ("row_max", lambda s: s.max(1).values.mean())):
