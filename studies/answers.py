@@ -19,7 +19,9 @@ QUESTIONS = {
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block before training?"),
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block by training?"),
     ],
-    "What does leaving the blocks out do to accuracy?": [
+    "Do co-attention blocks raise accuracy?": [
+        ("structure", "synergy: do co-attention blocks raise test accuracy?"),
+        ("structure", "unique: do co-attention blocks raise test accuracy?"),
         ("01_finetuning", "hateful_memes: does baseline change test accuracy"),
     ],
     "Does alignment predict accuracy, over placements and tasks?": [
@@ -34,6 +36,9 @@ QUESTIONS = {
         ("04_correlation", "easy_vqa, across placements:"),
     ],
     "Which placement is best?": [
+        ("structure", "H1: is the advantage of early_fusion over late_fusion another one"),
+        ("structure", "synergy: does early_fusion learn faster than late_fusion?"),
+        ("structure", "unique: does early_fusion learn faster than late_fusion?"),
         ("04_correlation", "H1: do hateful_memes and mm_imdb order the architectures alike?"),
         ("06_placement_search", "Does TPE end better than random search"),
     ],
