@@ -32,9 +32,10 @@ def partial(
     and of y.
 
     The test is that of Freedman and Lane (1983): what the regression leaves of y is permuted, the architectures
-    alike on all tasks, and regressed again. The interval is a bootstrap of whole architectures. Simulated with three
-    covariates and 12 architectures the test is mistaken in 6 to 7 % of studies, the interval in 4 to 5 %, with 5 in
-    12 and 32 %. So few are refused.
+    alike on all tasks, and regressed again. The interval is a bootstrap of whole architectures.
+
+    Simulated with three covariates and 12 architectures the test is mistaken in 6 to 7 % of studies, the interval
+    in 4 to 5 %, with 5 architectures in 12 and 32 %. So few are refused.
 
     Parameters
     ----------
