@@ -36,9 +36,9 @@ QUESTIONS = {
         ("04_correlation", "easy_vqa, across placements:"),
     ],
     "Which placement is best?": [
-        ("structure", "H1: is the advantage of early_fusion over late_fusion another one"),
-        ("structure", "synergy: does early_fusion learn faster than late_fusion?"),
-        ("structure", "unique: does early_fusion learn faster than late_fusion?"),
+        ("structure", "H1: is early_fusion less late_fusion another one for synergy"),
+        ("structure", "synergy: do early_fusion and late_fusion learn"),
+        ("structure", "unique: do early_fusion and late_fusion learn"),
         ("04_correlation", "H1: do hateful_memes and mm_imdb order the architectures alike?"),
         ("06_placement_search", "Does TPE end better than random search"),
     ],

@@ -159,10 +159,10 @@ def of_structure(
     """Findings: the declared interaction, then single structures. ``p`` are the notebook's parameters."""
     first, second = p.placements
     yield findings.finding(
-        f"H1: is the advantage of {first} over {second} another one for {p.structures_compared[0]}"
-        f" than for {p.structures_compared[1]}?",
-        f"{first} less {second}, in mean validation accuracy over the epochs, is larger for"
-        f" {p.structures_compared[0]} than for {p.structures_compared[1]} information by {{}}.",
+        f"H1: is {first} less {second} another one for {p.structures_compared[0]} than for"
+        f" {p.structures_compared[1]} information? (declared)",
+        f"The lead of {first} over {second}, in mean validation accuracy over the epochs, is for"
+        f" {p.structures_compared[0]} another one than for {p.structures_compared[1]} information, by {{}}.",
         *(100 * declared.get(name, float("nan")) for name in ("estimate", "low", "high")),
         margin=2.0,
         unit="points",
@@ -173,14 +173,15 @@ def of_structure(
     for row in between.itertuples():
         yield _points(
             row,
-            f"{row.structure}: does {first} learn faster than {second}?",
-            f"On dishes with {row.structure} information {first} less {second} is {{}}.",
+            f"{row.structure}: do {first} and {second} learn at different speeds?",
+            f"With {row.structure} information {first} has {{}} of mean validation accuracy more than {second}.",
         )
     for row in blocks.itertuples():
         yield _points(
             row,
             f"{row.structure}: do co-attention blocks raise test accuracy?",
-            f"On dishes with {row.structure} information blocks change test accuracy by {{}}.",
+            f"With {row.structure} information blocks change test accuracy by {{}}.",
+            direction="positive",
         )
     for row in inside.itertuples():
         yield findings.finding(
@@ -196,6 +197,8 @@ def of_structure(
         )
 
 
-def _points(row, question: str, sentence: str) -> dict:
+def _points(row, question: str, sentence: str, direction: str = "nonzero") -> dict:
     ends = (100 * row.estimate, 100 * row.low, 100 * row.high)
-    return findings.finding(question, sentence, *ends, margin=2.0, unit="points", p=row.p_holm, n=row.n, digits=1)
+    return findings.finding(
+        question, sentence, *ends, direction=direction, margin=2.0, unit="points", p=row.p_holm, n=row.n, digits=1
+    )
