@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -86,8 +87,20 @@ class Browser:
         return answer["result"]
 
     def evaluate(self, script: str):
-        """Value of a JavaScript expression, awaited where it is a promise."""
-        result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        """Value of a JavaScript expression, awaited where it is a promise.
+
+        A page that leads to another may leave while it is asked: then the other is asked.
+        """
+        for _ in range(20):
+            try:
+                result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+                break
+            except RuntimeError as error:
+                if not re.search("context|navigated", str(error)):
+                    raise
+                time.sleep(0.1)
+        else:
+            raise RuntimeError(f"the page keeps leaving while it is asked for {script}")
         if "exceptionDetails" in result:
             raise RuntimeError(result["exceptionDetails"]["exception"].get("description", script))
         return result["result"].get("value")
