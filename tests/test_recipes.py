@@ -33,7 +33,8 @@ def copy(tmp_path) -> Path:
         source, place = REPOSITORY / name, tmp_path / "repo" / name
         place.parent.mkdir(exist_ok=True)
         shutil.copytree(source, place) if source.is_dir() else shutil.copy(source, place)
-    shutil.copytree(REPOSITORY / "book" / "reference", tmp_path / "repo" / "book" / "reference")
+    for name in ("reference", "method"):
+        shutil.copytree(REPOSITORY / "book" / name, tmp_path / "repo" / "book" / name)
     return tmp_path / "repo"
 
 
