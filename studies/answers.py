@@ -20,8 +20,8 @@ QUESTIONS = {
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block by training?"),
     ],
     "Do co-attention blocks raise accuracy?": [
-        ("structure", "synergy: do co-attention blocks raise test accuracy?"),
-        ("structure", "unique: do co-attention blocks raise test accuracy?"),
+        ("structure", "synergy: do blocks raise test accuracy over streams"),
+        ("structure", "unique: do blocks raise test accuracy over streams"),
         ("01_finetuning", "hateful_memes: does baseline change test accuracy"),
     ],
     "Does alignment predict accuracy, over placements and tasks?": [

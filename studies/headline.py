@@ -12,7 +12,7 @@ _FOLLOWING = {"task", "architecture", "seed", "data", "start_from", "model.vocab
 
 
 def names(trained: list[Run]) -> dict[str, str]:
-    """Name the architectures of runs by id, told apart by settings.
+    """Name the architectures of runs by id, with the settings in which they differ.
 
     Where runs of one task, architecture and seed differ in their settings, they are no repetitions of each other:
     behind the architecture stand the fields in which they differ, as in ``late_fusion (frozen_layers 0)``.
@@ -30,7 +30,7 @@ def names(trained: list[Run]) -> dict[str, str]:
     return found
 
 
-def told_apart(table: pd.DataFrame, trained: list[Run]) -> pd.DataFrame:
+def named_by_settings(table: pd.DataFrame, trained: list[Run]) -> pd.DataFrame:
     """``table``, which has the column ``run``, with :func:`names` as ``architecture``."""
     return table.assign(architecture=table.run.map(names(trained)))
 

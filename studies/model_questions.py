@@ -157,7 +157,7 @@ def beside(looks: Mapping[str, pd.DataFrame], models: list[str], against: str) -
     A table of ``looks`` has the columns ``model``, ``seed``, ``value``; several rows of a seed are averaged.
     One row a quantity and model: its ``mean`` over seeds with Student's 95 % interval (``low``, ``high``), its
     mean ``difference`` from ``against`` with the same seed and that one's interval (``from``, ``to``), whether
-    the latter leaves out zero (``apart``), and with how many of the seeds the difference is positive (``higher``).
+    the latter excludes zero (``apart``), and with how many of the seeds the difference is positive (``higher``).
     """
     frames = []
     for name, table in looks.items():
@@ -183,7 +183,7 @@ BESIDE = {
     "difference": "difference from ours",
     "from": "difference: from",
     "to": "difference: to",
-    "apart": "interval leaves out zero",
+    "apart": "interval excludes zero",
     "higher": "seeds above ours",
     "look at": "quantity",
 }

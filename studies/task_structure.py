@@ -179,8 +179,9 @@ def of_structure(
     for row in blocks.itertuples():
         yield _points(
             row,
-            f"{row.structure}: do co-attention blocks raise test accuracy?",
-            f"With {row.structure} information blocks change test accuracy by {{}}.",
+            f"{row.structure}: do blocks raise test accuracy over streams that meet only in the {FUSION} fusion?",
+            f"With {row.structure} information blocks change test accuracy, over streams that meet only in the"
+            f" {FUSION} before a linear head, by {{}}.",
             direction="positive",
         )
     for row in inside.itertuples():

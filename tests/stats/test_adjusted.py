@@ -52,7 +52,11 @@ def test_a_covariate_that_is_constant_on_a_task_is_left_out_there(runs):
     ("change", "error", "message"),
     [
         (lambda t: t[t.architecture < 5], NotEstimableError, "5 values of architecture.* 6 are needed"),
-        (lambda t: t.assign(blocks=2 * t.layers + 1), NotEstimableError, "layers, blocks: one tells another"),
+        (
+            lambda t: t.assign(blocks=2 * t.layers + 1),
+            NotEstimableError,
+            "layers, blocks: the covariates are",
+        ),
         (lambda t: t.assign(x=1.0), NotEstimableError, "column x is constant"),
         (lambda t: t.assign(y=np.nan), NotEstimableError, "column y holds NaN"),
         (lambda t: t[(t.task > 0) | (t.architecture > 0)], ValueError, "not every architecture is there"),

@@ -46,7 +46,7 @@ def test_runs_with_a_seed_in_common_are_told_apart_by_their_settings():
     assert list(headline.names([other, *trained[1:]]).values()) == ["late_fusion", "baseline", "baseline"]
     started = Run(RunConfig(task="a", architecture="late_fusion", start_from="b/late_fusion-s0-00000000"))
     table = pd.DataFrame({"run": [started.config.id, other.config.id]})
-    assert list(headline.told_apart(table, [other, started]).architecture) == [
+    assert list(headline.named_by_settings(table, [other, started]).architecture) == [
         "late_fusion (start pretrained)",
         "late_fusion (start scratch)",
     ]

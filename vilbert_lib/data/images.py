@@ -158,11 +158,6 @@ def inspect(files: Iterable[Path]) -> dict[Path, Inspection]:
     return dict(zip(files, chain.from_iterable(found), strict=True))
 
 
-def broken(files: Iterable[Path]) -> dict[Path, str]:
-    """The files that do not decode, each with its cause."""
-    return {path: found.cause for path, found in inspect(files).items() if found.cause}
-
-
 def _inspect(path: Path) -> Inspection:
     try:
         _refuse_other_than_files(path)

@@ -57,7 +57,7 @@ def partial(
     ------
     NotEstimableError
         For a column that is constant or NaN on a task, fewer than two architectures for each covariate and two
-        more, or covariates of which one tells another.
+        more, or collinear covariates.
     ValueError
         For a column that is missing, or tasks with different architectures.
     """
@@ -79,7 +79,7 @@ def partial(
         raise NotEstimableError(f"{count} values of {cluster}: with {len(given)} covariates {least} are needed")
     covariates = values[2:].reshape(len(given), -1) if given else np.zeros((0, 1))
     if np.linalg.matrix_rank(covariates, tol=SINGULAR) < len(given):
-        raise NotEstimableError(f"columns {', '.join(given)}: one tells another, so they cannot be told apart")
+        raise NotEstimableError(f"columns {', '.join(given)}: the covariates are collinear")
     every, exact = orders(count, draws, seed)
     null = freedman_lane(values[0], values[1], values[2:], every)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=2000)
@@ -111,7 +111,7 @@ def freedman_lane(x: np.ndarray, y: np.ndarray, given: np.ndarray, orders: np.nd
 def weighted_partial_r(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Partial r (..., B) of the first two of ``values`` (..., 2 + C, T, A) in each draw (B, A) of architectures.
 
-    NaN where the covariates of a draw cannot be told apart.
+    NaN where the covariates of a draw are collinear.
     """
     total = weights.sum(-1)
     sums = np.einsum("ba,...cta->...bct", weights, values)
