@@ -9,6 +9,7 @@ from vilbert_lib.metrics import MEASURES
 from vilbert_lib.stats import findings
 
 RELEVANT = 0.3  # a correlation that is smaller in size is of no interest
+SAME = 0.9  # two aggregates that go together more closely are not told apart
 CONDITIONS = {
     UNTRAINED: "alignment before training",
     LEARNED: "what training adds to alignment",
@@ -100,12 +101,21 @@ def _expected(measure: str, target: str) -> str:
     return "negative" if target.endswith("loss") == (MEASURES[measure].sign > 0) else "positive"
 
 
-def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]:
-    """Findings on H2: whether the layer of highest alignment predicts performance better than the last one."""
+def of_layers(together: pd.DataFrame, layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]:
+    """Findings on H2: whether the layer of highest alignment predicts performance better than the last one.
+
+    ``together`` is the result of :func:`studies.performance.most_and_last_together`, ``layers`` that of
+    :func:`studies.performance.last_against_most` for the same measure.
+    """
+    close = together.set_index("task").r
     for row in layers.itertuples():
+        alike = close.get(row.task, float("nan"))
+        sentence = f"On {row.task} the two correlations with {target} differ by {{}} (highest less last layer)."
+        if alike > SAME:
+            sentence += f" Both layers go together by r = {alike:.2f}: these models cannot tell them apart."
         yield findings.finding(
             f"H2, {row.task}: is the highest layer's {measure} more related to {target} than the last layer's?",
-            f"On {row.task} the two correlations with {target} differ by {{}} (highest less last layer).",
+            sentence,
             row.difference,
             row.low,
             row.high,
@@ -114,6 +124,7 @@ def of_layers(layers: pd.DataFrame, measure: str, target: str) -> Iterator[dict]
             unit="(r)",
             p=row.p,
             digits=2,
+            decided="inconclusive" if alike > SAME else "",
         )
 
 

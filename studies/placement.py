@@ -151,6 +151,23 @@ def pairs_of_layers(
     return drawn, f"The mean over all pairs of a text and a vision layer is {said}."
 
 
+def text_against_vision(measured: pd.DataFrame, measure: str, architecture: str) -> tuple[pd.DataFrame, str]:
+    """Alignment of every text layer with every vision layer, untrained and trained, and a sentence on it.
+
+    Mean over the seeds of ``architecture``, on every task: what :func:`vilbert_lib.figures.layer_heatmaps` draws,
+    with the task and the moment as ``panel``.
+    """
+    rows = measured[(measured.measure == measure) & (measured.architecture == architecture)]
+    moments = {"untrained": at_epoch(rows, "untrained"), "trained": at_epoch(rows, "best")}
+    drawn = pd.concat([part.assign(panel=part.task + ", " + name) for name, part in moments.items()])
+    drawn = drawn[drawn.kind == "tv"].sort_values("panel", ascending=False, kind="stable")
+    by = ["panel", "kind", "measure", "text_layer", "vision_layer"]
+    drawn = drawn.groupby(by, sort=False, as_index=False).value.mean()
+    means = drawn.groupby("panel", sort=False).value.mean()
+    said = ", ".join(f"{mean:.2f} ({name})" for name, mean in means.items())
+    return drawn, f"The mean over all pairs of a text and a vision layer: {said}."
+
+
 def rises(steps: pd.DataFrame) -> pd.DataFrame:
     """What a block adds, from :func:`jumps`: one row a measure and moment.
 

@@ -143,7 +143,10 @@ def findings_of(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         *correlation.of_correlations(adjusted, declared, together, beside, "cka", "test_accuracy"),
         *correlation.of_layers(
-            performance.last_against_most(wide, ["cka"], "test_accuracy"), "cka", "test_accuracy"
+            performance.most_and_last_together(wide, "cka"),
+            performance.last_against_most(wide, ["cka"], "test_accuracy"),
+            "cka",
+            "test_accuracy",
         ),
         *correlation.of_tasks(performance.agreement_of_tasks(table, "test_accuracy")),
     ]
@@ -253,3 +256,33 @@ def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
     found = findings_of(two)
     assert found.estimate.isna().all() and set(found.verdict) == {"inconclusive"}
     assert found.sentence.str.contains("ot estimated").all()
+
+
+def test_where_the_last_layer_goes_with_the_most_alike_one_nothing_tells_them_apart(table):
+    def verdict(last: pd.Series) -> dict:
+        wide = table[table.task == "first"].assign(**{"max cka": table.cka, "last cka": last})
+        layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
+        together = performance.most_and_last_together(wide, "cka")
+        return next(correlation.of_layers(together, layers, "cka", "test_accuracy"))
+
+    same = verdict(table.cka + 1e-3 * table.noise)
+    assert same["verdict"] == "inconclusive" and "cannot tell them apart" in same["sentence"]
+    assert "cannot tell" not in verdict(table.noise)["sentence"]
+
+
+def test_the_band_over_layers_holds_for_all_at_once(table):
+    """The first layer is the score itself, the others are noise: the band leaves out zero at the first alone."""
+    first = table[table.task == "first"]
+    rng = np.random.default_rng(5)
+    parts = [
+        pd.DataFrame({"run": first.run, "measure": "cka", "text_layer": i, "vision_layer": i, "paired": True})
+        for i in range(6)
+    ]
+    values = [first.test_accuracy + 1e-3 * rng.standard_normal(len(first))]
+    values += [rng.standard_normal(len(first)) for _ in parts[1:]]
+    layers = pd.concat([part.assign(value=value) for part, value in zip(parts, values, strict=True)])
+    found = performance.correlations_by_layer(layers, first, "cka", "test_accuracy")
+    assert list(found.layer) == list(range(6)) and found.r[0] > 0.99
+    assert ((found.low > 0) | (found.high < 0)).tolist() == [True] + 5 * [False]
+    means = first.assign(x=values[3]).groupby("architecture")[["x", "test_accuracy"]].mean()
+    assert found.r[3] == pytest.approx(means.x.corr(means.test_accuracy))

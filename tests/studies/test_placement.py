@@ -142,6 +142,15 @@ def test_pairs_of_layers_are_means_over_seeds_of_both_moments():
     assert said == f"The mean over all pairs of a text and a vision layer is {said_means}."
 
 
+def test_text_layers_against_vision_layers_are_means_over_seeds_of_both_moments():
+    drawn, said = placement.text_against_vision(alignments(), "cka", "late")
+    of_pair = drawn.set_index(["panel", "text_layer", "vision_layer"]).value
+    assert len(of_pair) == 2 * 16
+    assert of_pair["memes, trained", 3, 3] == pytest.approx(0.05 + 0.03 + 2 * STEP)
+    assert said.startswith("The mean over all pairs of a text and a vision layer: ")
+    assert list(drawn.panel.unique()) == ["memes, untrained", "memes, trained"]
+
+
 def test_an_unknown_architecture_is_named():
     with pytest.raises(ValueError, match=r"placements lack.*late"):
         placement.jumps(alignments(), {"baseline": ((), ())})

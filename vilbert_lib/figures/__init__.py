@@ -7,10 +7,23 @@ from vilbert_lib.figures.attribution import (
     overlays,
     removal_curves,
 )
-from vilbert_lib.figures.curves import bands, learning_curves, lines, reference_lines, shade_layers
+from vilbert_lib.figures.curves import (
+    bands,
+    learning_curves,
+    lines,
+    profile_with_band,
+    reference_lines,
+    shade_layers,
+)
 from vilbert_lib.figures.layers import layer_heatmaps, layer_profiles, pair_heatmaps, stream_heatmaps
 from vilbert_lib.figures.pictures import sample_grid
-from vilbert_lib.figures.points import alignment_against, intervals, performance
+from vilbert_lib.figures.points import (
+    alignment_against,
+    intervals,
+    performance,
+    response_surfaces,
+    scores_by_place,
+)
 from vilbert_lib.figures.search import (
     best_so_far,
     parallel_coordinates,
@@ -54,9 +67,12 @@ __all__ = [
     "pareto_front",
     "performance",
     "placement_map",
+    "profile_with_band",
     "reference_lines",
     "removal_curves",
+    "response_surfaces",
     "sample_grid",
+    "scores_by_place",
     "shade_layers",
     "slices",
     "stream_heatmaps",

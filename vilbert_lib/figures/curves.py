@@ -104,3 +104,17 @@ def bands(
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(ylabel)
     return figure
+
+
+def profile_with_band(table: pd.DataFrame, *, label: str, xlabel: str) -> Figure:
+    """``r`` against ``layer`` with its band (``low``, ``high``), one panel a ``task``, and a line at zero."""
+    tasks = list(dict.fromkeys(table.task))
+    figure, axes = panel_axes(len(tasks), sharey=True)
+    for axis, task in zip(axes, tasks, strict=True):
+        rows = table[table.task == task]
+        axis.plot(rows.layer, rows.r, marker="o", ms=4, color=COLOURS[0])
+        axis.fill_between(rows.layer, rows.low, rows.high, color=COLOURS[0], alpha=0.2, lw=0)
+        axis.axhline(0, color="0.4", lw=0.8)
+        axis.set(title=task, xlabel=xlabel, ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure

@@ -76,3 +76,51 @@ def performance(table: pd.DataFrame, value: str, *, levels: dict[str, float] | N
             axis.axvline(levels[task], color="0.3", lw=1, ls="--")
         axis.set(title=task, xlabel=MEASURES[value].title if value in MEASURES else value.replace("_", " "))
     return figure
+
+
+def scores_by_place(means: pd.DataFrame, value: str, levels: dict[str, float], label: str) -> Figure:
+    """``value`` of every placement against where its blocks stand on average, one panel a task.
+
+    Parameters
+    ----------
+    means : pandas.DataFrame
+        A row a task and placement: ``task``, ``value``, and ``blocks``, ``text_centre``, ``vision_centre``.
+    value : str
+        Column on the vertical axis.
+    levels : dict
+        For each task the mean of the models without blocks, a dashed line.
+    label : str
+        Of the vertical axis.
+    """
+    tasks = list(dict.fromkeys(means.task))
+    figure, axes = panel_axes(len(tasks), columns=3, height=3.0)
+    for axis, task in zip(axes, tasks, strict=True):
+        rows = means[means.task == task]
+        centre = (rows.text_centre + rows.vision_centre) / 2
+        points = axis.scatter(centre, rows[value], c=rows.blocks, cmap="cividis", s=24, vmin=1, vmax=6)
+        if task in levels:
+            axis.axhline(levels[task], color="0.3", lw=1, ls="--")
+        axis.set(title=task, xlabel="mean layer of the blocks, both streams", ylabel=label)
+    figure.colorbar(points, ax=axes, label="number of blocks", shrink=0.8)
+    return figure
+
+
+def response_surfaces(means: pd.DataFrame, surfaces: dict[str, pd.DataFrame], value: str, label: str) -> Figure:
+    """``value`` over the centres of the blocks in both streams, one panel a task.
+
+    ``surfaces`` has for each task fitted values, by the centre in the text stream (index) and in the image stream
+    (columns), which are drawn as contours; an empty one is left out. Points are placements, in the same colours.
+    """
+    tasks = list(surfaces)
+    figure, axes = panel_axes(len(tasks), columns=2, width=9.0, height=3.6)
+    for axis, (task, surface) in zip(axes, surfaces.items(), strict=True):
+        rows = means[means.task == task]
+        low, high = rows[value].min(), rows[value].max()
+        limits = {"vmin": low, "vmax": high, "cmap": "cividis"}
+        if len(surface):
+            axis.contourf(surface.columns, surface.index, surface.clip(low, high), 12, **limits)
+        own = {"c": rows[value], "s": 30, "ec": "white", "lw": 0.7} | limits
+        points = axis.scatter(rows.vision_centre, rows.text_centre, **own)
+        axis.set(title=task, xlabel="mean layer of the blocks, image stream", ylabel="the same, text stream")
+        figure.colorbar(points, ax=axis, label=label, shrink=0.9)
+    return figure
