@@ -16,7 +16,12 @@ def configurations(
     architectures: list[str],
     tasks: list[str] | None = None,
 ) -> list[RunConfig]:
-    """One run for every task, architecture and seed; a placement starts where ``start_from`` says."""
+    """One run for every task, architecture and seed; a placement starts where ``start_from`` says.
+
+    A ValueError names a placement in ``start_from`` that is not known: its run would start afresh without a word.
+    """
+    for name in filter(None, parameters.start_from):
+        placement(name)
     return [
         runs.configure(scale, root, task, name, seed, start_from=start_of(parameters, name))
         for task in tasks or parameters.tasks

@@ -44,7 +44,12 @@ class Programme:
     @classmethod
     def read(cls, path: Path) -> "Programme":
         """Read a programme; a ValueError names what the file has too much or lacks."""
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{path}: programme and settings are needed, not {content!r}")
         programme, settings = content.pop("programme", None), content.pop("settings", {})
         fields = {"architectures", "tasks", "seeds", "objectives", "splits"}
         if not isinstance(programme, dict) or set(programme) != fields:

@@ -87,7 +87,7 @@ def scale(parameters: SimpleNamespace) -> Profile:
 def _setting(name: str, value):
     """A setting as ``-p`` gives it: a list is split at its commas, a mapping is read as YAML."""
     if name in PARTS and isinstance(value, str):
-        return yaml.safe_load(value)
+        return _from_yaml(name, value)
     kind = next((f.type for part in PARTS.values() for f in dataclasses.fields(part) if f.name == name), None)
     if get_origin(kind) is tuple and isinstance(value, (str, int, float)):
         return [_literal(part.strip()) for part in str(value).split(",") if part.strip()]
@@ -141,10 +141,20 @@ def _typed(name: str, value, kind: str):
 
 def _mapping(name: str, value) -> dict:
     """A mapping, as YAML where ``-p`` gives it; one plain value, for every name, stands under the name ``""``."""
-    found = yaml.safe_load(value) if isinstance(value, str) and value else value or {}
+    found = _from_yaml(name, value) if isinstance(value, str) and value else value or {}
     if isinstance(found, (list, tuple)):
         raise ValueError(f"parameter {name} = {value!r} is a list: a mapping, such as {{a: b}}, is needed")
     return found if isinstance(found, dict) else {"": str(found)}
+
+
+def _from_yaml(name: str, text: str):
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        why = " ".join(str(error).split())
+        raise ValueError(
+            f"parameter {name} = {text!r} is not readable as YAML, such as {{a: b}}: {why}"
+        ) from error
 
 
 def _literal(text: str):

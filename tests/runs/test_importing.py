@@ -1,5 +1,7 @@
 """Weights of another program become a run that is measured like any other."""
 
+import os
+import pickle
 import re
 
 import pytest
@@ -9,7 +11,7 @@ from safetensors.torch import save_file
 
 from vilbert_lib import paths, runs
 from vilbert_lib.__main__ import main
-from vilbert_lib.runs.importing import import_weights, read_state_dict
+from vilbert_lib.runs.importing import import_weights, read_map, read_state_dict
 
 ORIGINAL = paths.REPOSITORY / "book" / "howto" / "vilbert_names.yaml"
 SMALL = {"n_samples": 12, "k": 3}
@@ -69,10 +71,17 @@ def test_the_names_of_the_original_vilbert_are_mapped(trained, config, tiny_root
     ("change", "rules", "message"),
     [
         (lambda w: w.pop("head.bias"), {}, "head.bias is missing"),
-        (lambda w: w.update(extra=torch.zeros(2)), {}, r"extra \(as extra\) is not known"),
-        (lambda w: w.update({"head.bias": torch.zeros(5)}), {}, r"head.bias has shape \(5,\), head.bias \(2,\)"),
+        (lambda w: w.update(extra=torch.zeros(2)), {}, r"extra is not known.*--map names a file"),
+        (lambda w: w.update({"head.bias": torch.zeros(5)}), {}, r"head.bias has shape \(5,\) instead of \(2,\)\."),
         (lambda w: w.update({"two.bias": torch.zeros(2)}), {"rename": [["two", "head"]]}, "is a second head.bias"),
-        (lambda w: None, {"names": []}, "the map holds 'names'; known: rename, ignore, keep"),
+        (
+            lambda w: w.update({"head.bias": torch.full((2,), torch.nan)}),
+            {},
+            "head.bias holds torch.float32 that are",
+        ),
+        (lambda w: w.update({"head.bias": torch.ones(2, dtype=int)}), {}, "head.bias holds torch.int64 that are"),
+        (lambda w: None, {"rename": [["head", r"\3"]]}, "rename 'head': .* cannot be used: invalid group"),
+        (lambda w: None, {"names": []}, r"map\.yaml: the map holds 'names'; known: rename, ignore, keep"),
     ],
 )
 def test_what_does_not_fit_is_listed(config, tiny_root, tmp_path, change, rules, message):
@@ -87,16 +96,71 @@ def test_what_does_not_fit_is_listed(config, tiny_root, tmp_path, change, rules,
 
 def test_files_that_are_no_weights_are_named(tmp_path):
     (tmp_path / "broken.pt").write_bytes(b"no weights")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "no.safetensors").write_bytes(b"no weights")
+    torch.save({}, tmp_path / "nothing.pt")
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbers.pt")
     torch.save({"epoch": 1}, tmp_path / "none.pt")
     torch.save({"state_dict": pytest.approx(1)}, tmp_path / "code.pt")
     for name, message in (
         ("missing.pt", "there is no such file"),
-        ("broken.pt", "cannot be read as weights"),
+        ("broken.pt", "cannot be read as weights: "),
+        ("empty.pt", "cannot be read as weights: torch.save did not write it"),
+        ("no.safetensors", "cannot be read as weights: .*header"),
+        ("nothing.pt", "holds no tensors"),
+        ("numbers.pt", "holds a tensor under 1: names are needed"),
         ("none.pt", "holds epoch: none of state_dict, model_state_dict, model"),
         ("code.pt", "cannot be read as weights: not a checkpoint of tensors"),
     ):
         with pytest.raises(ValueError, match=rf"{name}:? {message}"):
             read_state_dict(tmp_path / name)
+
+
+class Code:
+    """What runs a command when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.file}",)
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
+    torch.save({"state_dict": Code(tmp_path / "ran")}, tmp_path / "code.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Code(tmp_path / "ran"), protocol=2))
+    for name in ("code.pt", "plain.pt"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be read as weights: not a checkpoint of tensors"):
+            read_state_dict(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"rename: [a: b\n", "not readable as YAML"),
+        (b"- a", "holds a list: lists under rename, ignore, keep"),
+        (b"rename: [['caf\xe9', b]]", "not UTF-8"),
+        (b"rename: [['(', x]]", r"rename '\(' is no regular expression"),
+        (b"keep: ['[']", r"keep '\[' is no regular expression"),
+        (b"rename: [[a, b, c]]", r"rename holds \['a', 'b', 'c'\]: a pair \[pattern, replacement\]"),
+        (b"rename: {a: b}", r"rename \{'a': 'b'\} is no list"),
+        (b"ignore: head", "ignore 'head' is no list"),
+        (b"ignore: [1]", "ignore holds 1: a pattern is needed"),
+    ],
+)
+def test_a_map_with_a_mistake_is_named(tmp_path, text, message):
+    (tmp_path / "map.yaml").write_bytes(text)
+    with pytest.raises(ValueError, match=rf"map\.yaml:? {message}"):
+        read_map(tmp_path / "map.yaml")
+
+
+def test_a_missing_file_is_named_by_the_command(tiny_root, tmp_path, monkeypatch):
+    asked = ["import", tmp_path / "no.pt", "--task", "hateful_memes", "--architecture", "middle_fusion"]
+    asked += ["--profile", "quick", "--data-root", tiny_root]
+    monkeypatch.setattr("sys.argv", ["vilbert_lib", *map(str, asked)])
+    with pytest.raises(SystemExit, match=r"import: .*no\.pt: there is no such file"):
+        main()
 
 
 def test_runs_are_listed_and_found_by_patterns(trained, monkeypatch, capsys):

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from studies import design
+from vilbert_lib import runs
+from vilbert_lib.config import with_settings
 from vilbert_lib.stats import alignment
 
 
@@ -71,3 +73,56 @@ def test_a_comparison_needs_two_that_are_there():
     for pair in (["a"], ["a", "d"], ["a", "b", "c"]):
         with pytest.raises(ValueError, match=r"placements \[.*\]: two of a, b, c are needed"):
             design.check_pair("placements", pair, ["a", "b", "c"])
+
+
+@pytest.fixture
+def finished(store, tiny_root, tiny_profile):
+    """Two runs that differ in the learning rate alone, one of another seed, and a pretraining."""
+    described = [(0, 1e-3, ()), (0, 2e-3, ()), (1, 1e-3, ()), (0, 1e-3, ("mlm",))]
+    configs = [
+        runs.configure(
+            tiny_profile,
+            tiny_root,
+            "conceptual_captions" if objectives else "hateful_memes",
+            "middle_fusion",
+            seed,
+            objectives=objectives,
+            train={"epochs": 1, "lr": lr, "n_train": 8},
+        )
+        for seed, lr, objectives in described
+    ]
+    return [run.config.id for run in runs.ensure(configs, tiny_root, jobs=1)]
+
+
+def test_runs_that_exist_are_repetitions_of_each_other(finished, tiny_root, tiny_profile):
+    """Of one task, architecture and seed only one may be named, unless the study compares variants."""
+    first, other, second_seed, pretrained = finished
+    p = SimpleNamespace(runs=[first, second_seed], tasks=[], architectures=[], seeds=[], baselines=["text_only"])
+    assert [config.id for config in design.existing(p)] == [first, second_seed]
+    found = (p.tasks, p.architectures, p.seeds, p.baselines)
+    assert found == (["hateful_memes"], ["middle_fusion"], [0, 1], [])
+    p.runs = [first, other]
+    with pytest.raises(ValueError, match=f"runs names {first} and {other}, which differ in their settings"):
+        design.existing(p)
+    assert [config.id for config in design.existing(p, variants=True)] == [first, other]
+    p.runs = [pretrained]
+    with pytest.raises(ValueError, match=f"runs names the pretraining {pretrained}: runs of labelled tasks"):
+        design.existing(p)
+    p.runs = []
+    assert design.existing(p) == []
+
+    of_finished = [runs.open_run(run_id).config for run_id in (first, second_seed)]
+    missing = runs.configure(tiny_profile, tiny_root, "hateful_memes", "late_fusion")
+    design.check_recorded("primary_target", "test_auroc", [*of_finished, missing])
+    with pytest.raises(ValueError, match=rf"primary_target 'test_micro_f1' .* run {first}: it has .*test_auroc"):
+        design.check_recorded("primary_target", "test_micro_f1", of_finished)
+
+
+def test_a_name_that_would_have_no_effect_is_refused(tiny_root, tiny_profile):
+    p = SimpleNamespace(tasks=["hateful_memes"], seeds=[0], start_from={"late": "x"})
+    with pytest.raises(ValueError, match="unknown architecture 'late'"):
+        design.configurations(tiny_profile, tiny_root, p, ["late_fusion"])
+    p.start_from = {}
+    mistyped = with_settings(tiny_profile, {"train": {"mm_imdbb": {"lr": 1e-4}}})
+    with pytest.raises(ValueError, match=r"unknown task in the settings 'mm_imdbb'; known: .*mm_imdb"):
+        design.configurations(mistyped, tiny_root, p, ["late_fusion"])

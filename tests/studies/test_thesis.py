@@ -32,6 +32,13 @@ def test_the_programme_in_the_repository_holds_the_thesis_settings():
     assert scale.on_error == "skip"
 
 
+@pytest.mark.parametrize("text", ["programme: [", "", "hello"])
+def test_a_file_that_is_no_programme_is_named(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.yaml: (not readable as YAML|programme and settings are needed)"):
+        Programme.read(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -7,7 +7,16 @@ from pathlib import Path
 import torch
 
 from vilbert_lib import paths, synthetic, weights
-from vilbert_lib.config import ModelConfig, OnError, Profile, RunConfig, TrainConfig, arrange, check_arranged
+from vilbert_lib.config import (
+    ModelConfig,
+    OnError,
+    Profile,
+    RunConfig,
+    TrainConfig,
+    arrange,
+    check_arranged,
+    choose,
+)
 from vilbert_lib.data import formats
 from vilbert_lib.metrics import alignment_grid
 from vilbert_lib.model import pretrained
@@ -46,6 +55,8 @@ def configure(
     if not objectives and kind == "captions":
         raise ValueError(f"task {task!r} has no labels to fine-tune on: name objectives to pretrain on it")
     on_error = on_error or profile.on_error
+    for name in profile.of_task:
+        choose("task in the settings", name, [*formats.names_in(data_root), *formats.TASKS])
     of_task = profile.of_task.get(task, {})
     model = {**of_task.get("model", {}), **(model or {})}
     settings = _model(profile.model, architecture, model)
