@@ -18,6 +18,8 @@ QUESTIONS = {
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block after training?"),
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block before training?"),
         ("04_correlation", "H3: does unbiased_cka rise over a co-attention block by training?"),
+        ("04_correlation", "H3: does mknn rise over a co-attention block before training?"),
+        ("04_correlation", "H3: does mknn rise over a co-attention block by training?"),
     ],
     "Do co-attention blocks raise accuracy?": [
         ("04_correlation", "synergy: do blocks raise score?"),

@@ -8,12 +8,16 @@ from matplotlib.ticker import MaxNLocator
 from vilbert_lib.figures.style import COLOURS, legend_above, look, panel_axes
 from vilbert_lib.metrics import MEASURES
 
+MOST_TOLD_APART = 12  # architectures, by colour and marker
+
 
 def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: list[str]) -> Figure:
     """Each measure (columns) against each target (rows); a point is a run, a marker an architecture.
 
-    ``targets`` maps columns of ``table`` to axis labels; the measures are columns too.
+    ``targets`` maps columns of ``table`` to axis labels; the measures are columns too. More architectures than
+    have a look of their own are drawn alike.
     """
+    known = table.architecture.nunique() <= MOST_TOLD_APART
     rows, columns = len(targets), len(measures)
     size = {"width": min(9.5, 1 + 2.1 * columns), "height": 2.2 + 0.6 / rows}
     figure, panels = panel_axes(rows * columns, columns, **size, sharex="col", sharey="row")
@@ -21,12 +25,14 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
     for row, (target, label) in zip(axes, targets.items(), strict=True):
         for axis, measure in zip(row, measures, strict=True):
             for i, (name, group) in enumerate(table.groupby("architecture", sort=False)):
-                axis.plot(group[measure], group[target], ms=5, label=name, **look(name, i) | {"ls": ""})
+                own = look(name, i) if known else {"color": COLOURS[0], "marker": "o", "alpha": 0.5}
+                axis.plot(group[measure], group[target], ms=5, label=name, **own | {"ls": ""})
             axis.tick_params(labelsize=8)
         row[0].set_ylabel(label)
     for axis, measure in zip(axes[-1], measures, strict=True):
         axis.set_xlabel(MEASURES[measure].title)
-    legend_above(figure, axes[0, 0])
+    if known:
+        legend_above(figure, axes[0, 0])
     return figure
 
 
