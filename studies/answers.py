@@ -22,26 +22,30 @@ QUESTIONS = {
         ("04_correlation", "H3: does mknn rise over a co-attention block by training?"),
     ],
     "Do co-attention blocks raise accuracy?": [
-        ("04_correlation", "synergy: do blocks raise score?"),
+        ("04_correlation", "synergy: do blocks raise mean validation accuracy?"),
         ("structure", "synergy: do blocks raise test accuracy over streams"),
         ("structure", "unique: do blocks raise test accuracy over streams"),
         ("01_finetuning", "hateful_memes: does baseline change test accuracy"),
     ],
     "Does alignment predict accuracy, over placements and tasks?": [
-        ("04_correlation", "synergy: do unbiased_cka and score go together once the blocks' places"),
-        ("04_correlation", "synergy, across placements: do unbiased_cka and score go together?"),
-        ("04_correlation", "synergy, between seeds of a placement: do unbiased_cka and score go together?"),
+        ("04_correlation", "synergy: do unbiased_cka and mean_val_accuracy go together once the blocks' places"),
+        ("04_correlation", "synergy, across placements: do unbiased_cka and mean_val_accuracy go together?"),
+        (
+            "04_correlation",
+            "synergy, between seeds of a placement: do unbiased_cka and mean_val_accuracy",
+        ),
     ],
     "Does that depend on the task?": [
         ("structure", "synergy: do better seeds of one placement have the larger"),
         ("structure", "unique: do better seeds of one placement have the larger"),
     ],
     "Which placement is best?": [
+        ("04_correlation", "synergy: do placements differ in mean validation accuracy by more than seeds do?"),
+        ("04_correlation", "synergy: what is a block more worth?"),
+        ("04_correlation", "synergy: what is blocks a layer later in the image stream worth?"),
         ("structure", "H1: is early_fusion less late_fusion another one for synergy"),
         ("structure", "synergy: do early_fusion and late_fusion learn"),
         ("structure", "unique: do early_fusion and late_fusion learn"),
-        ("04_correlation", "synergy: what is blocks a layer later in the image stream worth?"),
-        ("04_correlation", "synergy: what is a block more worth?"),
         ("06_placement_search", "Does TPE end better than random search"),
     ],
     "Does accuracy change when alignment is pushed?": [

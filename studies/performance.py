@@ -265,6 +265,16 @@ def explored(wide: pd.DataFrame, xs: list[str], y: str, *, level: str = "between
     return found.assign(p_by=statistics.adjust(found.p, "by"))[["task", "x", "r", "p", "p_family", "p_by"]]
 
 
+def strongest(explored: pd.DataFrame, count: int = 3) -> str:
+    """The ``count`` largest correlations of either sign of a table of :func:`explored`, as a sentence."""
+    known = explored.dropna(subset="r").sort_values("r")
+    if known.empty:
+        return "No correlation can be estimated."
+    low = ", ".join(f"{row.x} {row.r:+.2f}" for row in known.head(count).itertuples())
+    high = ", ".join(f"{row.x} {row.r:+.2f}" for row in known[::-1].head(count).itertuples())
+    return f"The highest r: {high}. The lowest: {low}."
+
+
 def _varies(of_task: pd.DataFrame, column: str) -> bool:
     means = of_task.groupby("architecture")[column].mean()
     return bool(of_task[column].notna().all() and means.std() > 1e-9 * of_task[column].abs().max())

@@ -61,9 +61,10 @@ def regression(means: pd.DataFrame, y: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a task and term: ``estimate``, the change of ``y`` for one unit of the term, with the 95 % interval
-        (``low``, ``high``) and ``p`` of heteroscedasticity-consistent errors (HC3), ``p_holm`` over all rows,
-        ``r2`` of the whole regression, ``n`` placements, and a ``note`` where there are too few of them.
+        A row a task and term: ``estimate``, the change of ``y`` for one unit of the term, and ``p``, by
+        heteroscedasticity-consistent errors (HC3); ``low`` and ``high``, which hold for all terms of a task at
+        once in 95 % (Bonferroni); ``p_holm`` over all rows, ``r2`` of the whole regression, ``n`` placements,
+        and a ``note`` where there are too few of them.
     """
     rows = []
     for task, of_task in means.groupby("task", sort=False):
@@ -74,7 +75,7 @@ def regression(means: pd.DataFrame, y: str) -> pd.DataFrame:
             rows.append(named | {"note": note})
             continue
         fit = sm.OLS(of_task[y], sm.add_constant(of_task[terms])).fit(cov_type="HC3", use_t=True)
-        ends = fit.conf_int()
+        ends = fit.conf_int(0.05 / len(terms))
         rows += [
             named
             | {"term": term, "estimate": fit.params[term], "low": ends.loc[term, 0], "high": ends.loc[term, 1]}
@@ -110,9 +111,10 @@ def surface(of_task: pd.DataFrame, y: str, steps: int = 23) -> pd.DataFrame:
 def reliable_tasks(table: pd.DataFrame, y: str) -> pd.DataFrame:
     """Whether placements differ in ``y`` by more than the seeds of one placement do, on every task.
 
-    Columns ``task``, ``placements``, ``runs``, ``icc`` (intraclass correlation of single runs), ``F`` and ``p`` of
-    a one-way analysis of variance, and ``reliable``: p below .05. With one seed a placement nothing is known, and
-    the task counts as reliable, as it does where no task is: a ``note`` says so.
+    Columns ``task``, ``placements``, ``runs``; ``icc``, the intraclass correlation of single runs, with its 95 %
+    interval ``low`` and ``high``, and ``p``, both from the F of a one-way analysis of variance (McGraw and Wong
+    1996); and ``reliable``: p below .05. With one seed a placement nothing is known, and the task counts as
+    reliable, as it does where no task is: a ``note`` says so.
     """
     rows = []
     for task, of_task in table.groupby("task", sort=False):
@@ -120,15 +122,51 @@ def reliable_tasks(table: pd.DataFrame, y: str) -> pd.DataFrame:
         row = {"task": task, "placements": len(groups), "runs": len(of_task), "note": ""}
         if max(map(len, groups)) > 1 and of_task[y].nunique() > 1:
             f, p = stats.f_oneway(*groups)
-            row |= {"icc": statistics.icc(of_task, y), "F": f, "p": p, "reliable": bool(p < 0.05)}
+            seeds, (low, high) = len(of_task) / len(groups), _f_ends(f, len(groups), len(of_task))
+            ends = {"low": (low - 1) / (low + seeds - 1), "high": (high - 1) / (high + seeds - 1)}
+            row |= {"icc": statistics.icc(of_task, y), "p": p, "reliable": bool(p < 0.05)} | ends
         else:
             row |= {"reliable": True, "note": "one seed a placement: not known"}
         rows.append(row)
-    columns = ["task", "placements", "runs", "icc", "F", "p", "reliable", "note"]
+    columns = ["task", "placements", "runs", "icc", "low", "high", "p", "reliable", "note"]
     found = pd.DataFrame(rows).reindex(columns=columns)
     if not found.reliable.any():
-        found = found.assign(reliable=True, note="no task passes: all are shown, and say little")
+        found = found.assign(
+            reliable=True, note="no task passes: what follows speaks of runs more than of placements"
+        )
     return found
+
+
+def _f_ends(f: float, groups: int, n: int) -> tuple[float, float]:
+    """95 % limits of the ratio of variances behind an observed F of ``groups`` with ``n`` values."""
+    within = n - groups
+    return f / stats.f.ppf(0.975, groups - 1, within), f * stats.f.ppf(0.975, within, groups - 1)
+
+
+ENOUGH = 0.7  # reliability of the means of placements
+
+
+def of_reliability(reliable: pd.DataFrame, y: str) -> Iterator[dict]:
+    """Findings on whether placements differ beyond seeds, from :func:`reliable_tasks`."""
+    for row in reliable.dropna(subset="icc").itertuples():
+        sentence = f"On {row.task} the intraclass correlation of {y} within placements is {{}}."
+        if row.low <= 0 < row.icc:
+            needed = ENOUGH * (1 - row.icc) / (row.icc * (1 - ENOUGH))
+            sentence += (
+                f" Were it so, {np.ceil(needed):.0f} seeds a placement would give means of reliability 0.7."
+            )
+        yield findings.finding(
+            f"{row.task}: do placements differ in {y} by more than seeds do?",
+            sentence,
+            row.icc,
+            row.low,
+            row.high,
+            direction="positive",
+            margin=0.1,
+            p=row.p,
+            n=row.placements,
+            digits=2,
+        )
 
 
 def left_out(reliable: pd.DataFrame) -> list[str]:

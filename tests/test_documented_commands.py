@@ -121,7 +121,8 @@ def check_python(words, whole, text):
     if words[:2] == ["-m", "vilbert_lib"]:
         check_ours(words[2:], whole, text)
         return
-    script = (REPOSITORY / words[0]).read_text(encoding="utf-8")
+    name = f"{words.pop(1).replace('.', '/')}.py" if words[0] == "-m" else words[0]
+    script = (REPOSITORY / name).read_text(encoding="utf-8")
     assert all(f'"{word}"' in script for word in words[1:] if word.startswith("--"))
 
 

@@ -286,3 +286,9 @@ def test_the_band_over_layers_holds_for_all_at_once(table):
     assert ((found.low > 0) | (found.high < 0)).tolist() == [True] + 5 * [False]
     means = first.assign(x=values[3]).groupby("architecture")[["x", "test_accuracy"]].mean()
     assert found.r[3] == pytest.approx(means.x.corr(means.test_accuracy))
+
+
+def test_the_strongest_correlations_of_either_sign_are_named():
+    found = pd.DataFrame({"x": ["a", "b", "c"], "r": [0.2, -0.5, np.nan]})
+    assert performance.strongest(found, 1) == "The highest r: a +0.20. The lowest: b -0.50."
+    assert performance.strongest(found[2:]) == "No correlation can be estimated."

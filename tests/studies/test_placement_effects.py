@@ -70,6 +70,10 @@ def test_a_task_counts_where_placements_differ_beyond_seeds():
     assert placement_effects.left_out(found.reset_index())[0].endswith(": alike.")
     alone = placement_effects.reliable_tasks(placed[placed.task == "alike"], "score")
     assert alone.reliable.all() and alone.note[0].startswith("no task passes")
+    verdicts = [row["verdict"] for row in placement_effects.of_reliability(found.reset_index(), "score")]
+    assert (
+        verdicts == ["supported", "inconclusive"] and found.low["alike"] < found.icc["alike"] < found.high["alike"]
+    )
     one_seed = placement_effects.reliable_tasks(placed[placed.seed == 0], "score")
     assert one_seed.reliable.all() and placement_effects.left_out(one_seed) == []
 
