@@ -46,7 +46,7 @@ QUESTIONS = {
         ("structure", "H1: is early_fusion less late_fusion another one for synergy"),
         ("structure", "synergy: do early_fusion and late_fusion learn"),
         ("structure", "unique: do early_fusion and late_fusion learn"),
-        ("06_placement_search", "Does TPE end better than random search"),
+        ("06_placement_search", "synergy, replayed: does TPE choose a better placement"),
     ],
     "Does accuracy change when alignment is pushed?": [
         (

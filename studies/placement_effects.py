@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
+from scipy.spatial import Delaunay
 
 from studies.placement import Placements
 from vilbert_lib import stats as statistics
@@ -105,6 +106,8 @@ def surface(of_task: pd.DataFrame, y: str, steps: int = 23) -> pd.DataFrame:
     across, along = np.linspace(t.min(), t.max(), steps), np.linspace(v.min(), v.max(), steps)
     grid_t, grid_v = np.meshgrid(across, along, indexing="ij")
     values = terms(grid_t, grid_v) @ solution
+    inside = Delaunay(np.stack([t, v], -1)).find_simplex(np.stack([grid_t, grid_v], -1)) >= 0
+    values = np.where(inside, values, np.nan)
     return pd.DataFrame(values, index=across.round(2), columns=along.round(2))
 
 

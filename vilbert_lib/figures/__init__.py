@@ -30,6 +30,7 @@ from vilbert_lib.figures.search import (
     parameter_importances,
     pareto_front,
     placement_map,
+    regret,
     slices,
 )
 from vilbert_lib.figures.studies import (
@@ -69,6 +70,7 @@ __all__ = [
     "placement_map",
     "profile_with_band",
     "reference_lines",
+    "regret",
     "removal_curves",
     "response_surfaces",
     "sample_grid",

@@ -118,7 +118,7 @@ def response_surfaces(means: pd.DataFrame, surfaces: dict[str, pd.DataFrame], va
     (columns), which are drawn as contours; an empty one is left out. Points are placements, in the same colours.
     """
     tasks = list(surfaces)
-    figure, axes = panel_axes(len(tasks), columns=2, width=9.0, height=3.6)
+    figure, axes = panel_axes(len(tasks), columns=2, width=9.0 if len(tasks) > 1 else 5.5, height=3.8)
     for axis, (task, surface) in zip(axes, surfaces.items(), strict=True):
         rows = means[means.task == task]
         low, high = rows[value].min(), rows[value].max()

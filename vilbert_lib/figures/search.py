@@ -36,6 +36,17 @@ def best_so_far(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
+def regret(table: pd.DataFrame, label: str) -> Figure:
+    """Mean ``regret`` after each ``trial`` with its interval (``low``, ``high``), a line a ``sampler``."""
+    figure, [axis] = panel_axes(1, width=6.0, height=3.0)
+    for i, (name, rows) in enumerate(table.groupby("sampler", sort=False)):
+        axis.plot(rows.trial, rows.regret, color=COLOURS[i], ls=["-", "--"][i % 2], label=name)
+        axis.fill_between(rows.trial, rows.low, rows.high, color=COLOURS[i], alpha=0.15, lw=0)
+    axis.set(xlabel="trials", ylabel=label)
+    legend_above(figure, axis)
+    return figure
+
+
 def parallel_coordinates(table: pd.DataFrame, parameters: list[str], value: str, label: str) -> Figure:
     """A line a trial, across an axis a parameter; its colour is ``value``."""
     rows = table.dropna(subset=[value])
