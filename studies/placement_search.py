@@ -18,9 +18,9 @@ def replay(
 ) -> pd.DataFrame:
     """Replay searches from the placement table, which trains nothing.
 
-    A proposal is answered by the placement of the table whose number, centres and spreads of blocks are nearest, each
-    in its standard deviations. The search sees the score of that placement's first seed; the placement that it would
-    choose is judged by the other seeds, which no search has seen.
+    A proposal is answered by the placement of the table whose number, centres and spreads of blocks are nearest,
+    each in its standard deviations. The search sees the score of that placement's first seed; the placement that
+    it would choose is judged by the other seeds, which no search has seen.
 
     Parameters
     ----------
@@ -34,15 +34,13 @@ def replay(
     Returns
     -------
     pandas.DataFrame
-        A row a ``sampler``, ``seed`` and ``trial`` from 1 on: ``value`` that the search saw, ``judged`` of the best
-        it has seen so far, and ``regret``, what ``judged`` lacks of the largest mean of a placement over all seeds.
+        A row a ``sampler``, ``seed`` and ``trial`` from 1 on: ``value`` that the search saw, ``judged`` of the
+        best it has seen so far, and ``regret``, what that lacks of the largest mean of a placement over all seeds.
     """
     names = dict.fromkeys(table.architecture)
     places = placement_effects.places({name: config.placement(name) for name in names}).set_index("architecture")
-    scores = table[table.architecture.isin(places.index)].pivot(
-        index="architecture", columns="seed", values="score"
-    )
-    scores, deviations = scores.loc[places.index], places.std()
+    scores = table.pivot(index="architecture", columns="seed", values="score").loc[places.index].dropna(axis=1)
+    deviations = places.std()
     seen, judged = scores.iloc[:, 0].to_numpy(), scores.iloc[:, 1:].mean(axis=1).to_numpy()
     ranges = space.ranges(("placement",), scale)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -83,8 +81,8 @@ def of_replay(replayed: pd.DataFrame, task: str, startup: int) -> Iterator[dict]
     low, high = statistics.seed_interval(leads, strict=False)
     yield findings.finding(
         f"{task}, replayed: does TPE choose a better placement than random search?",
-        f"After {replayed.trial.max()} trials, {startup} of them drawn at random, TPE's choice scores {{}} more than"
-        f" that of random search on seeds that no search has seen ({task}).",
+        f"On {task}, after {replayed.trial.max()} trials, {startup} of them random, TPE's choice scores {{}} more"
+        " than that of random search, on seeds that no search has seen.",
         leads.mean(),
         low,
         high,

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torchmetrics.functional.classification import multilabel_auroc
 
 from studies import task_structure
 from vilbert_lib import paths, representations, runs, synthetic
@@ -152,6 +151,7 @@ def scores_by_information(run: runs.Run, root: Path) -> dict[str, float]:
 
     Keys are ``test_auroc_redundancy``, ``test_auroc_unique_text`` and so on. Measured once, and kept with the run.
     """
+    from torchmetrics.functional.classification import multilabel_auroc  # seconds to import, for training alone
 
     def make() -> pd.DataFrame:
         model, data = run.model(root), dataset(run.config, root, "test")
