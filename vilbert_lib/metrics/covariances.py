@@ -2,7 +2,8 @@
 
 The Gram matrices K = X X' and L = Y Y' of centred features X (n, d) and Y (n, e) meet in
 ``<K, L> = |X'Y|^2``, which needs no matrix of n x n. All covariances X'Y are summed in one pass over the
-samples, in blocks of rows, in float64.
+samples, in blocks of rows, in float64. Where many features came in float32, products of different layers within a
+block are float32 for the measures that lose nothing by it, which takes half the time.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ from vilbert_lib.metrics.layers import ROWS, Layers, require_bytes
 from vilbert_lib.metrics.parallel import each
 from vilbert_lib.metrics.stacks import Stack
 
-TILE = 4096  # columns of a part of the covariance matrix: those below its diagonal are not computed
+TILE = 1024  # columns of a part of the covariance matrix: what is below its diagonal is not computed
+MANY_FEATURES = 1024  # from so many on products take longer than what float32 products need beside them
+CONDITION = 1e4  # largest ratio of the singular values of a layer that is divided by them after float32 products
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,14 @@ class Factored:
         T of each layer: a number () for so many times the identity, None for the identity.
     order : Tensor or None
         Order (n,) in which the samples of X are taken, None as they are.
+    single : bool
+        Whether products of float32 features may be float32 (:func:`covariances`).
     """
 
     layers: Layers
     transforms: list[Tensor | None]
     order: Tensor | None = None
+    single: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -52,12 +58,12 @@ class Factored:
 
     def sum_with(self, other: "Factored") -> None:
         """Do the work that all layers share, before threads ask for :meth:`between`."""
-        covariances(self.layers, self.order, other.order)
+        covariances(self.layers, self.order, other.order, single=self.single)
 
     def between(self, other: "Factored", a: int, b: int) -> Tensor:
         """F'G of layer ``a`` here and layer ``b`` there, (r, s)."""
         places = _places(self.layers)
-        part = covariances(self.layers, self.order, other.order)[places[a], places[b]]
+        part = covariances(self.layers, self.order, other.order, single=self.single)[places[a], places[b]]
         return _transformed(_transformed(part.T, self.transforms[a]).T, other.transforms[b])
 
 
@@ -104,69 +110,120 @@ def _transformed(matrix: Tensor, transform: Tensor | None) -> Tensor:
     return matrix @ transform if transform.ndim else matrix * transform
 
 
-def covariances(layers: Layers, order: Tensor | None = None, other: Tensor | None = None) -> Tensor:
+def covariances(
+    layers: Layers, order: Tensor | None = None, other: Tensor | None = None, *, single: bool = False
+) -> Tensor:
     """X[order]'X[other] of all layers side by side, (D, D) with D the sum of the widths.
 
     Those of samples as they come are kept in ``layers``, and so are the last ones of others: several measures ask
-    for them.
+    for them. With ``single`` those of different layers may come from float32 products, which have relative errors
+    of about 1e-7; those of a layer with itself, from which singular values come, never do.
     """
-    if order is None and other is None:
-        if "covariances" not in layers.shared:
-            layers.shared["covariances"] = _sum_products(layers, None, None)
-        return layers.shared["covariances"]
-    orders, found = layers.shared.get("permuted covariances", (None, None))
-    if orders is None or orders[0] is not order or orders[1] is not other:
-        layers.shared.pop("permuted covariances", None)  # before others take its place
-        found = _sum_products(layers, order, other)
-        layers.shared["permuted covariances"] = (order, other), found
-    return found
+    name = "covariances" if order is None and other is None else "permuted covariances"
+    orders, is_single = layers.shared.get(name, (None, None))[:2]
+    if orders is None or orders[0] is not order or orders[1] is not other or (is_single and not single):
+        layers.shared.pop(name, None)  # before others take its place
+        is_single = single and _float32_suffices(layers)
+        layers.shared[name] = (order, other), is_single, _sum_products(layers, order, other, single=is_single)
+    return layers.shared[name][2]
 
 
-def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None) -> Tensor:
+def _float32_suffices(layers: Layers) -> bool:
+    """Whether float32 products are faster, and no layer has singular values that would show their rounding.
+
+    A GPU that computes in float64 as fast as in float32 gains nothing.
+    """
+    width = sum(layers.width(i) for i in layers)
+    if layers.dtype != torch.float32 or layers.device.type != "cpu" or width < MANY_FEATURES:
+        return False
+    kept = [values[_counts(layers, i, values)] for i, (values, _) in enumerate(_eigenvectors(layers))]
+    return all(float(values[0]) < CONDITION**2 * float(values[-1]) for values in kept)
+
+
+def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None, *, single: bool) -> Tensor:
     """Sum of X[order]'X[other] over the samples, X the centred features of all layers side by side, (D, D)."""
     width, same = sum(layers.width(i) for i in layers), order is None and other is None
     require_bytes(
         f"the covariances of {len(layers)} layers of {width} features in all",
-        8 * ((1 if same else 2) * width**2 + 4 * min(ROWS, layers.n) * width),
+        8 * ((1 if same else 2) * width**2 + 4 * min(ROWS, layers.n) * width) + 4 * TILE * width * single,
         layers.device,
     )
     total = torch.zeros(width, width, dtype=torch.float64, device=layers.device)
-    starts = range(0, width, TILE)
+    kind = torch.float32 if single else torch.float64
     for begin in range(0, layers.n, ROWS):
-        left = layers.centred_rows(begin, begin + ROWS, order)
-        right = left if same else layers.centred_rows(begin, begin + ROWS, other)
-        for a in starts:
-            for b in range(a if same else 0, width, TILE):
-                total[a : a + TILE, b : b + TILE].addmm_(left[:, a : a + TILE].T, right[:, b : b + TILE])
+        left = layers.centred_rows(begin, begin + ROWS, order).to(kind)
+        right = left if same else layers.centred_rows(begin, begin + ROWS, other).to(kind)
+        for a in range(0, width, TILE):
+            part = total[a : a + TILE, a if same else 0 :]
+            columns = left[:, a : a + TILE].T, right[:, a if same else 0 :]
+            if single:
+                part += columns[0] @ columns[1]
+            else:
+                part.addmm_(*columns)
     if same:
-        for a in starts:
+        for a in range(0, width, TILE):
             total[a + TILE :, a : a + TILE] = total[a : a + TILE, a + TILE :].T
+    if same and single:
+        for place, own in zip(_places(layers), _own_covariances(layers), strict=True):
+            total[place, place] = own
     return total
+
+
+def _own_covariances(layers: Layers) -> list[Tensor]:
+    """X'X of every centred layer, (d, d), from float64 products."""
+    if "covariances" in layers.shared:
+        found = layers.shared["covariances"][2]
+        return [found[place, place] for place in _places(layers)]
+    if "own covariances" not in layers.shared:
+
+        def own(i: int) -> Tensor:
+            width = layers.width(i)
+            total = torch.zeros(width, width, dtype=torch.float64, device=layers.device)
+            for begin in range(0, layers.n, ROWS):
+                rows = layers.centred_rows(begin, begin + ROWS, of=[i])
+                total.addmm_(rows.T, rows)
+            return total
+
+        layers.means()  # before threads ask for them
+        layers.shared["own covariances"] = each(own, layers, layers.device)
+    return layers.shared["own covariances"]
+
+
+def _eigenvectors(layers: Layers) -> list[tuple[Tensor, Tensor]]:
+    """Eigenvalues (d,) of the covariance of every layer, the largest first, and their vectors (d, d)."""
+    if "eigenvectors" not in layers.shared:
+        found = each(torch.linalg.eigh, _own_covariances(layers), layers.device)
+        layers.shared["eigenvectors"] = [(values.flip(0), vectors.flip(1)) for values, vectors in found]
+    return layers.shared["eigenvectors"]
+
+
+def _counts(layers: Layers, i: int, values: Tensor) -> Tensor:
+    """Which eigenvalues of layer ``i`` are none of rounding: singular values above about 1e-7 of the largest."""
+    return values > values[0] * torch.finfo(torch.float64).eps * max(layers.n, layers.width(i))
 
 
 def gram_stack(layers: Layers) -> FactorStack:
     """The centred linear Gram matrices."""
-    return _stack(Factored(layers, [None] * len(layers)))
+    return _stack(Factored(layers, [None] * len(layers), single=True))
 
 
 def projection_stack(layers: Layers) -> FactorStack:
     """The projections onto the columns of every centred layer."""
-    return _stack(Factored(layers, [whitening for whitening, _ in whitenings(layers, layers.n)]))
+    return _stack(Factored(layers, [whitening for whitening, _ in whitenings(layers, layers.n)], single=True))
 
 
 def whitenings(layers: Layers, most: int) -> list[tuple[Tensor, Tensor]]:
     """T (d, r) such that X T are up to ``most`` left singular vectors of every centred layer, and their values."""
-    covariance = covariances(layers)
+    if not _float32_suffices(layers):
+        covariances(layers)  # those of single layers come with them
 
     def whitening(i: int) -> tuple[Tensor, Tensor]:
-        place = _places(layers)[i]
-        values, vectors = torch.linalg.eigh(covariance[place, place])
-        values, vectors = values.flip(0)[:most], vectors.flip(1)[:, :most]
-        # Directions below about 1e-7 of the largest singular value are rounding.
-        kept = values > values[0] * torch.finfo(torch.float64).eps * max(layers.n, layers.width(i))
+        values, vectors = (part[..., :most] for part in _eigenvectors(layers)[i])
+        kept = _counts(layers, i, values)
         values = values[kept].sqrt()
         return vectors[:, kept] / values, values
 
+    _eigenvectors(layers)  # before threads ask for them
     return each(whitening, layers, layers.device)
 
 

@@ -14,6 +14,7 @@ from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
 BLOCK = 2**25  # cosines that are held at once, for so many samples against all
+BLOCK_ON_CPU = 2**22  # larger ones are new memory from the system every time, which takes as long as the products
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,25 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
 
 def _nearest(layers: Layers, i: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
     n, k = layers.n, layers.settings.k
-    rows = max(1, BLOCK // n)
-    if rows >= n:
-        parts = [_nearest_of_rows(layers.cosines(i), 0, k)]
-    else:
-        directions = unit(layers.raw(i))
-        parts = [_nearest_of_rows(directions[b : b + rows] @ directions.T, b, k) for b in range(0, n, rows)]
-    indices, values, tied, rounded, ambiguous = zip(*parts, strict=True)
-    ties = (torch.cat(tied), torch.cat(rounded))
-    return torch.cat(indices), torch.cat(values), ties, torch.stack(ambiguous).any()
+    if n**2 <= BLOCK:
+        indices, values, tied, rounded, ambiguous = _nearest_of_rows(layers.cosines(i), 0, k)
+        return indices, values, (tied, rounded), ambiguous
+    directions = unit(layers.raw(i))
+    # One place for all blocks and one for all results: small copies between large blocks would keep their memory.
+    room = directions.new_empty(max(1, _block(layers) // n), n)
+    indices = torch.empty(n, k, dtype=torch.int64, device=layers.device)
+    values, parts = directions.new_empty(n, k), []
+    for begin in range(0, n, len(room)):
+        rows = slice(begin, begin + len(room))
+        cosines = torch.mm(directions[rows], directions.T, out=room[: min(len(room), n - begin)])
+        indices[rows], values[rows], *others = _nearest_of_rows(cosines, begin, k)
+        parts.append(others)
+    tied, rounded, ambiguous = zip(*parts, strict=True)
+    return indices, values, (torch.cat(tied), torch.cat(rounded)), torch.stack(ambiguous).any()
+
+
+def _block(layers: Layers) -> int:
+    return min(BLOCK, BLOCK_ON_CPU) if layers.device.type == "cpu" else BLOCK
 
 
 def _nearest_of_rows(cosines: Tensor, start: int, k: int) -> tuple[Tensor, ...]:
