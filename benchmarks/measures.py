@@ -324,7 +324,7 @@ def mapped_files(a: argparse.Namespace) -> None:
 
 
 def own_gib() -> float:
-    """Memory of this process without files that are mapped into it, whose pages the system can drop at any time."""
+    """Memory of this process without mapped files, whose pages the system can drop at any time."""
     kinds = dict(re.findall(r"(Rss(?:Anon|Shmem)):\s+(\d+) kB", Path("/proc/self/status").read_text()))
     return sum(map(int, kinds.values())) / 2**20
 

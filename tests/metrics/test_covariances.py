@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from vilbert_lib.metrics import MEASURES, alignment_grid, layers
+from vilbert_lib.metrics import MEASURES, alignment_grid, covariances, layers
 from vilbert_lib.metrics.shape import Factors, batched, nuclear_norms, one_by_one
 
 NARROW = ["cka", "unbiased_cka", "r2_ols"]  # with exact nulls
@@ -76,3 +76,33 @@ def test_nuclear_norms_of_pairs_of_different_widths(way):
     wanted = [torch.linalg.svdvals(made[a].T @ made[b]).sum() for a, b in zip(x, y, strict=True)]
     found = way(factors, factors, list(zip(x.tolist(), y.tolist(), strict=True)))
     torch.testing.assert_close(found, torch.stack(wanted))
+
+
+def test_float32_products_of_many_features_give_the_float64_definition(monkeypatch):
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal((2500, 4))
+    made = {}
+    for i, decay in enumerate((0, 0.5, 1)):
+        noise = rng.standard_normal((2500, 30)) * np.arange(1, 31) ** -float(decay)
+        made[f"{i}"] = (common @ rng.standard_normal((4, 30)) * (i < 2) + noise + 5).astype(np.float32)
+    made["again"] = 3 * made["1"]
+    monkeypatch.setattr(covariances, "MANY_FEATURES", 100)
+    found = alignment_grid(made, NARROW, null="exact")
+    monkeypatch.setattr(covariances, "MANY_FEATURES", 10**9)
+    wanted = alignment_grid(made, NARROW, null="exact")
+    columns = ["value", "chance", "chance_sd"]
+    difference = (found[columns] - wanted[columns]).abs().to_numpy()
+    assert 0 < difference.max() < 1e-6  # 0 would be the same way twice
+
+
+@pytest.mark.parametrize(("smallest", "suffices"), [(1e-2, True), (1e-5, False)])
+def test_layers_with_very_small_directions_have_float64_products(smallest, suffices, monkeypatch):
+    """What is divided by a small singular value would show the rounding of a float32 product."""
+    monkeypatch.setattr(covariances, "MANY_FEATURES", 4)
+    X = np.random.default_rng(0).standard_normal((2500, 2, 3)).astype(np.float32)
+    X[:, 1, 2] *= smallest
+    made = layers.Layers(X)
+    covariances.covariances(made, single=True)
+    assert made.shared["covariances"][1] is suffices
+    covariances.covariances(made)
+    assert made.shared["covariances"][1] is False  # asked for by measures of small differences

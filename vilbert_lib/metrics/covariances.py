@@ -143,11 +143,12 @@ def _float32_suffices(layers: Layers) -> bool:
 def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None, *, single: bool) -> Tensor:
     """Sum of X[order]'X[other] over the samples, X the centred features of all layers side by side, (D, D)."""
     width, same = sum(layers.width(i) for i in layers), order is None and other is None
-    require_bytes(
-        f"the covariances of {len(layers)} layers of {width} features in all",
-        8 * ((1 if same else 2) * width**2 + 4 * min(ROWS, layers.n) * width) + 4 * TILE * width * single,
-        layers.device,
-    )
+    widths = [layers.width(i) for i in layers]
+    # Covariances; those of single layers with their eigenvectors; a block of rows; layers whose sums are made.
+    entries = (1 if same else 2) * width**2 + 3 * sum(size**2 for size in widths)
+    entries += 7 * min(ROWS, layers.n) * width + 2 * layers.n * max(widths) * layers.at_once
+    what = f"the covariances of {len(layers)} layers of {width} features in all"
+    require_bytes(what, 8 * entries + 4 * TILE * width * single, layers.device)
     total = torch.zeros(width, width, dtype=torch.float64, device=layers.device)
     kind = torch.float32 if single else torch.float64
     for begin in range(0, layers.n, ROWS):

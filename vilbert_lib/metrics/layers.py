@@ -159,8 +159,9 @@ def _as_tensor(name: str, features) -> Tensor:
     try:
         array = np.asarray(features)
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
-        if any(stride < 0 or stride % array.itemsize for stride in array.strides):
-            array = np.ascontiguousarray(array)  # what a tensor cannot share
+        size, strides = array.itemsize, array.strides
+        if not strides or strides[-1] != size or any(stride < 0 or stride % size for stride in strides):
+            array = np.ascontiguousarray(array)  # a layer of a stack keeps its place: the file may be mapped
         with warnings.catch_warnings():  # files are mapped read-only; nothing here writes into features
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             return torch.as_tensor(array)

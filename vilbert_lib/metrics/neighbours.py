@@ -80,11 +80,14 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
-    if n**2 > BLOCK:  # three of them: cosines, those that are rounded, and what the sorting takes
-        needed = 8 * (3 * BLOCK * layers.at_once + 2 * len(layers) * n * k)
+    if n**2 > BLOCK:
+        # Of layers side by side a block, what is chosen from it, and the features; of all layers their neighbours;
+        # and neighbours of neighbours, which the exact skewness sorts.
+        of_layer = 3 * _block(layers) + 3 * n * max(layers.width(i) for i in layers)
+        needed = 8 * (of_layer * layers.at_once + 2 * len(layers) * n * k + 12 * n * k**2)
         require_bytes(f"the k={k} neighbours of n={n} samples in {len(layers)} layers", needed, layers.device)
     else:
-        require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
+        require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=10 * layers.at_once)
     found = each(lambda i: _nearest(layers, i), layers, layers.device)
     indices, cosines, ties, ambiguous = zip(*found, strict=True)
     return Neighbours(torch.stack(indices), torch.stack(cosines), ties, torch.stack(ambiguous))
