@@ -79,7 +79,7 @@ refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
 
 reproduce: $(SET_UP)  ## train every run behind the pages from scratch: 20 hours of single runs, added up
-	VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m studies.placement_table --tasks synergy
+	VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m studies.make_placement_table --tasks synergy
 	for name in $(STUDIES); do \
 		VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m vilbert_lib page $$name || exit 1; done
 

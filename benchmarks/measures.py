@@ -16,6 +16,8 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -253,22 +255,78 @@ def differences(a: argparse.Namespace) -> pd.DataFrame:
 
 
 def large(a: argparse.Namespace) -> pd.DataFrame:
-    """The grid of all pairs from covariances, with exact nulls, for many more samples than features."""
+    """The grid of all ordered pairs from covariances, with exact nulls, for many more samples than features.
+
+    On a CPU the features are files of float32 that are mapped into memory.
+    """
+    if a.device == "cpu":
+        return from_files(a, "large", a.d, a.layers)
     data = many_samples(a.large, a.d, a.layers, a.device)
-    taken = seconds(lambda: alignment_grid(data, NARROW, null="exact"), a.device, 1 if a.device == "cpu" else 2)
+    taken = seconds(lambda: alignment_grid(data, NARROW, null="exact"), a.device, 2)
     row = {"n": a.large, "d": a.d, "layers": a.layers, "measures": " ".join(NARROW), "seconds": taken}
-    row["peak_gib"] = peak_gib() if a.device == "cpu" else torch.cuda.max_memory_allocated() / 2**30
-    return pd.DataFrame([row])
+    return pd.DataFrame([row | {"peak_gib": torch.cuda.max_memory_allocated() / 2**30}])
 
 
 def neighbours(a: argparse.Namespace) -> pd.DataFrame:
     """Mutual kNN of two layers against two, with its exact null, for many samples: found in blocks of samples."""
-    data = many_samples(a.large, 64, 4, a.device)
-    pairs = [(f"layer {i}", f"layer {j}") for i in (0, 1) for j in (2, 3)]
-    taken = seconds(lambda: alignment_grid(data, ["mknn"], pairs=pairs, null="exact"), a.device, 1)
-    row = {"n": a.large, "d": 64, "pairs": len(pairs), "measure": "mknn", "seconds": taken}
-    row["peak_gib"] = peak_gib() if a.device == "cpu" else torch.cuda.max_memory_allocated() / 2**30
-    return pd.DataFrame([row])
+    return from_files(a, "neighbours", 64, 4)
+
+
+def from_files(a: argparse.Namespace, part: str, d: int, layers: int) -> pd.DataFrame:
+    """Measure layers of ``a.large`` samples that lie in .npy files, in a process of its own."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    with tempfile.TemporaryDirectory() as folder:
+        common = normal(a.large, 32)
+        for i in range(layers):
+            mixing = normal(32, d) / 32**0.5
+            file = np.lib.format.open_memmap(
+                f"{folder}/layer {i:02d}.npy", "w+", dtype=np.float32, shape=(a.large, d)
+            )
+            for begin in range(0, a.large, 10_000):
+                rows = common[begin : begin + 10_000]
+                file[begin : begin + 10_000] = rows @ mixing + 0.5 * normal(len(rows), d)
+            file.flush()
+        command = [sys.executable, __file__, "--mapped", folder, "--parts", part]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return pd.DataFrame([json.loads(answer.splitlines()[-1])])
+
+
+def mapped_files(a: argparse.Namespace) -> None:
+    """Print time and largest memory of the grid of the layers in a folder, as JSON."""
+    data = {path.stem: np.load(path, mmap_mode="r") for path in sorted(Path(a.mapped).iterdir())}
+    names, measures = list(data), NARROW if a.parts == ["large"] else ("mknn",)
+    half = len(names) // 2
+    pairs = list(product(names, names) if a.parts == ["large"] else product(names[:half], names[half:]))
+    alignment_grid({name: x[:3000, :2] for name, x in data.items()}, measures, null="exact")  # what is made once
+    memory, done = [own_gib()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            memory.append(own_gib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start, cpu = time.perf_counter(), time.process_time()
+    table = alignment_grid(data, measures, pairs=pairs, null="exact")
+    taken, cpu = time.perf_counter() - start, time.process_time() - cpu
+    done.set()
+    watcher.join()
+    if not np.isfinite(table[["value", "p"]].to_numpy()).all():
+        raise ValueError("a value or p of the grid is not finite")
+    n, d = data[names[0]].shape
+    row = {"n": n, "d": d, "layers": len(names), "pairs": len(pairs), "measures": " ".join(measures)}
+    row |= {"seconds": taken, "cpu_seconds": cpu, "threads": torch.get_num_threads()}
+    print(json.dumps(row | {"peak_gib": max(memory)}))
+
+
+def own_gib() -> float:
+    """Memory of this process without mapped files, whose pages the system can drop at any time."""
+    kinds = dict(re.findall(r"(Rss(?:Anon|Shmem)):\s+(\d+) kB", Path("/proc/self/status").read_text()))
+    return sum(map(int, kinds.values())) / 2**20
 
 
 def agreement(a: argparse.Namespace) -> pd.DataFrame:
@@ -315,7 +373,11 @@ def main() -> None:
     parser.add_argument("--measures", nargs="+", default=ELEVEN)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--mapped", help=argparse.SUPPRESS)
     a = parser.parse_args()
+    if a.mapped:
+        mapped_files(a)
+        return
     if a.one:
         one_size(a)
         return

@@ -254,7 +254,7 @@ def explored(wide: pd.DataFrame, xs: list[str], y: str, *, level: str = "between
     """
     parts, known = [], {}
     for task, of_task in wide.groupby("task", sort=False):
-        known[task] = [x for x in xs if _varies(of_task, x)] if _varies(of_task, y) else []
+        known[task] = [x for x in xs if _varies(of_task, x, level)] if _varies(of_task, y, level) else []
         parts.append(_family(of_task, xs, known[task], y, level).assign(task=task))
     if len(parts) > 1:
         usable = [task for task, kept in known.items() if kept]
@@ -275,9 +275,11 @@ def strongest(explored: pd.DataFrame, count: int = 3) -> str:
     return f"The highest r: {high}. The lowest: {low}."
 
 
-def _varies(of_task: pd.DataFrame, column: str) -> bool:
-    means = of_task.groupby("architecture")[column].mean()
-    return bool(of_task[column].notna().all() and means.std() > 1e-9 * of_task[column].abs().max())
+def _varies(of_task: pd.DataFrame, column: str, level: str = "between") -> bool:
+    """Whether a column is known for all rows, and differs between architectures, or within some of them."""
+    groups = of_task.groupby("architecture")[column]
+    spread = groups.mean() if level == "between" else of_task[column] - groups.transform("mean")
+    return bool(of_task[column].notna().all() and spread.std() > 1e-9 * of_task[column].abs().max())
 
 
 def _family(table: pd.DataFrame, xs: list[str], kept: list[str], y: str, level: str) -> pd.DataFrame:
@@ -306,7 +308,7 @@ def correlations_by_layer(
     -------
     pandas.DataFrame
         A row a task and pair of layers at the same relative depth: ``task``, ``layer``, ``r``, ``low``, ``high``.
-        Layers at which the placements do not differ are NaN.
+        NaN at layers at which placements do not differ, and where there are fewer than four placements.
     """
     rows = alignment.paired_rows(measured[measured.measure == measure])[["run", "pair", "value"]]
     joined = rows.merge(results[["run", "task", "architecture", y]], on="run")
@@ -315,6 +317,9 @@ def correlations_by_layer(
         wide = of_task.pivot_table("value", "architecture", "pair")
         target = of_task.groupby("architecture")[y].mean().reindex(wide.index).to_numpy()
         if len(wide) < 4 or np.ptp(target) == 0:
+            parts.append(
+                pd.DataFrame({"task": task, "layer": wide.columns}).assign(r=np.nan, low=np.nan, high=np.nan)
+            )
             continue
         weights = np.random.default_rng(seed).multinomial(len(wide), np.full(len(wide), 1 / len(wide)), draws)
         values = np.vstack([np.ones(len(wide)), wide.T.to_numpy()])[1:]  # (layers, architectures)
@@ -328,8 +333,7 @@ def correlations_by_layer(
         reach = np.nanquantile(largest, 0.95) * error
         ends = {"low": np.tanh(z - reach), "high": np.tanh(z + reach)}
         parts.append(pd.DataFrame({"task": task, "layer": wide.columns, "r": r} | ends))
-    columns = ["task", "layer", "r", "low", "high"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)
 
 
 def most_and_last_together(wide: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -391,9 +395,10 @@ def design_notes(n_runs: int, architectures: int, seeds: int, tasks: list[str]) 
     found = [
         f"{n_runs} runs: {architectures} architectures, {seeds} seeds; tasks {', '.join(tasks)}. The number of"
         f" independent units for a claim about architectures is {architectures}.",
-        f"A power of 80 % needs a correlation of {statistics.smallest_detectable(architectures):.2f} between"
-        " architectures.",
     ]
+    if architectures > 3:
+        least = statistics.smallest_detectable(architectures)
+        found.append(f"A power of 80 % needs a correlation of {least:.2f} between architectures.")
     if architectures * (seeds - 1) > 2:
         within = statistics.smallest_detectable_within(architectures, seeds)
         found.append(f"Within architectures it needs {within:.2f}.")

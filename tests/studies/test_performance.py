@@ -292,3 +292,11 @@ def test_the_strongest_correlations_of_either_sign_are_named():
     found = pd.DataFrame({"x": ["a", "b", "c"], "r": [0.2, -0.5, np.nan]})
     assert performance.strongest(found, 1) == "The highest r: a +0.20. The lowest: b -0.50."
     assert performance.strongest(found[2:]) == "No correlation can be estimated."
+
+
+def test_within_one_seed_a_placement_no_correlation_is_estimated(table):
+    found = performance.explored(table[table.seed == 0], ["cka"], "test_accuracy", level="within")
+    assert found.r.isna().all() and len(found) == 3
+    every = performance.explored(table, ["cka"], "test_accuracy", level="within").set_index("task")
+    first = table[table.task == "first"]
+    assert every.r["first"] == pytest.approx(statistics.within(first, "cka", "test_accuracy")["r"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import placement_table
+from studies import make_placement_table, placement_table
 from vilbert_lib import paths, runs
 from vilbert_lib.config import ARCHITECTURES, placement
 from vilbert_lib.search import space
@@ -15,7 +15,7 @@ MEASURES = ("unbiased_cka", "mknn", "rsa", "svcca")
 
 
 def test_sixty_placements_are_drawn_from_the_search_space_and_the_named_ones_are_among_them():
-    found = placement_table.placements()
+    found = make_placement_table.placements()
     assert len(found) == len(set(found)) == 61 and found[: len(ARCHITECTURES)] == list(ARCHITECTURES)
     drawn = [placement(name) for name in found[len(ARCHITECTURES) :]]
     reachable = space.support(12)
@@ -29,14 +29,14 @@ def made(tiny_profile, monkeypatch, tmp_path):
     scale = dataclasses.replace(tiny_profile, synthetic_samples=64)
     setting = dataclasses.replace(placement_table.SETTINGS["genres"], n_train=16, epochs=2)
     monkeypatch.setitem(placement_table.SETTINGS, "genres", setting)
-    monkeypatch.setattr(placement_table, "SEEDS", (0,))
-    monkeypatch.setattr(placement_table, "BASELINE_SEEDS", (0,))
-    monkeypatch.setattr(placement_table, "placements", lambda _: ["baseline", "t0-v1"])
+    monkeypatch.setattr(make_placement_table, "SEEDS", (0,))
+    monkeypatch.setattr(make_placement_table, "BASELINE_SEEDS", (0,))
+    monkeypatch.setattr(make_placement_table, "placements", lambda _: ["baseline", "t0-v1"])
     monkeypatch.setenv("VILBERT_ARCHIVE", str(tmp_path / "archive"))
     paths.archive().mkdir()
-    root = placement_table.root_of("genres", scale, "")
-    finished = {"genres": runs.ensure(placement_table.configurations(scale, "genres", root), root)}
-    placement_table.write(finished, {"genres": root}, MEASURES)
+    root = make_placement_table.root_of("genres", scale, "")
+    finished = {"genres": runs.ensure(make_placement_table.configurations(scale, "genres", root), root)}
+    make_placement_table.write(finished, {"genres": root}, MEASURES)
     return finished, root
 
 
@@ -61,7 +61,7 @@ def test_the_table_has_scores_and_layers_of_every_run(made):
 def test_rows_of_other_runs_stay_and_a_run_is_there_once(made):
     finished, root = made
     before = placement_table.read()
-    placement_table.write({"genres": finished["genres"][:1]}, {"genres": root}, MEASURES)
+    make_placement_table.write({"genres": finished["genres"][:1]}, {"genres": root}, MEASURES)
     after = placement_table.read()
     keys = [["run"], ["run", "moment", "split", "measure", "text_layer", "vision_layer"]]
     for old, new, key in zip(before, after, keys, strict=True):
@@ -70,4 +70,4 @@ def test_rows_of_other_runs_stay_and_a_run_is_there_once(made):
 
 def test_the_real_data_must_be_named(tiny_profile):
     with pytest.raises(ValueError, match="data_root is empty"):
-        placement_table.root_of("easy_vqa", tiny_profile, "")
+        make_placement_table.root_of("easy_vqa", tiny_profile, "")

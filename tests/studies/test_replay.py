@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import placement_effects, placement_search, placement_table
+from studies import make_placement_table, placement_effects, placement_search
 from vilbert_lib import config
 
 SCALE = config.profile("small")
@@ -13,7 +13,7 @@ SCALE = config.profile("small")
 def table(effect: float, noise: float) -> pd.DataFrame:
     """Two seeds of every placement, better by ``effect`` for each layer later in the image stream."""
     rng = np.random.default_rng(0)
-    names = placement_table.placements()
+    names = make_placement_table.placements()
     places = placement_effects.places({name: config.placement(name) for name in names}).set_index("architecture")
     rows = [
         {"architecture": name, "seed": seed, "score": effect * places.vision_centre[name] + noise * rng.normal()}

@@ -125,9 +125,13 @@ def covariances(layers: Layers, order: Tensor | None = None, other: Tensor | Non
 def _sum_products(layers: Layers, order: Tensor | None, other: Tensor | None) -> Tensor:
     """Sum of X[order]'X[other] over the samples, X the centred features of all layers side by side, (D, D)."""
     width, same = sum(layers.width(i) for i in layers), order is None and other is None
+    # Covariances; those of single layers with their eigenvectors; a block of rows; layers whose sums are made.
+    widths = [layers.width(i) for i in layers]
+    entries = (1 if same else 2) * width**2 + 3 * sum(size**2 for size in widths)
+    entries += 7 * min(ROWS, layers.n) * width + 2 * layers.n * max(widths) * layers.at_once
     require_bytes(
         f"the covariances of {len(layers)} layers of {width} features in all",
-        8 * ((1 if same else 2) * width**2 + 4 * min(ROWS, layers.n) * width),
+        8 * entries,
         layers.device,
     )
     total = torch.zeros(width, width, dtype=torch.float64, device=layers.device)

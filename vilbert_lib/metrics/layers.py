@@ -157,8 +157,14 @@ def _in_words(place: list[int]) -> str:
 
 def _as_tensor(name: str, features) -> Tensor:
     try:
-        array = np.ascontiguousarray(features)
-        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+        array = np.asarray(features)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        size, strides = array.itemsize, array.strides
+        if not strides or strides[-1] != size or any(stride < 0 or stride % size for stride in strides):
+            array = np.ascontiguousarray(array)  # a layer of a stack keeps its place: the file may be mapped
+        with warnings.catch_warnings():  # files are mapped read-only; nothing here writes into features
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return torch.as_tensor(array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is no array of numbers: {error}") from error
 
@@ -378,17 +384,27 @@ class Layers:
         x = self.raw(i)
         return x - x.mean(0)
 
-    def centred_rows(self, begin: int, end: int, order: Tensor | None = None) -> Tensor:
-        """Rows ``begin`` to ``end`` of all centred layers side by side, (rows, D), of the samples in ``order``."""
+    def means(self) -> list[Tensor]:
+        """Mean over the samples of :meth:`raw` of every layer, (d,) each."""
         if "means" not in self.shared:
             means = [x.mean(0, dtype=torch.float64).to(self.device) for x in self._features]
-            self.shared["means"] = torch.cat([mean / self.scale(i) for i, mean in enumerate(means)])
-        parts = [
-            (x[begin:end] if order is None else x[order[begin:end].to(x.device)]).to(self.device, torch.float64)
-            / self.scale(i)
-            for i, x in enumerate(self._features)
-        ]
-        return torch.cat(parts, 1).sub_(self.shared["means"])
+            self.shared["means"] = [mean / self.scale(i) for i, mean in enumerate(means)]
+        return self.shared["means"]
+
+    def centred_rows(
+        self, begin: int, end: int, order: Tensor | None = None, of: Sequence[int] | None = None
+    ) -> Tensor:
+        """Rows ``begin`` to ``end`` of centred layers side by side, (rows, D), of the samples in ``order``.
+
+        Of all layers, or those ``of`` some.
+        """
+        chosen = self if of is None else of
+        means, parts = self.means(), []
+        for i in chosen:
+            x = self._features[i]
+            rows = x[begin:end] if order is None else x[order[begin:end].to(x.device)]
+            parts.append((rows.to(self.device, torch.float64) / self.scale(i)).sub_(means[i]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def gram(self, i: int) -> Tensor:
         """Linear Gram matrix of the centred layer ``i``, (n, n)."""

@@ -14,6 +14,7 @@ from vilbert_lib.metrics.parallel import each
 
 TIE = 12  # decimals to which cosines are compared: what differs by less is a tie
 BLOCK = 2**25  # cosines that are held at once, for so many samples against all
+BLOCK_ON_CPU = 2**22  # larger ones are new memory from the system every time, which takes as long as the products
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,14 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
     k, n = layers.settings.k, layers.n
     if k >= n:
         raise ValueError(f"k={k} must be less than n={n}")
-    if n**2 > BLOCK:  # three of them: cosines, those that are rounded, and what the sorting takes
-        needed = 8 * (3 * BLOCK * layers.at_once + 2 * len(layers) * n * k)
+    if n**2 > BLOCK:
+        # Of layers side by side a block, what is chosen from it, and the features; of all layers their neighbours;
+        # and neighbours of neighbours, which the exact skewness sorts.
+        of_layer = 3 * _block(layers) + 3 * n * max(layers.width(i) for i in layers)
+        needed = 8 * (of_layer * layers.at_once + 2 * len(layers) * n * k + 12 * n * k**2)
         require_bytes(f"the k={k} neighbours of n={n} samples in {len(layers)} layers", needed, layers.device)
     else:
-        require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=8 * layers.at_once)
+        require_memory(f"the neighbours in {len(layers)} layers", n, layers.device, per_entry=10 * layers.at_once)
     found = each(lambda i: _nearest(layers, i), layers, layers.device)
     indices, cosines, ties, ambiguous = zip(*found, strict=True)
     return Neighbours(torch.stack(indices), torch.stack(cosines), ties, torch.stack(ambiguous))
@@ -91,15 +95,25 @@ def nearest_neighbours(layers: Layers) -> Neighbours:
 
 def _nearest(layers: Layers, i: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
     n, k = layers.n, layers.settings.k
-    rows = max(1, BLOCK // n)
-    if rows >= n:
-        parts = [_nearest_of_rows(layers.cosines(i), 0, k)]
-    else:
-        directions = unit(layers.raw(i))
-        parts = [_nearest_of_rows(directions[b : b + rows] @ directions.T, b, k) for b in range(0, n, rows)]
-    indices, values, tied, rounded, ambiguous = zip(*parts, strict=True)
-    ties = (torch.cat(tied), torch.cat(rounded))
-    return torch.cat(indices), torch.cat(values), ties, torch.stack(ambiguous).any()
+    if n**2 <= BLOCK:
+        indices, values, tied, rounded, ambiguous = _nearest_of_rows(layers.cosines(i), 0, k)
+        return indices, values, (tied, rounded), ambiguous
+    directions = unit(layers.raw(i))
+    # One place for all blocks and one for all results: small copies between large blocks would keep their memory.
+    room = directions.new_empty(max(1, _block(layers) // n), n)
+    indices = torch.empty(n, k, dtype=torch.int64, device=layers.device)
+    values, parts = directions.new_empty(n, k), []
+    for begin in range(0, n, len(room)):
+        rows = slice(begin, begin + len(room))
+        cosines = torch.mm(directions[rows], directions.T, out=room[: min(len(room), n - begin)])
+        indices[rows], values[rows], *others = _nearest_of_rows(cosines, begin, k)
+        parts.append(others)
+    tied, rounded, ambiguous = zip(*parts, strict=True)
+    return indices, values, (torch.cat(tied), torch.cat(rounded)), torch.stack(ambiguous).any()
+
+
+def _block(layers: Layers) -> int:
+    return min(BLOCK, BLOCK_ON_CPU) if layers.device.type == "cpu" else BLOCK
 
 
 def _nearest_of_rows(cosines: Tensor, start: int, k: int) -> tuple[Tensor, ...]:

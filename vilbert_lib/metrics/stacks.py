@@ -45,8 +45,10 @@ def empty_triangles(what: str, layers: Layers, *, working: float = 8) -> Tensor:
     size = count * entries * layers.dtype.itemsize
     on_disk = size > STACK_BYTES
     # The packed entries, their places as integers, and the float64 matrices of the layers in the making.
-    per_entry = (0 if on_disk else count * layers.dtype.itemsize / 2) + 12 + working * layers.at_once
+    # One matrix at a time is unpacked for an exact skewness, beside four of its size.
+    per_entry = (0 if on_disk else count * layers.dtype.itemsize / 2) + 12 + max(working * layers.at_once, 40)
     per_entry += 8 * count * layers.keeps_grams
+    per_entry += 3 * 8 * max(layers.width(i) for i in layers) / n * layers.at_once  # features, and centred ones
     require_memory(f"the {what} of {count} layers", n, layers.device, per_entry=per_entry)
     if not on_disk:
         return torch.empty(count, entries, dtype=layers.dtype, device=layers.device)
