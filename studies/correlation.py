@@ -9,7 +9,7 @@ from vilbert_lib.metrics import MEASURES
 from vilbert_lib.stats import findings
 
 RELEVANT = 0.3  # a correlation that is smaller in size is of no interest
-SAME = 0.9  # two aggregates that go together more closely are not told apart
+SAME = 0.9  # two aggregates that correlate more closely cannot be distinguished
 CONDITIONS = {
     UNTRAINED: "alignment before training",
     LEARNED: "what training adds to alignment",
@@ -112,7 +112,7 @@ def of_layers(together: pd.DataFrame, layers: pd.DataFrame, measure: str, target
         alike = close.get(row.task, float("nan"))
         sentence = f"On {row.task} the two correlations with {target} differ by {{}} (highest less last layer)."
         if alike > SAME:
-            sentence += f" Both layers go together by r = {alike:.2f}: these models cannot tell them apart."
+            sentence += f" Both layers go together by r = {alike:.2f}: these models cannot distinguish them."
         yield findings.finding(
             f"H2, {row.task}: is the highest layer's {measure} more related to {target} than the last layer's?",
             sentence,

@@ -337,7 +337,7 @@ def correlations_by_layer(
 
 
 def most_and_last_together(wide: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """r between placements of the most alike layer and the last: above .9 nothing can tell the two apart.
+    """r between placements of the most alike layer and the last: above .9 the two cannot be distinguished.
 
     ``wide`` is a table of :func:`side_by_side`. Columns ``task``, ``r``, ``clusters``, ``note``.
     """

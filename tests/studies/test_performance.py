@@ -258,7 +258,7 @@ def test_where_no_task_can_be_analysed_all_of_them_are_named(with_constant):
     assert found.sentence.str.contains("ot estimated").all()
 
 
-def test_where_the_last_layer_goes_with_the_most_alike_one_nothing_tells_them_apart(table):
+def test_a_last_layer_that_correlates_with_the_most_alike_one_cannot_be_distinguished_from_it(table):
     def verdict(last: pd.Series) -> dict:
         wide = table[table.task == "first"].assign(**{"max cka": table.cka, "last cka": last})
         layers = performance.last_against_most(wide, ["cka"], "test_accuracy")
@@ -266,8 +266,8 @@ def test_where_the_last_layer_goes_with_the_most_alike_one_nothing_tells_them_ap
         return next(correlation.of_layers(together, layers, "cka", "test_accuracy"))
 
     same = verdict(table.cka + 1e-3 * table.noise)
-    assert same["verdict"] == "inconclusive" and "cannot tell them apart" in same["sentence"]
-    assert "cannot tell" not in verdict(table.noise)["sentence"]
+    assert same["verdict"] == "inconclusive" and "cannot distinguish them" in same["sentence"]
+    assert "cannot distinguish" not in verdict(table.noise)["sentence"]
 
 
 def test_the_band_over_layers_holds_for_all_at_once(table):

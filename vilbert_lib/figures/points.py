@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from vilbert_lib.figures.style import COLOURS, legend_above, look, panel_axes
 from vilbert_lib.metrics import MEASURES
 
-MOST_TOLD_APART = 12  # architectures, by colour and marker
+MOST_WITH_A_LOOK = 12  # architectures that differ in colour and marker
 
 
 def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: list[str]) -> Figure:
@@ -17,7 +17,7 @@ def alignment_against(table: pd.DataFrame, targets: dict[str, str], measures: li
     ``targets`` maps columns of ``table`` to axis labels; the measures are columns too. More architectures than
     have a look of their own are drawn alike.
     """
-    known = table.architecture.nunique() <= MOST_TOLD_APART
+    known = table.architecture.nunique() <= MOST_WITH_A_LOOK
     rows, columns = len(targets), len(measures)
     size = {"width": min(9.5, 1 + 2.1 * columns), "height": 2.2 + 0.6 / rows}
     figure, panels = panel_axes(rows * columns, columns, **size, sharex="col", sharey="row")
