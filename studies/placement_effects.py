@@ -179,15 +179,15 @@ def left_out(reliable: pd.DataFrame) -> list[str]:
     return [f"Left out of the correlations, {reason}: {names}."] if names else []
 
 
-def beside_baseline(table: pd.DataFrame, y: str, baseline: str = "baseline") -> pd.DataFrame:
-    """The mean of all placements less the model without blocks on every task, with ``p_holm`` over the tasks."""
+def beside_baseline(table: pd.DataFrame, y: str, baseline: str = "baseline", *, by: str = "task") -> pd.DataFrame:
+    """The mean of all placements less the model without blocks for every value of ``by``, with ``p_holm``."""
     placements = [name for name in table.architecture.unique() if name != baseline]
     weights = {(name,): 1 / len(placements) for name in placements} | {(baseline,): -1.0}
     rows = [
-        {"task": task} | statistics.estimated(statistics.contrast, of_task, y, weights, ["architecture"])
-        for task, of_task in table.groupby("task", sort=False)
+        {by: name} | statistics.estimated(statistics.contrast, group, y, weights, ["architecture"])
+        for name, group in table.groupby(by, sort=False)
     ]
-    found = pd.DataFrame(rows).reindex(columns=["task", "estimate", "low", "high", "p", "n", "note"])
+    found = pd.DataFrame(rows).reindex(columns=[by, "estimate", "low", "high", "p", "n", "note"])
     return found.assign(p_holm=statistics.adjust(found.p))
 
 

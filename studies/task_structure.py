@@ -107,13 +107,6 @@ def differences(table: pd.DataFrame, value: str, placements: list[str]) -> pd.Da
     return _by_structure(table, value, weights, ["architecture"])
 
 
-def beside_baseline(table: pd.DataFrame, value: str, baseline: str = "baseline") -> pd.DataFrame:
-    """The mean of all placements less the model without blocks on every structure, with ``p_holm``."""
-    placements = [name for name in table.architecture.unique() if name != baseline]
-    weights = {(name,): 1 / len(placements) for name in placements} | {(baseline,): -1.0}
-    return _by_structure(table, value, weights, ["architecture"])
-
-
 def _by_structure(table: pd.DataFrame, value: str, weights: dict, by: list[str]) -> pd.DataFrame:
     rows = [
         {"structure": structure} | statistics.estimated(statistics.contrast, group, value, weights, by)

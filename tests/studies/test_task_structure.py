@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies import task_structure
+from studies import placement_effects, task_structure
 from studies.task_structure import AREA
 from vilbert_lib import config
 
@@ -79,7 +79,7 @@ def test_differences_on_every_structure(table):
     found = task_structure.differences(table, AREA, ["early", "late"]).set_index("structure")
     assert found.low["synergy"] < 0.2 < found.high["synergy"]
     assert found.low["unique"] < 0.05 < found.high["unique"]
-    blocks = task_structure.beside_baseline(table, AREA).set_index("structure")
+    blocks = placement_effects.beside_baseline(table, AREA, by="structure").set_index("structure")
     assert blocks.low["synergy"] < 0.3 < blocks.high["synergy"]
 
 
@@ -98,7 +98,7 @@ def test_findings_tell_the_contrast_in_points(table):
     declared = task_structure.interaction(table, AREA, ["early", "late"], ["synergy", "unique"])
     parts = (
         task_structure.differences(table, AREA, ["early", "late"]),
-        task_structure.beside_baseline(table, AREA),
+        placement_effects.beside_baseline(table, AREA, by="structure"),
         task_structure.within_placements(table, "cka", AREA),
     )
     rows = pd.DataFrame(task_structure.of_structure(declared, *parts, PARAMETERS))
@@ -111,7 +111,7 @@ def test_one_seed_and_no_baseline_give_findings_that_say_so(table):
     declared = task_structure.interaction(few, AREA, ["early", "late"], ["synergy", "unique"])
     parts = (
         task_structure.differences(few, AREA, ["early", "late"]),
-        task_structure.beside_baseline(table[:0], AREA),
+        placement_effects.beside_baseline(table[:0], AREA, by="structure"),
         task_structure.within_placements(few, "cka", AREA),
     )
     rows = pd.DataFrame(task_structure.of_structure(declared, *parts, PARAMETERS))
