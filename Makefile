@@ -78,7 +78,7 @@ lint: $(SET_UP)  ## check style, imports and docstrings
 refresh: $(SET_UP)  ## run the notebooks' sources again and store their outputs
 	$(BIN)/python -m vilbert_lib refresh
 
-reproduce: $(SET_UP)  ## train every run behind the pages from scratch: 20 hours of single runs, added up
+reproduce: $(SET_UP)  ## train every run behind the pages from scratch: 15.5 hours of single runs, added up
 	VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m studies.make_placement_table --tasks synergy
 	for name in $(STUDIES); do \
 		VILBERT_ARCHIVE=$(CURDIR)/data/no-archive $(BIN)/python -m vilbert_lib page $$name || exit 1; done

@@ -38,15 +38,9 @@ class Evidence:
         """The tasks in their order."""
         return list(dict.fromkeys(self.results.task))
 
-    def per_run(self, aggregate: str, epoch: str = "best", split: str = "") -> pd.DataFrame:
-        """``results`` with a column a measure, alignment above chance: :func:`alignment.per_run`.
-
-        ``split`` names whose samples were measured; empty: those of the test split, or what there is.
-        """
-        rows = self.measured
-        if "val" in set(rows.split) and "test" in set(rows.split):
-            rows = rows[rows.split == (split or "test")]
-        return self.results.merge(alignment.per_run(rows, aggregate, epoch, above_chance=True), on="run")
+    def per_run(self, aggregate: str, epoch: str = "best") -> pd.DataFrame:
+        """``results`` with a column a measure, alignment above chance: :func:`alignment.per_run`."""
+        return self.results.merge(alignment.per_run(self.measured, aggregate, epoch, above_chance=True), on="run")
 
 
 def gather(p: SimpleNamespace, scale: Profile) -> Evidence:
@@ -100,7 +94,8 @@ def of_table(p: SimpleNamespace, scale: Profile) -> Evidence:
     if p.primary_target not in results:
         raise ValueError(f"primary_target {p.primary_target!r} is no column of the table")
     results = results[results.setting.isin(p.tasks)].assign(task=lambda rows: rows.setting)
-    measured = placement_table.as_alignments(results, layers)
+    measured = placement_table.as_alignments(results, layers[layers.split == "test"])
+    samples, seeds = (", ".join(map(str, sorted(set(of)))) for of in (measured.n_samples, results.seed))
     runs_of = results.groupby("setting", sort=False)
     settings = pd.DataFrame({name: placement_table.described(name, rows) for name, rows in runs_of})
     return Evidence(
@@ -109,8 +104,9 @@ def of_table(p: SimpleNamespace, scale: Profile) -> Evidence:
         {a: config.placement(a) for a in dict.fromkeys(results.architecture)},
         [name for name in scale.alignment.measures if name in set(measured.measure)],
         settings,
-        f"The placement table: {len(results)} runs, profile small, n = 512 test samples for alignment, seeds 0, 1",
-        "; ".join(f"{name}: {placement_table.TITLES[name]}" for name in p.tasks),
+        f"The placement table: {len(results)} runs, profile small, n = {samples} test samples for alignment, seeds"
+        f" {seeds}",
+        "; ".join(f"{name}: {placement_table.SETTINGS[name].data}" for name in p.tasks),
         [],
     )
 

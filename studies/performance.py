@@ -322,7 +322,7 @@ def correlations_by_layer(
             )
             continue
         weights = np.random.default_rng(seed).multinomial(len(wide), np.full(len(wide), 1 / len(wide)), draws)
-        values = np.vstack([np.ones(len(wide)), wide.T.to_numpy()])[1:]  # (layers, architectures)
+        values = wide.T.to_numpy()  # (layers, architectures)
         with np.errstate(invalid="ignore", divide="ignore"):
             r = np.array([np.corrcoef(row, target)[0, 1] for row in values])
             drawn = np.arctanh(np.array([weighted_r(weights, row, target) for row in values]).clip(-1, 1))

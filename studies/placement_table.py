@@ -17,6 +17,7 @@ class Setting:
     """A task of the table at the setting that the pilot chose, and the score by which placements are compared."""
 
     name: str
+    data: str
     task: str
     fusion: str
     n_train: int
@@ -27,22 +28,28 @@ class Setting:
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("synergy", "upmc_food", "sum", 2000, 10, "mean_val_accuracy"),
-        Setting("genres", "mm_imdb", "concat", 1000, 12, "test_auroc_unique_image"),
-        Setting("easy_vqa", "easy_vqa", "sum", 1000, 16, "test_accuracy"),
+        Setting(
+            "synergy",
+            "synthetic dishes with one synergistic bit",
+            "upmc_food",
+            "sum",
+            2000,
+            10,
+            "mean_val_accuracy",
+        ),
+        Setting("genres", "synthetic genres", "mm_imdb", "concat", 1000, 12, "test_auroc_unique_image"),
+        Setting("easy_vqa", "the real Easy-VQA", "easy_vqa", "sum", 1000, 16, "test_accuracy"),
     )
-}
-
-
-TITLES = {
-    "synergy": "synthetic dishes with one synergistic bit",
-    "genres": "synthetic genres",
-    "easy_vqa": "the real Easy-VQA",
 }
 
 
 def read() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two files of the table: a row a run, and a row a run, moment, split, measure and pair of layers."""
+    if lacking := [name for name in (RUNS, LAYERS) if not (paths.archive() / name).is_file()]:
+        raise FileNotFoundError(
+            f"{paths.archive() / lacking[0]} does not exist: restore it, or make the table by"
+            " python -m studies.make_placement_table --tasks synergy"
+        )
     runs_of, layers = (pd.read_parquet(paths.archive() / name) for name in (RUNS, LAYERS))
     plain = dict.fromkeys(("run", "moment", "split", "measure"), str)
     return runs_of, layers.astype(plain | {"value": float, "chance": float})
@@ -65,7 +72,7 @@ def described(name: str, rows: pd.DataFrame) -> dict[str, object]:
     """How the runs of one task of the table were trained, and which score they are compared by."""
     setting = SETTINGS[name]
     return {
-        "data": TITLES[name],
+        "data": setting.data,
         "fusion": setting.fusion,
         "training samples": setting.n_train,
         "epochs": setting.epochs,

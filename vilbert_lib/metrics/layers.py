@@ -391,20 +391,13 @@ class Layers:
             self.shared["means"] = [mean / self.scale(i) for i, mean in enumerate(means)]
         return self.shared["means"]
 
-    def centred_rows(
-        self, begin: int, end: int, order: Tensor | None = None, of: Sequence[int] | None = None
-    ) -> Tensor:
-        """Rows ``begin`` to ``end`` of centred layers side by side, (rows, D), of the samples in ``order``.
-
-        Of all layers, or those ``of`` some.
-        """
-        chosen = self if of is None else of
+    def centred_rows(self, begin: int, end: int, order: Tensor | None = None) -> Tensor:
+        """Rows ``begin`` to ``end`` of all centred layers side by side, (rows, D), of the samples in ``order``."""
         means, parts = self.means(), []
-        for i in chosen:
-            x = self._features[i]
+        for i, x in enumerate(self._features):
             rows = x[begin:end] if order is None else x[order[begin:end].to(x.device)]
             parts.append((rows.to(self.device, torch.float64) / self.scale(i)).sub_(means[i]))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        return torch.cat(parts, 1)
 
     def gram(self, i: int) -> Tensor:
         """Linear Gram matrix of the centred layer ``i``, (n, n)."""
